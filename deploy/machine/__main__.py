@@ -1,0 +1,136 @@
+"""The command line of one machine; see `python3 -m deploy.machine --help`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036  # Whoever starts it with an older one deserves a sentence, not a traceback.
+    sys.exit("LokOS needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".")
+
+import argparse
+from pathlib import Path
+
+from deploy.machine.layout import VENV, VENV_PYTHON, Layout, MachineError, read_env, say
+from deploy.machine.setup import prepare
+
+ABOUT = """\
+Runs whole LokOS states on one machine: a private PostgreSQL and RabbitMQ and every process, under a supervisor.
+
+LOKOS_RUN is the folder where everything is kept (default: run), LOKOS_PORT_BASE the first of its ports (default: 26000).
+DATABASE_URL and AMQP_URL, when set, name servers that run elsewhere, to be used in place of private ones.
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m deploy.machine", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, about: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=about, description=about)
+
+    setup = command("setup", "install what is missing and generate the protos; quick when nothing changed")
+    setup.add_argument("--dev", action="store_true", help="also what the tests and checks need")
+    up = command("up", "set up, start everything, and wait until each program is well")
+    up.add_argument("codes", nargs="*", metavar="CODE", help="only these instances, such as UP or IN")
+    up.add_argument("--only", nargs="+", metavar="PROGRAM", help="of the programs only these, beside the servers")
+    provision = command("provision", "start the servers; make or update databases, broker users, keys and tables")
+    provision.add_argument("codes", nargs="*", metavar="CODE", help="only these instances")
+    down = command("down", "stop everything and wait until it is gone")
+    down.add_argument("--wipe", action="store_true", help="and delete the run folder with all data in it")
+    command("status", "show every program with its state, process id and age")
+    logs = command("logs", "show the end of the logs")
+    logs.add_argument("program", nargs="?", metavar="PROGRAM", help="only this program's")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on as they grow")
+    env = command("env", "print the path of an instance's settings")
+    env.add_argument("code", metavar="CODE")
+    within = command("with", "run a command with an instance's settings: with UP -- python -m services.identity --help")
+    within.add_argument("code", metavar="CODE")
+    within.add_argument("words", nargs=argparse.REMAINDER, metavar="-- CMD", help="the command with its arguments")
+    return parser
+
+
+def _env_file(code: str) -> Path:
+    return Layout.from_environment().run / "instances" / code / "env"
+
+
+def _replace_by(code: str, words: list[str]) -> None:
+    """Become the command, so that whoever watches this process watches the command itself."""
+    words = words[1:] if words[:1] == ["--"] else words
+    if not words:
+        raise MachineError("Say what to run: python3 -m deploy.machine with UP -- CMD...")
+    path = f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    try:
+        os.execvpe(words[0], words, {**os.environ, "PATH": path, **read_env(_env_file(code))})  # noqa: S606  # The point.
+    except FileNotFoundError:
+        raise MachineError(f"There is no program {words[0]}.") from None
+
+
+def _continue_in_venv() -> None:
+    """Go on with the interpreter of the virtual environment, which has what the rest needs."""
+    if Path(sys.prefix).resolve() != VENV.resolve():
+        os.execv(VENV_PYTHON, [str(VENV_PYTHON), "-m", "deploy.machine", *sys.argv[1:]])  # noqa: S606  # Ourselves.
+
+
+def _show_status() -> None:
+    from deploy.machine.machine import Machine  # noqa: PLC0415  # `with` should start fast.
+
+    machine = Machine.from_environment()
+    states = machine.states()
+    if not states:
+        say(f"Nothing runs from {machine.run}.")
+        return
+    say(f"{'PROGRAM':<14} {'STATE':<9} {'PID':>8} {'UPTIME':>10}")
+    for state in states:
+        minutes, seconds = divmod(state.up_seconds, 60)
+        hours, minutes = divmod(minutes, 60)
+        uptime = f"{hours}:{minutes:02}:{seconds:02}" if state.pid else "-"
+        say(f"{state.name:<14} {state.state:<9} {state.pid or '-':>8} {uptime:>10}")
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    if arguments.command == "with":
+        _replace_by(arguments.code, arguments.words)
+    from deploy.machine.machine import Machine  # noqa: PLC0415  # `with` should start fast.
+
+    match arguments.command:
+        case "setup":
+            prepare(dev=arguments.dev)
+        case "up" | "provision":
+            prepare()
+            _continue_in_venv()
+            machine = Machine.from_environment()
+            if arguments.command == "up":
+                machine.up(arguments.only, arguments.codes)
+            else:
+                machine.provision(arguments.codes)
+        case "down":
+            Machine.from_environment().down(wipe=arguments.wipe)
+        case "status":
+            _show_status()
+        case "logs":
+            files = [str(file) for file in Machine.from_environment().log_files(arguments.program)]
+            if files:
+                os.execvp("tail", ["tail", "-n", "50", *(["-F"] if arguments.follow else []), *files])  # noqa: S606, S607
+        case "env":
+            file = _env_file(arguments.code)
+            read_env(file)
+            say(str(file))
+
+
+def main() -> int:
+    """Run one command; a trouble that a person can mend is told without a traceback."""
+    try:
+        _run(_parser().parse_args())
+    except MachineError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,188 @@
+"""The machine as an object: for the command line, for the flow tests and for the demo."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+from deploy.machine.layout import Instance, Layout, MachineError, Program, say
+from deploy.machine.setup import prepare
+from deploy.machine.supervisor import ProcessState, Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+WELL_SECONDS_MAX = 60.0
+POLL_SECONDS = 0.1
+LOG_LINES_SHOWN = 25
+
+
+class Machine:
+    """One run folder with everything that runs from it.
+
+    Two machines live side by side when their run folders and base ports differ. Every method raises MachineError with
+    a message for a person when it cannot do its work.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self._supervisor = Supervisor(layout)
+
+    @classmethod
+    def from_environment(cls) -> Machine:
+        """The machine that LOKOS_RUN and LOKOS_PORT_BASE name."""
+        return cls(Layout.from_environment())
+
+    @property
+    def run(self) -> Path:
+        """The run folder."""
+        return self.layout.run
+
+    @property
+    def instances(self) -> dict[str, Instance]:
+        """The instances by code; an instance's `env` is there after `provision`."""
+        return self.layout.instances()
+
+    @property
+    def infrastructure(self) -> list[Program]:
+        """PostgreSQL and RabbitMQ, as far as this machine runs them itself."""
+        given = {"postgres": "DATABASE_URL", "epmd": "AMQP_URL", "rabbitmq": "AMQP_URL"}
+        return [program for program in self.layout.infrastructure() if not os.environ.get(given[program.name])]
+
+    @property
+    def programs(self) -> dict[str, Program]:
+        """Every program of this machine by name."""
+        return {program.name: program for program in (*self.infrastructure, *self.layout.applications())}
+
+    def up(self, programs: Iterable[str] | None = None, codes: Iterable[str] | None = None) -> None:
+        """Bring the machine up: setup, servers, databases, tables, then the programs, until each is well.
+
+        PostgreSQL and RabbitMQ always come up. `codes` narrows the instances; `programs` narrows the programs of these,
+        so that ["postgres", "rabbitmq"] starts no service.
+        """
+        instances = self._chosen(codes)
+        names = None if programs is None else set(programs)
+        if names is not None and (unknown := names - set(self.programs)):
+            raise MachineError(f"There is no program {', '.join(sorted(unknown))}. Take from: {', '.join(self.programs)}.")
+        self.provision(instance.code for instance in instances)
+        codes_chosen = {instance.code for instance in instances}
+        applications = [
+            program
+            for program in self.layout.applications()
+            if program.instance
+            and program.instance.code in codes_chosen
+            and (names is None or program.name in names)
+        ]
+        for program in applications:
+            self.start(program.name)
+        for program in applications:
+            self._tell_well(program)
+
+    def provision(self, codes: Iterable[str] | None = None) -> None:
+        """Bring up the servers, and give the instances databases, broker users, keys, settings and tables."""
+        from deploy.machine import postgres, provision, rabbitmq  # noqa: PLC0415  # They need what setup installs.
+
+        instances = self._chosen(codes)
+        prepare()
+        self.run.mkdir(parents=True, exist_ok=True)
+        self.layout.marker.touch()
+        own = [program.name for program in self.infrastructure]
+        if "postgres" in own:
+            postgres.initialise(self.layout)
+        provision.write_settings(self.layout)
+        if "rabbitmq" in own:
+            rabbitmq.initialise(self.layout, provision.broker_admin_password(self.layout))
+        self._supervisor.ensure()
+        for program in self.infrastructure:
+            self.start(program.name)
+        for program in self.infrastructure:
+            self._tell_well(program)
+        provision.provision_databases(self.layout, instances)
+        provision.provision_broker(self.layout)
+        provision.migrate(instances)
+
+    def _chosen(self, codes: Iterable[str] | None) -> list[Instance]:
+        wanted = list(codes or [])
+        if unknown := [code for code in wanted if code not in self.instances]:
+            raise MachineError(f"There is no instance {', '.join(unknown)}. Take from: {', '.join(self.instances)}.")
+        return [instance for code, instance in self.instances.items() if not wanted or code in wanted]
+
+    def down(self, *, wipe: bool = False) -> None:
+        """Stop everything and wait until it is gone. With `wipe` delete the run folder too, the books in it included."""
+        self._supervisor.end()
+        if wipe and self.layout.marker.exists():
+            self._wipe()
+
+    def _wipe(self) -> None:
+        # The run folder of the tests lies inside the one of the demo, and is another machine's.
+        for entry in self.run.iterdir():
+            if (entry / self.layout.marker.name).exists():
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+        if not any(self.run.iterdir()):
+            self.run.rmdir()
+
+    def states(self) -> list[ProcessState]:
+        """What every program does; nothing when the machine is down."""
+        return self._supervisor.states()
+
+    def pid(self, program: str) -> int | None:
+        """The process id of a program, or None when it does not run; it is the process itself, not a wrapper."""
+        return next((state.pid or None for state in self.states() if state.name == program), None)
+
+    def start(self, program: str) -> None:
+        """Start a program; `wait_well` tells when it answers."""
+        self._supervisor.start(program)
+
+    def stop(self, program: str) -> None:
+        """Stop a program and wait until it is gone; it stays stopped until it is started again."""
+        self._supervisor.stop(program)
+
+    def wait_well(self, program: str, deadline_seconds: float = WELL_SECONDS_MAX) -> None:
+        """Wait until a program answers. Raises MachineError with the end of its log when the time is over."""
+        from deploy.machine.wellness import is_well  # noqa: PLC0415  # It needs what setup installs.
+
+        known = self.programs.get(program)
+        if known is None:
+            raise MachineError(f"There is no program {program}. Take from: {', '.join(self.programs)}.")
+        deadline = time.monotonic() + deadline_seconds
+        while not (self._is_running(program) and is_well(self.layout, known)):
+            if time.monotonic() > deadline:
+                state = next((state.state for state in self.states() if state.name == program), "UNKNOWN")
+                raise MachineError(
+                    f"{program} is not well after {deadline_seconds:.0f} seconds; the supervisor says {state}. "
+                    f"The end of {self._log(program)}:\n{self._log_end(program)}"
+                )
+            time.sleep(POLL_SECONDS)
+
+    def _is_running(self, program: str) -> bool:
+        return any(state.name == program and state.state == "RUNNING" for state in self.states())
+
+    def _tell_well(self, program: Program) -> None:
+        start = time.monotonic()
+        self.wait_well(program.name)
+        say(f"up: {program.name} is well at {program.address} ({time.monotonic() - start:.1f} s)")
+
+    def _log(self, program: str) -> Path:
+        return self.layout.logs / f"{program}.log"
+
+    def _log_end(self, program: str) -> str:
+        try:
+            lines = self._log(program).read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return "    (it printed nothing)"
+        return "\n".join(f"    {line}" for line in lines[-LOG_LINES_SHOWN:])
+
+    def log_files(self, program: str | None = None) -> list[Path]:
+        """The log of one program, or all of them."""
+        if program is None:
+            return sorted(self.layout.logs.glob("*.log"))
+        if not self._log(program).exists():
+            raise MachineError(f"There is no log of {program} in {self.layout.logs}.")
+        return [self._log(program)]

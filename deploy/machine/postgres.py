@@ -1,0 +1,178 @@
+"""The private PostgreSQL: how it is made and started, and one database a state with a schema and a role a service."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from deploy.machine.layout import MachineError, say
+from deploy.machine.setup import postgres_programs, run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import psycopg
+
+    from deploy.machine.layout import Instance, Layout
+
+SYSTEM_USER = "postgres"
+ADMIN = "postgres"
+CONNECT_SECONDS_MAX = 5
+
+# The two Linux capabilities that let a process walk through folders which others closed to it, the weaker one first.
+CAPABILITIES = {"dac_read_search": 2, "dac_override": 1}
+
+CONFIGURATION = """\
+# Written by `python3 -m deploy.machine up`; changes here are lost.
+listen_addresses = '127.0.0.1'
+port = {port}
+# TCP only: a unix socket's path would have to be short, and a run folder may lie deep.
+unix_socket_directories = ''
+max_connections = 300
+shared_buffers = 256MB
+# A meeting that was acknowledged is on the disk.
+synchronous_commit = on
+password_encryption = scram-sha-256
+timezone = 'UTC'
+log_timezone = 'UTC'
+log_line_prefix = '%m [%p] %u@%d '
+"""
+
+
+def _folder(layout: Layout) -> Path:
+    return layout.run / "postgres"
+
+
+def admin_url(layout: Layout) -> str:
+    """The address of the database server with a login that may create databases and roles."""
+    given = os.environ.get("DATABASE_URL")
+    if given:
+        # Libraries other than SQLAlchemy do not know the driver in the scheme.
+        return given.replace("postgresql+psycopg://", "postgresql://", 1)
+    password = (_folder(layout) / "password").read_text(encoding="utf-8").strip()
+    return f"postgresql://{ADMIN}:{password}@127.0.0.1:{layout.postgres_port}/postgres"
+
+
+def service_url(layout: Layout, instance: Instance, role: str, password: str) -> str:
+    """The address with which one service of one instance reaches its own schema, for SQLAlchemy."""
+    server = urlsplit(admin_url(layout))
+    login = f"{instance.prefix}_{role}:{quote(password, safe='')}"
+    place = server.netloc.rpartition("@")[2]
+    return urlunsplit(("postgresql+psycopg", f"{login}@{place}", f"/{instance.database}", server.query, ""))
+
+
+def _as_owner(folder: Path) -> list[str]:
+    """What to put before a command so that it runs as the owner of the data.
+
+    PostgreSQL refuses to run as root, so root hands over to the system user of the Debian package. That user may be
+    unable to walk down to the folder, as in a clone below a 0700 folder. Only then it is given the capability to walk
+    through, and no more than that where the machine allows the weaker of the two.
+    """
+    if os.getuid() != 0:
+        return []
+    prefix = ["setpriv", f"--reuid={SYSTEM_USER}", f"--regid={SYSTEM_USER}", "--clear-groups"]
+    reaches = subprocess.run([*prefix, "test", "-x", str(folder)], check=False).returncode == 0
+    if reaches:
+        return prefix
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    allowed = int(next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")), base=16)
+    for name, bit in CAPABILITIES.items():
+        if allowed >> bit & 1:
+            return [*prefix, f"--inh-caps=+{name}", f"--ambient-caps=+{name}"]
+    raise MachineError(
+        f"The system user {SYSTEM_USER} cannot reach {folder}, since a folder above it is closed to others. Set LOKOS_RUN "
+        "to a folder that it can reach, such as /var/tmp/lokos."
+    )
+
+
+def _programs() -> Path:
+    programs = postgres_programs()
+    if programs is None:
+        raise MachineError("PostgreSQL is not installed. Run `python3 -m deploy.machine setup`.")
+    return programs
+
+
+def command(layout: Layout) -> list[str]:
+    """How to run the server in the foreground; the process is the postmaster itself."""
+    folder = _folder(layout)
+    server = [str(_programs() / "postgres"), "-D", str(folder / "data")]
+    return [*_as_owner(folder), *server, "-c", f"config_file={folder / 'postgresql.conf'}"]
+
+
+def initialise(layout: Layout) -> None:
+    """Make the data folder once, and write the configuration each time."""
+    folder = _folder(layout)
+    data, password = folder / "data", folder / "password"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (data / "PG_VERSION").exists():
+        say("postgres: making the data folder")
+        shutil.rmtree(data, ignore_errors=True)  # What an earlier try left half done.
+        password.touch(mode=0o600)
+        password.write_text(secrets.token_hex(16) + "\n", encoding="utf-8")
+    (folder / "postgresql.conf").write_text(CONFIGURATION.format(port=layout.postgres_port), encoding="utf-8")
+    if os.getuid() == 0:
+        _give_away(folder, password, folder / "postgresql.conf")
+    if not (data / "PG_VERSION").exists():
+        # The socket does not exist, so nobody comes in by it; over TCP everybody needs a password.
+        ways = ("--auth-local=reject", "--auth-host=scram-sha-256", f"--username={ADMIN}", f"--pwfile={password}")
+        form = ("--encoding=UTF8", "--locale=C.UTF-8")
+        run(*_as_owner(folder), _programs() / "initdb", "-D", data, *ways, *form, cwd=Path("/"))
+
+
+def _give_away(*paths: Path) -> None:
+    try:
+        user = pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        raise MachineError(
+            f"There is no system user {SYSTEM_USER}, which the Debian package makes: `apt-get install postgresql`, or set "
+            "DATABASE_URL to the address of another PostgreSQL."
+        ) from None
+    for path in paths:
+        os.chown(path, user.pw_uid, user.pw_gid)
+
+
+def connect(layout: Layout, database: str | None = None) -> psycopg.Connection[tuple[object, ...]]:
+    """Connect as the administrator, each statement a transaction of its own. Raises psycopg.OperationalError."""
+    import psycopg  # noqa: PLC0415  # Not there yet while setup runs.
+
+    more = {"dbname": database} if database else {}
+    return psycopg.connect(admin_url(layout), autocommit=True, connect_timeout=CONNECT_SECONDS_MAX, **more)
+
+
+def provision(layout: Layout, instance: Instance, passwords: Mapping[str, str]) -> None:
+    """Make the instance's database, and in it a schema and a role for each service (and the vault); idempotent.
+
+    A role reaches its own schema in its own database and nothing else: neither another service's tables nor another
+    state's database. `passwords` has one for each role of the instance.
+    """
+    from psycopg.sql import SQL, Identifier, Literal  # noqa: PLC0415  # Not there yet while setup runs.
+
+    database = Identifier(instance.database)
+    roles = {role: Identifier(f"{instance.prefix}_{role}") for role in instance.roles}
+    with connect(layout) as server:
+        known = {name for (name,) in server.execute("SELECT rolname FROM pg_roles")}
+        for role, name in roles.items():
+            verb = SQL("ALTER" if f"{instance.prefix}_{role}" in known else "CREATE")
+            server.execute(SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, name, Literal(passwords[role])))
+            # An administrator who is no superuser may hand a schema only to a role that he is a member of.
+            server.execute(SQL("GRANT {} TO CURRENT_USER").format(name))
+        if not server.execute("SELECT 1 FROM pg_database WHERE datname = %s", [instance.database]).fetchone():
+            server.execute(SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(database))
+        # Everybody may connect to a new database by default, which would let one state's roles into another's.
+        server.execute(SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+        names = SQL(", ").join(roles.values())
+        server.execute(SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(database, names))
+        if not os.environ.get("DATABASE_URL"):
+            server.execute("REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC")
+    with connect(layout, instance.database) as own:
+        own.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+        for role, name in roles.items():
+            schema = Identifier(role)
+            own.execute(SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(schema, name))
+            own.execute(SQL("ALTER ROLE {} IN DATABASE {} SET search_path = {}").format(name, database, schema))

@@ -1,0 +1,113 @@
+"""Gives every instance what it needs: databases, broker users, keys, settings; then brings its tables up to date."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from deploy.machine import keys, postgres, rabbitmq
+from deploy.machine.layout import NATION, PROJECT, VENV_PYTHON, Instance, Layout, say
+from deploy.machine.setup import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+MIGRATE_MODULE = "services.chassis.migrate"
+
+
+def _secrets(instance: Instance) -> keys.Secrets:
+    return keys.Secrets(instance.folder / "secrets.json")
+
+
+def broker_admin_password(layout: Layout) -> str:
+    """The password of the private broker's administrator."""
+    return keys.Secrets(layout.run / "instances" / "secrets.json").word("rabbitmq")
+
+
+def write_settings(layout: Layout) -> None:
+    """Write every instance's keys, trust and env file; what is there keeps its secrets."""
+    layout.run.mkdir(parents=True, exist_ok=True)
+    instances = layout.instances()
+    for folder in (layout.run / "instances", layout.run / "registry"):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    keys.make_keys(instances)
+    for instance in instances.values():
+        settings = _settings(layout, instance, instances[NATION])
+        lines = [f"{name}={value}\n" for name, value in settings.items()]
+        keys.write_private(instance.env_file, "# Written by `python3 -m deploy.machine up`.\n" + "".join(lines))
+
+
+def _settings(layout: Layout, instance: Instance, nation: Instance) -> dict[str, str]:
+    secret = _secrets(instance).word
+    folder = instance.keys
+    settings = {
+        "LOKOS_INSTANCE": instance.code,
+        "LOKOS_STATE_LGD": "" if instance.lgd is None else str(instance.lgd),
+        "LOKOS_USER_PREFIX": instance.user_prefix,
+        "LOKOS_GRPC_PORT": str(instance.port),
+        "LOKOS_FEDERATION_PORT": str(instance.port + 1),
+        "LOKOS_ADVERTISE": instance.federation_address,
+        "LOKOS_TLS_CERT_FILE": str(folder / "tls.pem"),
+        "LOKOS_TLS_KEY_FILE": str(folder / "tls.key"),
+        "LOKOS_TLS_CA_FILE": str(instance.ca_file),
+        "LOKOS_NATION_CA_FILE": str(nation.ca_file),
+        "LOKOS_SIGNING_KEY_FILE": str(folder / "identity.pem"),
+        "LOKOS_SIGNING_KEY_ID": f"{instance.code}-identity",
+        "LOKOS_TRUST_FILE": str(instance.trust_file),
+        "LOKOS_REGISTRY_DIR": str(layout.run / "registry"),
+        "LOKOS_GEOGRAPHY_FILE": str(instance.folder / "geography.csv"),
+        "LOKOS_PERSON_KEY": secret("person key"),
+        "LOKOS_VAULT_KEY": secret("vault key"),
+        "LOKOS_VAULT_TOKEN_KEY": secret("vault token key"),
+        "LOKOS_EKYC": "sandbox",
+        "LOKOS_SANDBOX_RESIDENTS_FILE": str(PROJECT / "samples" / "sandbox_residents.csv"),
+        "MIGRATE_AMQP_URL": rabbitmq.service_url(layout, instance, rabbitmq.MIGRATE, secret("rabbitmq migrate")),
+    }
+    for role in instance.roles:
+        url = postgres.service_url(layout, instance, role, secret(f"postgres {role}"))
+        settings[f"{role.upper()}_DATABASE_URL"] = url
+    for service in instance.services:
+        url = rabbitmq.service_url(layout, instance, service, secret(f"rabbitmq {service}"))
+        settings[f"{service.upper()}_AMQP_URL"] = url
+    if instance.is_nation:
+        snapshots = instance.folder / "snapshots"
+        snapshots.mkdir(mode=0o700, exist_ok=True)
+        settings |= {
+            "GATEWAY_PORT": str(instance.port + 2),
+            "GATEWAY_SIGNING_KEY_FILE": str(folder / "gateway.pem"),
+            "GATEWAY_SIGNING_KEY_ID": f"{instance.code}-gateway",
+            "GATEWAY_TLS_CERT_FILE": str(folder / "gateway-tls.pem"),
+            "GATEWAY_TLS_KEY_FILE": str(folder / "gateway-tls.key"),
+            "GATEWAY_SNAPSHOT_DIR": str(snapshots),
+        }
+    return settings
+
+
+def provision_databases(layout: Layout, instances: Iterable[Instance]) -> None:
+    """Make each instance's database, roles and schemas."""
+    for instance in instances:
+        say(f"provision: database {instance.database}")
+        secret = _secrets(instance).word
+        postgres.provision(layout, instance, {role: secret(f"postgres {role}") for role in instance.roles})
+
+
+def provision_broker(layout: Layout) -> None:
+    """Bring all instances' virtual hosts, users and rights into the broker."""
+    instances = layout.instances()
+    users = {code: (*instance.services, rabbitmq.MIGRATE) for code, instance in instances.items()}
+    passwords: Mapping[str, Mapping[str, str]] = {
+        code: {user: _secrets(instances[code]).word(f"rabbitmq {user}") for user in names}
+        for code, names in users.items()
+    }
+    logins = [instance.env["MIGRATE_AMQP_URL"] for instance in instances.values()]
+    rabbitmq.provision(layout, rabbitmq.definitions(instances, passwords), logins)
+
+
+def migrate(instances: Iterable[Instance]) -> None:
+    """Bring each instance's tables, queues and bindings up to date."""
+    if not PROJECT.joinpath(*MIGRATE_MODULE.split(".")).with_suffix(".py").exists():
+        say(f"provision: {MIGRATE_MODULE} is not there yet, so no tables are made")
+        return
+    for instance in instances:
+        say(f"provision: tables and queues of {instance.code}")
+        run(VENV_PYTHON, "-m", MIGRATE_MODULE, *instance.services, env={**os.environ, **instance.env})

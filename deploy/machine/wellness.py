@@ -1,0 +1,72 @@
+"""Whether a program is well: it does not only run, it answers."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from typing import TYPE_CHECKING
+
+from deploy.machine import postgres, provision, rabbitmq
+
+if TYPE_CHECKING:
+    from deploy.machine.layout import Layout, Program
+
+ANSWER_SECONDS_MAX = 2.0
+
+
+def is_well(layout: Layout, program: Program) -> bool:
+    """Ask the program once, in the way that fits it."""
+    host, _, port = program.address.partition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS_MAX).close()
+    except OSError:
+        return False
+    match program.proof:
+        case "port":
+            return True
+        case "postgres":
+            return _takes_logins(layout)
+        case "rabbitmq":
+            return rabbitmq.can_log_in(rabbitmq.admin_url(layout, provision.broker_admin_password(layout)))
+        case "health":
+            return _serves(program)
+        case "metrics":
+            return _shows_metrics(host, int(port))
+
+
+def _takes_logins(layout: Layout) -> bool:
+    import psycopg  # noqa: PLC0415  # Heavy, and not every asking needs it.
+
+    try:
+        postgres.connect(layout).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _serves(program: Program) -> bool:
+    import grpc  # noqa: PLC0415  # Heavy, and not every asking needs it.
+    from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415  # The same.
+
+    if program.instance is None:
+        return False
+    credentials = grpc.ssl_channel_credentials(program.instance.ca_file.read_bytes())
+    with grpc.secure_channel(program.address, credentials) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(), timeout=ANSWER_SECONDS_MAX
+            )
+        except grpc.RpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def _shows_metrics(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS_MAX)
+    try:
+        connection.request("GET", "/metrics")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
