@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import TypeVar
 
 from services.kernel.errors import Conflict
 
@@ -53,7 +54,10 @@ def move_meeting(status: MeetingStatus, step: Step) -> MeetingStatus:
     return _move(MEETING_MOVES, status, step)
 
 
-def _move[S: StrEnum](moves: Mapping[tuple[S, Step], S], status: S, step: Step) -> S:
+S = TypeVar("S", Status, MeetingStatus)
+
+
+def _move(moves: Mapping[tuple[S, Step], S], status: S, step: Step) -> S:
     if (status, step) not in moves:
         raise Conflict(
             "MOVE_NOT_ALLOWED",

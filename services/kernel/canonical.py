@@ -4,8 +4,9 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Mapping, Sequence
+from typing import Union
 
-type Content = Mapping[str, Content] | Sequence[Content] | str | int | bool | None
+Content = Union[Mapping[str, "Content"], Sequence["Content"], str, int, bool, None]  # noqa: UP007 - a recursive alias needs the quotes
 
 
 def _plain(value: Content) -> object:
@@ -17,8 +18,7 @@ def _plain(value: Content) -> object:
     if isinstance(value, str):
         return unicodedata.normalize("NFC", value)
     if isinstance(value, Mapping):
-        plain = {key: _plain(part) for key, part in value.items()}
-        return {key: part for key, part in plain.items() if part not in ("", "0", False, None) and part != [] and part != {}}
+        return {key: _plain(part) for key, part in value.items() if part}
     if isinstance(value, Sequence):
         return [_plain(part) for part in value]
     if value is None:

@@ -1,0 +1,132 @@
+"""Events in, one at a time: python -m services.chassis.consume NAME [NAME...]
+
+nameko through its ServiceRunner, with its losses mended: an event is acked when it is handled or parked, an undecodable
+body goes to the dead letters, and while the database is away the event is held. No gRPC here (docs/decisions/0001).
+"""
+
+# ruff: noqa: E402 - the order of the imports is the point: eventlet patches before anything else looks
+import os
+import warnings
+
+# psycopg must wait in Python, where eventlet can switch; its own way of waiting freezes every other green thread.
+os.environ["PSYCOPG_WAIT_FUNC"] = "wait_selector"
+warnings.filterwarnings("ignore", message="\\s*Eventlet is deprecated")
+
+import eventlet
+
+eventlet.monkey_patch()
+
+import logging
+import signal
+from typing import Any
+
+import kombu
+from kombu.serialization import register
+from nameko.messaging import Consumer, QueueConsumer
+from nameko.runners import ServiceRunner
+
+from protos.common_pb2 import Envelope
+from services.chassis import broker, database, metrics, process, settings
+from services.chassis.hears import DatabaseAway, Hearing, consumer_of, handle
+from services.chassis.mailbox import CONTENT_TYPE, open_envelope
+
+log = logging.getLogger(__name__)
+
+WORKERS = 10  # As many as the service has database connections; also what the broker hands out ahead.
+SERIALIZER = "lokos-event"
+
+register(SERIALIZER, None, open_envelope, content_type=CONTENT_TYPE, content_encoding="binary")
+
+
+class StrictQueueConsumer(QueueConsumer):
+    """Sends what it cannot read to the dead letters; nameko's own would ack it, and so lose it."""
+
+    def on_decode_error(self, message: kombu.Message, exc: Exception) -> None:
+        log.error("an undecodable body", extra={"queue": message.delivery_info.get("routing_key"), "error": type(exc).__name__})
+        message.reject(requeue=False)
+
+
+class Hear(Consumer):
+    """nameko's consumer, on a queue that the migrate step declared."""
+
+    queue_consumer = StrictQueueConsumer()
+
+    def __init__(self, hearing: Hearing) -> None:
+        # An error here is not the handler's (that one is parked) but the parking's: hand the event back, never ack it.
+        super().__init__(kombu.Queue(hearing.queue, no_declare=True), requeue_on_error=True)
+        self.hearing = hearing
+
+
+class Consuming:
+    """One service's handlers as nameko runs them."""
+
+    def __init__(self, service: str, hearings: list[Hearing]) -> None:
+        self._service = service
+        self._consumer = consumer_of(service)
+        self._stopping = False
+        methods = {hearing.method: self._entrypoint(hearing) for hearing in hearings}
+        self._runner = ServiceRunner(
+            {
+                "AMQP_URI": settings.service_setting(service, "AMQP_URL"),
+                "ACCEPT": [SERIALIZER],
+                "max_workers": WORKERS,
+                "serializer": SERIALIZER,
+            },
+        )
+        self._runner.add_service(type(service.capitalize(), (), {"name": service, **methods}))
+
+    def _entrypoint(self, hearing: Hearing) -> Any:  # noqa: ANN401 - what nameko's decorator makes
+        def method(_service: object, envelope: Envelope) -> None:
+            self._handle(hearing, envelope)
+
+        method.__name__ = hearing.method
+        return Hear.decorator(hearing)(method)
+
+    def _handle(self, hearing: Hearing, envelope: Envelope) -> None:
+        while True:
+            try:
+                handle(hearing, self._consumer, [envelope])
+            except DatabaseAway:
+                # Held here, unacked, so that the broker does not count a delivery; all workers end up here.
+                metrics.DATABASE_AWAY.labels(self._service).set(1)
+                while not database.is_back(self._service):
+                    if self._stopping:
+                        raise
+                    eventlet.sleep(1)
+                metrics.DATABASE_AWAY.labels(self._service).set(0)
+            else:
+                return
+
+    def start(self) -> None:
+        self._runner.start()
+
+    def stop(self) -> None:
+        """Finish what is begun and hand back what is held."""
+        self._stopping = True
+        self._runner.stop()
+
+    def wait(self) -> None:
+        self._runner.wait()
+
+
+def main() -> None:
+    services = process.names("consume", __doc__)
+    process.start("consume")
+    routes = broker.routes(settings.services())
+    consuming = [Consuming(service, heard) for service in services if (heard := [route for route in routes if route.hearer == service])]
+
+    def asked(_number: int, _frame: object) -> None:
+        for one in consuming:
+            eventlet.spawn_n(one.stop)
+
+    signal.signal(signal.SIGTERM, asked)
+    signal.signal(signal.SIGINT, asked)
+    for one in consuming:
+        one.start()
+    log.info("consume is up", extra={"services": " ".join(services)})
+    for one in consuming:
+        one.wait()
+
+
+if __name__ == "__main__":
+    main()

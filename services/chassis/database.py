@@ -1,0 +1,84 @@
+"""One engine a service, as that service's own role; a transaction is the unit of work."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache, partial
+
+import psycopg.errors
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from services.chassis import metrics, settings
+from services.kernel.errors import Exhausted
+
+STATEMENT_SECONDS_MAX = 30
+WAIT_FOR_CONNECTION_SECONDS = 5
+
+# A statement that lost against another one and may simply be tried again.
+_TRY_AGAIN = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable)
+_AWAY = (psycopg.errors.AdminShutdown, psycopg.errors.CrashShutdown, psycopg.errors.CannotConnectNow)
+
+
+@cache
+def engine(service: str) -> Engine:
+    """The pool of a service (its <SERVICE>_DATABASE_URL). Made on first use, so that importing opens nothing."""
+    size = settings.number("DATABASE_CONNECTIONS_MAX", 10)
+    made = create_engine(
+        settings.service_setting(service, "DATABASE_URL"),
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=WAIT_FOR_CONNECTION_SECONDS,
+        connect_args={
+            "connect_timeout": 5,
+            "application_name": f"lokos-{service}",
+            "options": f"-c statement_timeout={STATEMENT_SECONDS_MAX}s -c idle_in_transaction_session_timeout=60s -c lock_timeout=10s",
+        },
+        # Errors quote their parameters otherwise, and those are people's data.
+        hide_parameters=True,
+    )
+    metrics.POOL_SIZE.labels(service).set(size)
+    metrics.POOL_IN_USE.labels(service).set_function(made.pool.checkedout)  # type: ignore[attr-defined]  # of QueuePool
+    return made
+
+
+@contextmanager
+def transaction(service: str) -> Iterator[Connection]:
+    """A connection inside a transaction: committed when the block ends, rolled back when it raises."""
+    try:
+        connection = engine(service).connect()
+    except PoolTimeout:
+        raise Exhausted("BUSY", "The system is busy; try again in a moment.") from None
+    with connection, connection.begin():
+        yield connection
+
+
+def of(service: str) -> Callable[[], AbstractContextManager[Connection]]:
+    """`transaction` for one service."""
+    return partial(transaction, service)
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether an error means that the database cannot be reached, rather than that it said no."""
+    if not isinstance(error, DBAPIError):
+        return False
+    original = error.orig
+    if error.connection_invalidated or isinstance(original, _AWAY):
+        return True
+    return isinstance(original, psycopg.OperationalError) and original.sqlstate is None
+
+
+def may_try_again(error: BaseException) -> bool:
+    """Whether the transaction lost against another one, and may win when it is run again."""
+    return isinstance(error, DBAPIError) and isinstance(error.orig, _TRY_AGAIN)
+
+
+def is_back(service: str) -> bool:
+    """Whether the database answers; old connections are thrown away first."""
+    try:
+        with engine(service).connect() as connection:
+            connection.execute(text("select 1"))
+    except (DBAPIError, PoolTimeout):
+        engine(service).dispose()
+        return False
+    return True

@@ -1,0 +1,72 @@
+"""What the process kinds share: names from the command line, logs, metrics, and a stop that finishes what is begun."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+from services.chassis import logs, metrics, settings
+
+log = logging.getLogger(__name__)
+
+STOP_SECONDS_MAX = 15
+STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+
+
+def names(kind: str, about: str | None = None) -> list[str]:
+    """The services named on the command line."""
+    parser = argparse.ArgumentParser(prog=f"python -m services.chassis.{kind}", description=about)
+    parser.add_argument("services", nargs="+", metavar="SERVICE", choices=settings.services(), help=", ".join(settings.services()))
+    return list(parser.parse_args().services)
+
+
+def start(kind: str) -> None:
+    """Logs and metrics; every process calls it first."""
+    logs.start(f"{settings.instance()}-{kind}")
+    metrics.start()
+
+
+def hold_signals() -> None:
+    """Let stop signals wait for `wait_for_stop`; called before any thread starts, since threads inherit it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+
+
+def wait_for_stop() -> None:
+    """Sleep until the process is asked to end."""
+    signal.sigwait(STOP_SIGNALS)
+
+
+def ask_to_stop() -> None:
+    """Ask this very process to end, from any thread."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def run_threads(kind: str, about: str | None, body: Callable[[str, threading.Event], None]) -> None:
+    """Run `body(service, stopping)` in a thread a service. One that ends by itself ends the process, for the supervisor to see."""
+    services = names(kind, about)
+    hold_signals()
+    start(kind)
+    stopping = threading.Event()
+    failed: list[str] = []
+
+    def guarded(service: str) -> None:
+        try:
+            body(service, stopping)
+        except Exception:
+            log.exception("a thread ended", extra={"service": service})
+        if not stopping.is_set():
+            failed.append(service)
+            ask_to_stop()
+
+    threads = [threading.Thread(target=guarded, args=(service,), name=service, daemon=True) for service in services]
+    for thread in threads:
+        thread.start()
+    log.info("%s is up", kind, extra={"services": " ".join(services)})
+    wait_for_stop()
+    stopping.set()
+    for thread in threads:
+        thread.join(STOP_SECONDS_MAX)
+    sys.exit(1 if failed else 0)

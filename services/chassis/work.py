@@ -1,0 +1,173 @@
+"""Jobs and timers: python -m services.chassis.work NAME [NAME...]
+
+One jobs table a service. A worker takes the job that has been due longest (SKIP LOCKED), under a lease; a worker that
+dies loses the lease and another takes over. An outside effect is marked as begun before it begins, and so happens at
+most once: whether one that was cut short did happen, a person must say.
+"""
+
+import importlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Boolean, Column, Connection, DateTime, Index, Integer, Table, Text, func, select, text, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from services.chassis import database, mailbox, metrics, process
+from services.chassis.logs import describe
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(minutes=10)
+IDLE_SECONDS = 0.5
+RETRY_SECONDS_MAX = 3600
+ATTEMPTS_MAX = 20
+
+jobs = Table(
+    "jobs",
+    mailbox.metadata,
+    Column("name", Text, primary_key=True),
+    Column("key", Text, primary_key=True),  # The effect key: one effect, one job.
+    Column("arguments", postgresql.JSONB, nullable=False, server_default="{}"),
+    Column("run_at", DateTime(timezone=True), nullable=False),
+    Column("every_seconds", Integer),  # Of a timer.
+    Column("leased_until", DateTime(timezone=True)),
+    Column("begun", Boolean, nullable=False, server_default="false"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("done_at", DateTime(timezone=True)),
+    Column("error", Text, nullable=False, server_default=""),
+)
+Index("jobs_due", jobs.c.run_at, postgresql_where=jobs.c.done_at.is_(None))
+
+Arguments = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a service's jobs.py offers: a function of (service, arguments), when it runs, and whether it reaches outside."""
+
+    name: str
+    function: Callable[[str, Arguments], None]
+    every_seconds: int | None = None
+    effect: bool = False
+
+
+def job(*, every_seconds: int | None = None, effect: bool = False) -> Callable[[Callable[[str, Arguments], None]], Job]:
+    """Make a function a job: a timer where `every_seconds` is given; at most once where it is an outside `effect`."""
+
+    def make(function: Callable[[str, Arguments], None]) -> Job:
+        return Job(function.__name__, function, every_seconds, effect)
+
+    return make
+
+
+def enqueue(connection: Connection, name: str, key: str, arguments: Arguments, run_at: datetime | None = None) -> None:
+    """Ask for a job, in the caller's own transaction; a second one of the same name and key is the first."""
+    values = {"name": name, "key": key, "arguments": arguments, "run_at": run_at or datetime.now(UTC)}
+    connection.execute(postgresql.insert(jobs).values(values).on_conflict_do_nothing())
+
+
+def jobs_of(service: str) -> dict[str, Job]:
+    """The service's own jobs and those that the chassis does for every service."""
+    from services.chassis import upkeep
+
+    rooms = [upkeep]
+    try:
+        rooms.append(importlib.import_module(f"services.{service}.jobs"))
+    except ModuleNotFoundError as error:
+        if error.name != f"services.{service}.jobs":
+            raise
+    return {made.name: made for room in rooms for made in vars(room).values() if isinstance(made, Job)}
+
+
+class Worker:
+    """Does one service's jobs until stopped."""
+
+    def __init__(self, service: str, stopping: threading.Event) -> None:
+        self._service = service
+        self._stopping = stopping
+        self._jobs = jobs_of(service)
+        self._timers_set = False
+
+    def run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                if not self._timers_set:
+                    self._set_timers()
+                if not self.step():
+                    self._stopping.wait(IDLE_SECONDS)
+            except (DBAPIError, PoolTimeout) as error:
+                log.warning("the worker lost its database", extra={"service": self._service, "error": describe(error)})
+                self._stopping.wait(1)
+
+    def _set_timers(self) -> None:
+        with database.transaction(self._service) as connection:
+            for made in self._jobs.values():
+                if made.every_seconds:
+                    values = {"name": made.name, "key": "timer", "run_at": datetime.now(UTC), "every_seconds": made.every_seconds}
+                    insert = postgresql.insert(jobs).values(values)
+                    connection.execute(insert.on_conflict_do_update(index_elements=["name", "key"], set_={"every_seconds": made.every_seconds}))
+        self._timers_set = True
+
+    def step(self) -> bool:
+        """Take one due job and run it; False where none is due."""
+        taken = self._take()
+        if taken is None:
+            return False
+        made = self._jobs[taken.name]
+        if made.effect and taken.begun:
+            self._end(taken, done=True, error="cut short: whether it happened must be looked up")
+            return True
+        started = time.monotonic()
+        try:
+            made.function(self._service, taken.arguments)
+        except Exception as error:
+            if database.is_away(error):
+                raise
+            log.exception("a job failed", extra={"service": self._service, "job": made.name})
+            metrics.JOBS.labels(self._service, made.name, "failed").inc()
+            self._end(taken, done=made.effect or taken.attempts >= ATTEMPTS_MAX, error=describe(error))
+        else:
+            metrics.JOBS.labels(self._service, made.name, "done").inc()
+            self._end(taken, done=True)
+            log.debug("job done", extra={"job": made.name, "seconds": time.monotonic() - started})
+        return True
+
+    def _take(self) -> Any:  # noqa: ANN401 - a row of jobs
+        with database.transaction(self._service) as connection:
+            due = jobs.c.done_at.is_(None) & (jobs.c.run_at <= func.now()) & (jobs.c.leased_until.is_(None) | (jobs.c.leased_until < func.now()))
+            known = jobs.c.name.in_(self._jobs)
+            row = connection.execute(
+                select(jobs).where(due, known).order_by(jobs.c.run_at).limit(1).with_for_update(skip_locked=True),
+            ).one_or_none()
+            late = connection.execute(text("select coalesce(extract(epoch from now() - min(run_at)), 0) from jobs where done_at is null")).scalar_one()
+            metrics.JOB_AGE_SECONDS.labels(self._service).set(max(float(late), 0))
+            if row is not None:
+                connection.execute(
+                    update(jobs)
+                    .where(jobs.c.name == row.name, jobs.c.key == row.key)
+                    .values(leased_until=func.now() + LEASE, attempts=jobs.c.attempts + 1, begun=True),
+                )
+            return row
+
+    def _end(self, taken: Any, *, done: bool, error: str = "") -> None:  # noqa: ANN401 - a row of jobs
+        """A timer is set again; a job is done, or tried again after a pause that doubles."""
+        values: dict[str, Any] = {"leased_until": None, "begun": False, "error": error}
+        if taken.every_seconds:
+            values |= {"run_at": datetime.now(UTC) + timedelta(seconds=taken.every_seconds), "attempts": 0}
+        elif done:
+            values |= {"done_at": func.now()}
+        else:
+            values |= {"run_at": datetime.now(UTC) + timedelta(seconds=min(2**taken.attempts, RETRY_SECONDS_MAX))}
+        with database.transaction(self._service) as connection:
+            connection.execute(update(jobs).where(jobs.c.name == taken.name, jobs.c.key == taken.key).values(values))
+
+
+if __name__ == "__main__":
+    process.run_threads("work", __doc__, lambda service, stopping: Worker(service, stopping).run())
