@@ -51,6 +51,10 @@ class Secrets:
         self._file = file
         self._words: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
+    def known(self) -> tuple[str, ...]:
+        """Every secret made so far."""
+        return tuple(self._words.values())
+
     def word(self, name: str) -> str:
         """The secret of this name as hexadecimal digits; made and written down when it is asked for first."""
         if name not in self._words:

@@ -141,8 +141,9 @@ def connect(layout: Layout, database: str | None = None) -> psycopg.Connection[t
     """Connect as the administrator, each statement a transaction of its own. Raises psycopg.OperationalError."""
     import psycopg  # noqa: PLC0415  # Not there yet while setup runs.
 
-    more = {"dbname": database} if database else {}
-    return psycopg.connect(admin_url(layout), autocommit=True, connect_timeout=CONNECT_SECONDS_MAX, **more)
+    url = urlsplit(admin_url(layout))
+    address = urlunsplit(url._replace(path=f"/{database}") if database else url)
+    return psycopg.connect(address, autocommit=True, connect_timeout=CONNECT_SECONDS_MAX)
 
 
 def provision(layout: Layout, instance: Instance, passwords: Mapping[str, str]) -> None:

@@ -28,7 +28,8 @@ def write_settings(layout: Layout) -> None:
     """Write every instance's keys, trust and env file; what is there keeps its secrets."""
     layout.run.mkdir(parents=True, exist_ok=True)
     instances = layout.instances()
-    for folder in (layout.run / "instances", layout.run / "registry"):
+    folders = [instance.folder for instance in instances.values()]
+    for folder in (layout.run / "instances", layout.run / "registry", *folders):
         folder.mkdir(mode=0o700, exist_ok=True)
     keys.make_keys(instances)
     for instance in instances.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import shlex
@@ -130,6 +131,13 @@ def _program(
     )
 
 
+class SupervisorAwayError(MachineError):
+    """Supervisord does not run, or is just shutting down."""
+
+    def __init__(self) -> None:
+        super().__init__("The machine is down. Run `python3 -m deploy.machine up`.")
+
+
 class _SocketConnection(http.client.HTTPConnection):
     """HTTP over supervisord's unix socket."""
 
@@ -163,16 +171,31 @@ class Supervisor:
         self._file = layout.run / "supervisord.conf"
 
     def _call(self, method: str, *arguments: object) -> Any:
-        """Call supervisord. Raises OSError when it does not run, and xmlrpc.client.Fault when it refuses."""
+        """Call supervisord. Raises SupervisorAwayError, and xmlrpc.client.Fault when it refuses."""
         transport = _SocketTransport(self._layout.socket)
-        with xmlrpc.client.ServerProxy("http://localhost", transport=transport) as server:
-            return getattr(server.supervisor, method)(*arguments)
+        try:
+            with xmlrpc.client.ServerProxy("http://localhost", transport=transport) as server:
+                return getattr(server.supervisor, method)(*arguments)
+        except (OSError, http.client.HTTPException):
+            raise SupervisorAwayError from None
+        except xmlrpc.client.Fault as fault:
+            if "SHUTDOWN_STATE" in fault.faultString:
+                raise SupervisorAwayError from None
+            raise
 
     def runs(self) -> bool:
         """Whether supervisord answers."""
         try:
-            self._call("getState")
-        except (OSError, http.client.HTTPException):
+            self._call("getPID")
+        except SupervisorAwayError:
+            return False
+        return True
+
+    def _answers(self) -> bool:
+        """Whether a supervisord is there at all, be it that it is shutting down."""
+        try:
+            _SocketConnection(self._layout.socket).connect()
+        except OSError:
             return False
         return True
 
@@ -214,7 +237,7 @@ class Supervisor:
         """What every program does; nothing when supervisord does not run."""
         try:
             found = self._call("getAllProcessInfo")
-        except OSError:
+        except SupervisorAwayError:
             return []
         return [
             ProcessState(
@@ -241,20 +264,15 @@ class Supervisor:
         except xmlrpc.client.Fault as fault:
             if fault_name not in fault.faultString:
                 raise MachineError(f"The supervisor says of {program}: {fault.faultString}.") from None
-        except OSError:
-            raise MachineError("The supervisor does not run. Run `python3 -m deploy.machine up`.") from None
 
     def end(self) -> None:
         """Stop every program, supervisord itself and what may be left of them, and wait until all are gone."""
-        try:
+        with contextlib.suppress(SupervisorAwayError):
             self._call("shutdown")
-        except (OSError, http.client.HTTPException):
-            pass
-        else:
             say("down: stopping all programs")
-            deadline = time.monotonic() + STOP_SECONDS_MAX
-            while self.runs() and time.monotonic() < deadline:
-                time.sleep(POLL_SECONDS)
+        deadline = time.monotonic() + STOP_SECONDS_MAX
+        while self._answers() and _marked(self._layout) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
         end_marked(self._layout)
         self._layout.socket.unlink(missing_ok=True)
 

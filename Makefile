@@ -1,0 +1,62 @@
+# One command each for what people do with LokOS on one machine. `make` alone lists them.
+MACHINE := python3 -m deploy.machine
+BIN := .venv/bin
+# The tests have a machine of their own beside a running demo.
+TEST_MACHINE := LOKOS_RUN=run/test LOKOS_PORT_BASE=27000
+STATE ?= UP
+SERVICE ?= transactions
+LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--python-version 3.11 --custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down status logs test check protos lock migrate replay rebuild
+
+help:  ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup:  ## install what LokOS needs on this machine (quick when nothing changed)
+	@$(MACHINE) setup
+
+demo: up  ## bring everything up and show a day of two states and the nation
+	@$(BIN)/python -m deploy.demo
+
+up:  ## start PostgreSQL, RabbitMQ, two states and the nation, and wait until all are well
+	@$(MACHINE) up
+
+down:  ## stop everything (python3 -m deploy.machine down --wipe also deletes the data)
+	@$(MACHINE) down
+
+status:  ## show every program with its state, process id and age
+	@$(MACHINE) status
+
+logs:  ## follow the logs of all programs
+	@$(MACHINE) logs --follow
+
+test:  ## run the tests, for instance: make test ARGS="tests/kernel -k month"
+	@python3 -m deploy.machine setup --dev
+	@$(TEST_MACHINE) $(BIN)/python -m pytest $(ARGS)
+
+check:  ## lint, types, who may import whom, and the contracts
+	@$(MACHINE) setup --dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+
+protos: setup  ## generate Python from protos/ where a proto changed
+
+lock:  ## pin requirements*.in anew, with hashes, into requirements*.txt
+	@$(MACHINE) setup --dev
+	$(LOCK) --upgrade requirements.in --output-file requirements.txt
+	$(LOCK) --upgrade requirements-dev.in --output-file requirements-dev.txt
+	$(LOCK) --upgrade requirements-rootless.in --output-file requirements-rootless.txt
+
+migrate:  ## bring databases, broker users and tables up to date
+	@$(MACHINE) provision
+
+replay:  ## try a service's parked events again: make replay STATE=UP SERVICE=transactions
+	@$(MACHINE) with $(STATE) -- python -m services.chassis.replay $(SERVICE)
+
+rebuild:  ## have a service tell its current state anew: make rebuild STATE=UP SERVICE=transactions
+	@$(MACHINE) with $(STATE) -- python -m services.chassis.rebuild $(SERVICE)

@@ -1,0 +1,132 @@
+"""The parts of the machine that need nothing running."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import stat
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from cryptography import x509
+
+from deploy.machine import keys, postgres, provision, rabbitmq, supervisor
+from deploy.machine.layout import PROJECT, SOCKET_PATH_MAX, Layout, MachineError, read_env
+from deploy.machine.machine import Machine
+
+
+@pytest.fixture
+def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://root:secret@db.example:5432/postgres?sslmode=require")
+    monkeypatch.setenv("AMQP_URL", "amqp://root:secret@mq.example:5672/")
+    return Layout(tmp_path / "run", 30000)
+
+
+def test_the_environment_names_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOKOS_RUN", "run/other")
+    monkeypatch.setenv("LOKOS_PORT_BASE", "31000")
+    machine = Machine.from_environment()
+    assert machine.run == PROJECT / "run" / "other"
+    assert machine.instances["BR"].grpc_address == "127.0.0.1:31200"
+
+
+def test_a_port_base_that_is_no_number_is_refused_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOKOS_PORT_BASE", "many")
+    with pytest.raises(MachineError, match="from 1024 to 65000"):
+        Layout.from_environment()
+
+
+def test_no_two_programs_share_a_port_or_a_name(layout: Layout) -> None:
+    programs = [*layout.infrastructure(), *layout.applications()]
+    ports = {program.address for program in programs} | {f"127.0.0.1:{p.metrics_port}" for p in programs if p.metrics_port}
+    serving = [program for program in programs if program.proof == "health"]
+    assert len(ports) == len(programs) + len(serving)
+    assert len({program.name for program in programs}) == len(programs)
+
+
+def test_a_socket_path_that_would_be_too_long_moves_to_a_short_one(layout: Layout) -> None:
+    deep = replace(layout, run=Path("/") / ("deep" * 30))
+    assert len(str(deep.socket)) <= SOCKET_PATH_MAX
+    assert deep.socket != replace(deep, run=deep.run / "other").socket
+
+
+def test_settings_are_private_and_keep_their_secrets(layout: Layout) -> None:
+    provision.write_settings(layout)
+    before = {code: instance.env for code, instance in layout.instances().items()}
+    certificates = {code: instance.ca_file.read_bytes() for code, instance in layout.instances().items()}
+    provision.write_settings(layout)
+    assert before == {code: instance.env for code, instance in layout.instances().items()}
+    assert certificates == {code: instance.ca_file.read_bytes() for code, instance in layout.instances().items()}
+    for file in (layout.run / "instances").rglob("*"):
+        assert stat.S_IMODE(file.stat().st_mode) == (0o700 if file.is_dir() else 0o600), file
+
+
+def test_a_services_address_keeps_the_servers_place_and_options_but_not_its_administrator(layout: Layout) -> None:
+    provision.write_settings(layout)
+    url = urlsplit(layout.instances()["UP"].env["PROFILES_DATABASE_URL"])
+    assert (url.scheme, url.username, url.hostname) == ("postgresql+psycopg", "up_profiles", "db.example")
+    assert (url.path, url.query) == ("/lokos_up", "sslmode=require")
+    assert "root" not in layout.instances()["UP"].env["PROFILES_AMQP_URL"]
+    assert postgres.admin_url(layout).startswith("postgresql://root:")
+
+
+def test_the_nation_gets_a_gateway_and_no_members_services(layout: Layout) -> None:
+    provision.write_settings(layout)
+    nation = layout.instances()["IN"].env
+    assert {name for name in nation if name.endswith("_DATABASE_URL")} == {"IDENTITY_DATABASE_URL", "VAULT_DATABASE_URL"}
+    assert nation["GATEWAY_SIGNING_KEY_ID"] == "IN-gateway"
+    assert nation["LOKOS_STATE_LGD"] == ""
+
+
+def test_a_state_trusts_its_own_identity_and_three_narrow_things_of_the_nation(layout: Layout) -> None:
+    provision.write_settings(layout)
+    trusted = json.loads(layout.instances()["UP"].trust_file.read_text(encoding="utf-8"))
+    assert [(entry["issuer"], entry["key_id"], entry["scopes"]) for entry in trusted] == [
+        ("UP", "UP-identity", ["users", "kyc"]),
+        ("IN", "IN-identity", ["invitation"]),
+        ("IN", "IN-gateway", ["aggregates"]),
+    ]
+
+
+def test_certificates_are_signed_by_their_own_instance(layout: Layout) -> None:
+    provision.write_settings(layout)
+    up, nation = (layout.instances()[code] for code in ("UP", "IN"))
+    server = x509.load_pem_x509_certificate((up.keys / "tls.pem").read_bytes())
+    gateway = x509.load_pem_x509_certificate((nation.keys / "gateway-tls.pem").read_bytes())
+    server.verify_directly_issued_by(x509.load_pem_x509_certificate(up.ca_file.read_bytes()))
+    gateway.verify_directly_issued_by(x509.load_pem_x509_certificate(nation.ca_file.read_bytes()))
+
+
+def test_a_broker_user_writes_to_its_own_exchange_only(layout: Layout) -> None:
+    instances = layout.instances()
+    passwords = {code: dict.fromkeys((*i.services, rabbitmq.MIGRATE), "word") for code, i in instances.items()}
+    made = rabbitmq.definitions(instances, passwords)
+    rights = {right["user"]: right for right in made["permissions"]}
+    assert rights["up_profiles"] == {
+        "user": "up_profiles",
+        "vhost": "up",
+        "configure": "^$",
+        "write": r"^profiles\.events$",
+        "read": r"^profiles\..*",
+    }
+    assert "in_profiles" not in rights
+    raw = base64.b64decode(next(user["password_hash"] for user in made["users"] if user["name"] == "up_profiles"))
+    assert raw[4:] == hashlib.sha256(raw[:4] + b"word").digest()
+    assert made == rabbitmq.definitions(instances, passwords)
+
+
+def test_the_supervisors_file_holds_no_secret(layout: Layout) -> None:
+    provision.write_settings(layout)
+    text = supervisor.configuration(layout)
+    assert "deploy.machine with UP -- " in text
+    assert "[program:postgres]" not in text, "DATABASE_URL names a server that runs elsewhere"
+    for instance in layout.instances().values():
+        assert not any(secret in text for secret in keys.Secrets(instance.folder / "secrets.json").known())
+
+
+def test_a_missing_env_file_tells_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match=r"deploy\.machine up"):
+        read_env(tmp_path / "env")
