@@ -1,0 +1,51 @@
+"""What the protos say of each RPC: who may call, and whether it may safely be run twice."""
+
+import importlib
+from dataclasses import dataclass
+from functools import cache
+
+from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
+
+from protos import common_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """One line of docs/permissions.md."""
+
+    path: str
+    anyone: bool
+    roles: frozenset[str]
+    scope: str
+    idempotent: bool
+
+
+def descriptor(service: str) -> FileDescriptor:
+    """The proto file of a service or of the gateway."""
+    file: FileDescriptor = importlib.import_module(f"protos.{service}_pb2").DESCRIPTOR
+    return file
+
+
+def service_name(service: str) -> str:
+    """The full name of the one gRPC service in that file: "lokos.profiles.v1.ProfilesService"."""
+    return next(iter(descriptor(service).services_by_name.values())).full_name
+
+
+@cache
+def rpcs(service: str) -> dict[str, Rpc]:
+    """Every RPC of a service, by the path that travels: "/lokos.profiles.v1.ProfilesService/GetMember"."""
+    methods = next(iter(descriptor(service).services_by_name.values())).methods
+    return {rpc.path: rpc for rpc in map(_rpc, methods)}
+
+
+def _rpc(method: MethodDescriptor) -> Rpc:
+    options = method.GetOptions()
+    permission = options.Extensions[common_pb2.permission]
+    return Rpc(
+        path=f"/{method.containing_service.full_name}/{method.name}",
+        anyone=permission.anyone,
+        roles=frozenset(permission.roles),
+        scope=permission.scope,
+        idempotent=options.idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN,
+    )

@@ -1,0 +1,241 @@
+"""What stands before every RPC: request id, back-pressure, token to caller, permission, refusals to statuses, metrics."""
+
+import gettext
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import DecodeError, Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from services.chassis import metrics, tokens
+from services.chassis.contracts import Rpc
+from services.chassis.database import is_away, may_try_again
+from services.chassis.logs import request_id
+from services.kernel import errors
+from services.kernel.caller import Caller
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1
+WAITING_MAX = 256  # Calls that may wait for a thread; beyond, each is refused at once with a delay to retry after.
+_LOCALES = Path(__file__).parents[1] / "locale"
+
+CODES: Final[Mapping[type[errors.Refused], int]] = {
+    errors.Invalid: code_pb2.INVALID_ARGUMENT,
+    errors.NotFound: code_pb2.NOT_FOUND,
+    errors.Conflict: code_pb2.FAILED_PRECONDITION,
+    errors.Forbidden: code_pb2.PERMISSION_DENIED,
+    errors.Unauthenticated: code_pb2.UNAUTHENTICATED,
+    errors.Unavailable: code_pb2.UNAVAILABLE,
+    errors.Exhausted: code_pb2.RESOURCE_EXHAUSTED,
+}
+_RETRIED = {code_pb2.UNAVAILABLE, code_pb2.RESOURCE_EXHAUSTED}
+
+_caller: ContextVar[Caller] = ContextVar("caller")
+
+
+def caller() -> Caller:
+    """Who makes the call that is being answered."""
+    return _caller.get()
+
+
+@cache
+def _catalogue(language: str) -> gettext.NullTranslations:
+    return gettext.translation("lokos", _LOCALES, [language] if language else [], fallback=True)
+
+
+def sentence(refused: errors.Refused, language: str = "") -> str:
+    """The refusal's sentence in a language of the catalogue; English where it has none."""
+    return _catalogue(language).gettext(refused.sentence).format(**refused.params)
+
+
+def status_of(refused: errors.Refused, language: str = "") -> status_pb2.Status:
+    """google.rpc.Status with ErrorInfo (code and parameters), LocalizedMessage, BadRequest (the field), RetryInfo, RequestInfo."""
+    code = CODES[type(refused)]
+    words = sentence(refused, language)
+    details: list[Message] = [
+        error_details_pb2.ErrorInfo(reason=refused.code, domain="lokos", metadata={key: str(value) for key, value in refused.params.items()}),
+        error_details_pb2.LocalizedMessage(locale=language or "en", message=words),
+        error_details_pb2.RequestInfo(request_id=request_id.get()),
+    ]
+    if refused.field:
+        violation = error_details_pb2.BadRequest.FieldViolation(field=refused.field, description=words)
+        details.append(error_details_pb2.BadRequest(field_violations=[violation]))
+    if code in _RETRIED:
+        details.append(error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=RETRY_SECONDS)))
+    packed = []
+    for detail in details:
+        box = any_pb2.Any()
+        box.Pack(detail)
+        packed.append(box)
+    return status_pb2.Status(code=code, message=words, details=packed)
+
+
+def _our_bug() -> status_pb2.Status:
+    box = any_pb2.Any()
+    box.Pack(error_details_pb2.RequestInfo(request_id=request_id.get()))
+    return status_pb2.Status(code=code_pb2.INTERNAL, message="Something is wrong on our side; it has been noted.", details=[box])
+
+
+def _away() -> errors.Refused:
+    return errors.Unavailable("DATABASE_AWAY", "The database does not answer; try again in a moment.")
+
+
+def admit(rpc: Rpc, metadata: Mapping[str, str], *, over_federation: bool) -> Caller:
+    """The caller, if she may make this call at all. What she then sees, the queries bound.
+
+    Over the federation's port, which asks for the nation's certificate, only a scope of trust lets in; over the users'
+    port, only a user's token does.
+    """
+    if over_federation:
+        if not rpc.scope:
+            raise errors.Forbidden("SCOPE_NOT_ALLOWED", "The nation may not make this call.")
+        return tokens.caller_of(_bearer(metadata), rpc.scope)
+    if rpc.anyone:
+        return Caller(user_id="")
+    who = tokens.caller_of(_bearer(metadata), "")
+    if who.role not in rpc.roles:
+        raise errors.Forbidden(
+            "ROLE_NOT_ALLOWED",
+            "A {role} may not do this.",
+            role=who.role.label if who.role else "stranger",
+        )
+    return who
+
+
+def _bearer(metadata: Mapping[str, str]) -> str:
+    kind, _, token = metadata.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not token:
+        raise errors.Unauthenticated("TOKEN_MISSING", "Log in first: this call needs a token.")
+    return token
+
+
+def _take_request_id(metadata: Mapping[str, str]) -> str:
+    given = metadata.get("x-request-id", "")
+    taken = given if 0 < len(given) <= 64 and given.replace("-", "").isalnum() and given.isascii() else uuid.uuid4().hex
+    request_id.set(taken)
+    return taken
+
+
+def _metadata(context: Any) -> dict[str, str]:  # noqa: ANN401 - of the sync or the asyncio server
+    return {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+
+
+def _over_federation(context: Any) -> bool:  # noqa: ANN401 - of the sync or the asyncio server
+    return "x509_common_name" in context.auth_context()
+
+
+def _read(deserialize: Callable[[bytes], Any], raw: bytes) -> Any:  # noqa: ANN401 - a request message
+    try:
+        return deserialize(raw)
+    except DecodeError:
+        raise errors.Invalid("REQUEST_UNREADABLE", "The request could not be read.") from None
+
+
+def _count(rpc: Rpc, started: float, code: int) -> None:
+    name = rpc.path.rpartition("/")[2]
+    metrics.CALLS.labels(name, code_pb2.Code.Name(code)).inc()
+    metrics.CALL_SECONDS.labels(name).observe(time.perf_counter() - started)
+
+
+class Door(grpc.ServerInterceptor):  # type: ignore[misc]  # grpc's own typing leaves it Any
+    """The one interceptor of `serve`. `waiting` tells how many calls wait for a thread."""
+
+    def __init__(self, rpcs: Mapping[str, Rpc], waiting: Callable[[], int]) -> None:
+        self._rpcs = rpcs
+        self._waiting = waiting
+
+    def intercept_service(self, continuation: Any, details: Any) -> Any:  # noqa: ANN401 - grpc's shapes
+        handler = continuation(details)
+        rpc = self._rpcs.get(details.method)
+        if handler is None or rpc is None:
+            return handler  # Health and reflection.
+
+        def answer(raw: bytes, context: grpc.ServicerContext) -> Any:  # noqa: ANN401 - a response message
+            return self._answer(rpc, handler, raw, context)
+
+        # The request is read inside, so that one that cannot be read is refused rather than called our bug.
+        return grpc.unary_unary_rpc_method_handler(answer, None, handler.response_serializer)
+
+    def _answer(self, rpc: Rpc, handler: Any, raw: bytes, context: grpc.ServicerContext) -> Any:  # noqa: ANN401
+        started = time.perf_counter()
+        metadata = _metadata(context)
+        context.send_initial_metadata((("x-request-id", _take_request_id(metadata)),))
+        try:
+            if self._waiting() > WAITING_MAX:
+                metrics.CALLS_SHED.inc()
+                raise errors.Exhausted("BUSY", "The system is busy; try again in a moment.")
+            left = context.time_remaining()
+            if left is not None and left <= 0:
+                raise errors.Unavailable("TOO_LATE", "The answer would come too late.")
+            _caller.set(admit(rpc, metadata, over_federation=_over_federation(context)))
+            response = self._run(rpc, handler, raw, context)
+        except errors.Refused as refused:
+            status = status_of(refused, metadata.get("accept-language", ""))
+        except Exception:
+            log.exception("our bug", extra={"rpc": rpc.path})
+            status = _our_bug()
+        else:
+            _count(rpc, started, code_pb2.OK)
+            return response
+        _count(rpc, started, status.code)
+        return context.abort_with_status(rpc_status.to_status(status))
+
+    def _run(self, rpc: Rpc, handler: Any, raw: bytes, context: grpc.ServicerContext) -> Any:  # noqa: ANN401
+        """Once more after a lost connection or a lost race, where the call may safely be run twice."""
+        request = _read(handler.request_deserializer, raw)
+        for last in (False, True):
+            try:
+                return handler.unary_unary(request, context)
+            except errors.Refused:
+                raise
+            except Exception as error:
+                away = is_away(error)
+                if not away and not may_try_again(error):
+                    raise
+                if last or (away and not rpc.idempotent):
+                    raise _away() from error
+        raise AssertionError
+
+
+class AioDoor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc's own typing leaves it Any
+    """The same for the gateway, which is asyncio because it fans out."""
+
+    def __init__(self, rpcs: Mapping[str, Rpc]) -> None:
+        self._rpcs = rpcs
+
+    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:  # noqa: ANN401
+        handler = await continuation(details)
+        rpc = self._rpcs.get(details.method)
+        if handler is None or rpc is None:
+            return handler
+
+        async def answer(raw: bytes, context: Any) -> Any:  # noqa: ANN401 - a response message
+            started = time.perf_counter()
+            metadata = _metadata(context)
+            await context.send_initial_metadata((("x-request-id", _take_request_id(metadata)),))
+            try:
+                _caller.set(admit(rpc, metadata, over_federation=False))
+                response = await handler.unary_unary(_read(handler.request_deserializer, raw), context)
+            except errors.Refused as refused:
+                status = status_of(refused, metadata.get("accept-language", ""))
+            except Exception:
+                log.exception("our bug", extra={"rpc": rpc.path})
+                status = _our_bug()
+            else:
+                _count(rpc, started, code_pb2.OK)
+                return response
+            _count(rpc, started, status.code)
+            rich = rpc_status.to_status(status)
+            return await context.abort(rich.code, rich.details, rich.trailing_metadata)
+
+        return grpc.unary_unary_rpc_method_handler(answer, None, handler.response_serializer)

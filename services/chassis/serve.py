@@ -1,0 +1,89 @@
+"""gRPC in: python -m services.chassis.serve NAME [NAME...]
+
+One sync server with threads for any number of services, on two ports: LOKOS_GRPC_PORT for users (TLS) and
+LOKOS_FEDERATION_PORT for the nation (mutual TLS). Health and reflection beside them.
+"""
+
+import importlib
+import logging
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from services.chassis import contracts, database, process, settings
+from services.chassis.interceptors import WAITING_MAX, Door
+
+log = logging.getLogger(__name__)
+
+THREADS = 8
+CALLS_MAX = THREADS + 4 * WAITING_MAX
+CHECK_SECONDS = 2
+MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+
+
+def server_credentials(*, nation_only: bool) -> grpc.ServerCredentials:
+    """This instance's certificate; with `nation_only` a caller must show one of the nation's."""
+    pair = (settings.file("LOKOS_TLS_KEY_FILE").read_bytes(), settings.file("LOKOS_TLS_CERT_FILE").read_bytes())
+    if not nation_only:
+        return grpc.ssl_server_credentials([pair])
+    nation: Path = settings.file("LOKOS_NATION_CA_FILE")
+    return grpc.ssl_server_credentials([pair], nation.read_bytes(), require_client_auth=True)
+
+
+def build(services: list[str]) -> tuple[grpc.Server, health.HealthServicer]:
+    """The server with all servicers added, not yet started."""
+    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="call")
+    rpcs = {path: rpc for service in services for path, rpc in contracts.rpcs(service).items()}
+    server = grpc.server(
+        threads,
+        interceptors=[Door(rpcs, threads._work_queue.qsize)],  # noqa: SLF001 - the only way to see how many wait
+        maximum_concurrent_rpcs=CALLS_MAX,
+        options=[("grpc.max_receive_message_length", MESSAGE_BYTES_MAX), ("grpc.so_reuseport", 1)],
+    )
+    for service in services:
+        servicer = importlib.import_module(f"services.{service}.servicer").Servicer()
+        stubs = importlib.import_module(f"protos.{service}_pb2_grpc")
+        getattr(stubs, f"add_{contracts.service_name(service).rpartition('.')[2]}Servicer_to_server")(servicer, server)
+    checks = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    reflection.enable_server_reflection([*map(contracts.service_name, services), health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    return server, checks
+
+
+def watch(checks: health.HealthServicer, services: list[str]) -> None:
+    """Tell health what is true of each service's database, until the process is asked to end."""
+    while True:
+        well = [database.is_back(service) for service in services]
+        for service, answers in zip(services, well, strict=True):
+            checks.set(contracts.service_name(service), _health(answers))
+        checks.set("", _health(all(well)))
+        if signal.sigtimedwait(process.STOP_SIGNALS, CHECK_SECONDS):
+            return
+
+
+def _health(well: bool) -> "health_pb2.HealthCheckResponse.ServingStatus.ValueType":  # noqa: FBT001 - one fact
+    return health_pb2.HealthCheckResponse.SERVING if well else health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def main() -> None:
+    services = process.names("serve", __doc__)
+    process.hold_signals()
+    process.start("serve")
+    server, checks = build(services)
+    host = settings.text("LOKOS_GRPC_HOST", "127.0.0.1")
+    server.add_secure_port(f"{host}:{settings.number('LOKOS_GRPC_PORT')}", server_credentials(nation_only=False))
+    if settings.number("LOKOS_FEDERATION_PORT", 0):
+        server.add_secure_port(f"{host}:{settings.number('LOKOS_FEDERATION_PORT')}", server_credentials(nation_only=True))
+    server.start()
+    log.info("serve is up", extra={"services": " ".join(services)})
+    watch(checks, services)
+    checks.enter_graceful_shutdown()
+    server.stop(process.STOP_SECONDS_MAX).wait()
+
+
+if __name__ == "__main__":
+    main()
