@@ -152,6 +152,7 @@ def definitions(instances: Mapping[str, Instance], passwords: Mapping[str, Mappi
 def can_log_in(url: str) -> bool:
     """Whether the broker takes this login."""
     import pika  # noqa: PLC0415  # Not there yet while setup runs.
+    import pika.exceptions  # noqa: PLC0415  # The same.
 
     parameters = pika.URLParameters(url)
     parameters.socket_timeout = parameters.blocked_connection_timeout = CONNECT_SECONDS_MAX
