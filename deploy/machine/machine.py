@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 WELL_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.1
-LOG_LINES_SHOWN = 25
+LOG_LINES_SHOWN = 10
+LOG_LINE_LENGTH_SHOWN = 800
 
 
 class Machine:
@@ -177,7 +178,8 @@ class Machine:
             lines = self._log(program).read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             return "    (it printed nothing)"
-        return "\n".join(f"    {line}" for line in lines[-LOG_LINES_SHOWN:])
+        # What went wrong stands at the end of a long line too.
+        return "\n".join(f"    {line[-LOG_LINE_LENGTH_SHOWN:]}" for line in lines[-LOG_LINES_SHOWN:])
 
     def log_files(self, program: str | None = None) -> list[Path]:
         """The log of one program, or all of them."""

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -23,6 +24,8 @@ ADMIN = "lokos_admin"
 # Declares every exchange, queue and binding in the migrate step; the services themselves may declare nothing.
 MIGRATE = "migrate"
 CONNECT_SECONDS_MAX = 5
+IMPORT_SECONDS_MAX = 30
+POLL_SECONDS = 0.1
 
 CONFIGURATION = """\
 # Written by `python3 -m deploy.machine up`; changes here are lost.
@@ -187,4 +190,10 @@ def provision(layout: Layout, wanted: dict[str, Any], logins: list[str]) -> None
         return
     say("rabbitmq: importing virtual hosts, users and rights")
     run("rabbitmqctl", "import_definitions", file, env=environment(layout))
+    # The import goes on after the command has returned.
+    deadline = time.monotonic() + IMPORT_SECONDS_MAX
+    while not all(can_log_in(login) for login in logins):
+        if time.monotonic() > deadline:
+            raise MachineError(f"RabbitMQ did not take {file}; {layout.logs}/rabbitmq.log tells why.")
+        time.sleep(POLL_SECONDS)
     stamp.write_text(digest, encoding="utf-8")
