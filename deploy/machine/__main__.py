@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
-
-if sys.version_info < (3, 11):  # noqa: UP036  # Whoever starts it with an older one deserves a sentence, not a traceback.
-    sys.exit("LokOS needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".")
-
-import argparse
 from pathlib import Path
 
 from deploy.machine.layout import VENV, VENV_PYTHON, Layout, MachineError, read_env, say
+from deploy.machine.machine import Machine
 from deploy.machine.setup import prepare
 
 ABOUT = """\
@@ -23,9 +20,7 @@ DATABASE_URL and AMQP_URL, when set, name servers that run elsewhere, to be used
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python3 -m deploy.machine", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python3 -m deploy.machine", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, about: str) -> argparse.ArgumentParser:
@@ -75,8 +70,6 @@ def _continue_in_venv() -> None:
 
 
 def _show_status() -> None:
-    from deploy.machine.machine import Machine  # noqa: PLC0415  # `with` should start fast.
-
     machine = Machine.from_environment()
     states = machine.states()
     if not states:
@@ -91,11 +84,9 @@ def _show_status() -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    if arguments.command == "with":
-        _replace_by(arguments.code, arguments.words)
-    from deploy.machine.machine import Machine  # noqa: PLC0415  # `with` should start fast.
-
     match arguments.command:
+        case "with":
+            _replace_by(arguments.code, arguments.words)
         case "setup":
             prepare(dev=arguments.dev)
         case "up" | "provision":
@@ -113,7 +104,7 @@ def _run(arguments: argparse.Namespace) -> None:
         case "logs":
             files = [str(file) for file in Machine.from_environment().log_files(arguments.program)]
             if files:
-                os.execvp("tail", ["tail", "-n", "50", *(["-F"] if arguments.follow else []), *files])  # noqa: S606, S607
+                os.execvp("tail", ["tail", "-n", "50", *(["-F"] if arguments.follow else []), *files])  # noqa: S606  # Tail it is, from here on.
         case "env":
             file = _env_file(arguments.code)
             read_env(file)

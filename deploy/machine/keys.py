@@ -56,7 +56,7 @@ class Secrets:
         return tuple(self._words.values())
 
     def word(self, name: str) -> str:
-        """The secret of this name as hexadecimal digits; made and written down when it is asked for first."""
+        """Return the secret of this name as hexadecimal digits; made and written down when it is asked for first."""
         if name not in self._words:
             self._words[name] = secrets.token_hex(SECRET_BYTES)
             write_private(self._file, json.dumps(self._words, indent=1))
@@ -107,9 +107,7 @@ def _name(words: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, words)])
 
 
-def _sign(
-    builder: x509.CertificateBuilder, issuer: x509.Name, signer: EllipticCurvePrivateKey, usage: x509.KeyUsage
-) -> bytes:
+def _sign(builder: x509.CertificateBuilder, issuer: x509.Name, signer: EllipticCurvePrivateKey, usage: x509.KeyUsage) -> bytes:
     now = datetime.now(UTC)
     authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
     certificate = (
@@ -140,7 +138,7 @@ def _usage(*, authority: bool) -> x509.KeyUsage:
 
 
 def _authority(instance: Instance) -> tuple[x509.Name, EllipticCurvePrivateKey]:
-    """The instance's own small certificate authority, made when it is not there."""
+    """Load the instance's own small certificate authority, made when it is not there."""
     name, file = _name(f"LokOS {instance.name} CA"), instance.keys / "ca.key"
     if not (file.exists() and instance.ca_file.exists()):
         key = generate_private_key(SECP256R1())
@@ -159,10 +157,8 @@ def _authority(instance: Instance) -> tuple[x509.Name, EllipticCurvePrivateKey]:
     return name, loaded
 
 
-def _certificate(
-    stem: Path, subject: str, authority: tuple[x509.Name, EllipticCurvePrivateKey], use: x509.ObjectIdentifier
-) -> None:
-    """A certificate `stem`.pem and its key `stem`.key, good for this machine only."""
+def _certificate(stem: Path, subject: str, authority: tuple[x509.Name, EllipticCurvePrivateKey], use: x509.ObjectIdentifier) -> None:
+    """Make a certificate `stem`.pem and its key `stem`.key, good for this machine only."""
     certificate, key_file = stem.with_suffix(".pem"), stem.with_suffix(".key")
     if certificate.exists() and key_file.exists():
         return

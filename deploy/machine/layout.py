@@ -151,7 +151,10 @@ class Layout:
         base = os.environ.get("LOKOS_PORT_BASE") or str(PORT_BASE_DEFAULT)
         if not base.isdecimal() or not 1024 <= int(base) <= 65000:
             raise MachineError(f"LOKOS_PORT_BASE is {base!r}; give a number from 1024 to 65000.")
-        return cls((PROJECT / (os.environ.get("LOKOS_RUN") or "run")).resolve(), int(base))
+        run = (PROJECT / (os.environ.get("LOKOS_RUN") or "run")).resolve()
+        if "%" in str(run) or '"' in str(run):
+            raise MachineError(f"The supervisor cannot keep its logs below {run}: set LOKOS_RUN to a path without % and quotes.")
+        return cls(run, int(base))
 
     @property
     def postgres_port(self) -> int:
@@ -213,12 +216,10 @@ class Layout:
                 port=self.port_base + BLOCKS[code] * BLOCK_SIZE,
             )
         except KeyError as missing:
-            raise MachineError(
-                f"{file} lacks {missing}: give it there, or for a new state a free number in BLOCKS of {__file__}."
-            ) from None
+            raise MachineError(f"{file} lacks {missing}: give it there, or for a new state a free number in BLOCKS of {__file__}.") from None
 
     def infrastructure(self) -> list[Program]:
-        """The programs under all instances, in the order in which they start."""
+        """List the programs under all instances, in the order in which they start."""
         return [
             Program("postgres", "postgres", f"127.0.0.1:{self.postgres_port}"),
             Program("epmd", "port", f"127.0.0.1:{self.epmd_port}"),
@@ -226,7 +227,7 @@ class Layout:
         ]
 
     def applications(self) -> list[Program]:
-        """The programs of all instances, in the order in which they start."""
+        """List the programs of all instances, in the order in which they start."""
         return [program for instance in self.instances().values() for program in _programs_of(instance)]
 
 

@@ -34,7 +34,7 @@ class Machine:
 
     @classmethod
     def from_environment(cls) -> Machine:
-        """The machine that LOKOS_RUN and LOKOS_PORT_BASE name."""
+        """Take the machine that LOKOS_RUN and LOKOS_PORT_BASE name."""
         return cls(Layout.from_environment())
 
     @property
@@ -73,9 +73,7 @@ class Machine:
         applications = [
             program
             for program in self.layout.applications()
-            if program.instance
-            and program.instance.code in codes_chosen
-            and (names is None or program.name in names)
+            if program.instance and program.instance.code in codes_chosen and (names is None or program.name in names)
         ]
         for program in applications:
             self.start(program.name)
@@ -84,7 +82,7 @@ class Machine:
 
     def provision(self, codes: Iterable[str] | None = None) -> None:
         """Bring up the servers, and give the instances databases, broker users, keys, settings and tables."""
-        from deploy.machine import postgres, provision, rabbitmq  # noqa: PLC0415  # They need what setup installs.
+        from deploy.machine import postgres, provision, rabbitmq  # They need what setup installs.
 
         instances = self._chosen(codes)
         prepare()
@@ -130,11 +128,11 @@ class Machine:
             self.run.rmdir()
 
     def states(self) -> list[ProcessState]:
-        """What every program does; nothing when the machine is down."""
+        """Tell what every program does; nothing when the machine is down."""
         return self._supervisor.states()
 
     def pid(self, program: str) -> int | None:
-        """The process id of a program, or None when it does not run; it is the process itself, not a wrapper."""
+        """Return the process id of a program, or None when it does not run; it is the process itself, not a wrapper."""
         return next((state.pid or None for state in self.states() if state.name == program), None)
 
     def start(self, program: str) -> None:
@@ -147,7 +145,7 @@ class Machine:
 
     def wait_well(self, program: str, deadline_seconds: float = WELL_SECONDS_MAX) -> None:
         """Wait until a program answers. Raises MachineError with the end of its log when the time is over."""
-        from deploy.machine.wellness import is_well  # noqa: PLC0415  # It needs what setup installs.
+        from deploy.machine.wellness import is_well  # It needs what setup installs.
 
         known = self.programs.get(program)
         if known is None:
@@ -182,7 +180,7 @@ class Machine:
         return "\n".join(f"    {line[-LOG_LINE_LENGTH_SHOWN:]}" for line in lines[-LOG_LINES_SHOWN:])
 
     def log_files(self, program: str | None = None) -> list[Path]:
-        """The log of one program, or all of them."""
+        """Return the log of one program, or all of them."""
         if program is None:
             return sorted(self.layout.logs.glob("*.log"))
         if not self._log(program).exists():

@@ -50,7 +50,7 @@ def _folder(layout: Layout) -> Path:
 
 
 def admin_url(layout: Layout) -> str:
-    """The address of the database server with a login that may create databases and roles."""
+    """Return the address of the database server with a login that may create databases and roles."""
     given = os.environ.get("DATABASE_URL")
     if given:
         # Libraries other than SQLAlchemy do not know the driver in the scheme.
@@ -60,7 +60,7 @@ def admin_url(layout: Layout) -> str:
 
 
 def service_url(layout: Layout, instance: Instance, role: str, password: str) -> str:
-    """The address with which one service of one instance reaches its own schema, for SQLAlchemy."""
+    """Return the address with which one service of one instance reaches its own schema, for SQLAlchemy."""
     server = urlsplit(admin_url(layout))
     login = f"{instance.prefix}_{role}:{quote(password, safe='')}"
     place = server.netloc.rpartition("@")[2]
@@ -68,7 +68,7 @@ def service_url(layout: Layout, instance: Instance, role: str, password: str) ->
 
 
 def _as_owner(folder: Path) -> list[str]:
-    """What to put before a command so that it runs as the owner of the data.
+    """Return what to put before a command so that it runs as the owner of the data.
 
     PostgreSQL refuses to run as root, so root hands over to the system user of the Debian package. That user may be
     unable to walk down to the folder, as in a clone below a 0700 folder. Only then it is given the capability to walk
@@ -139,7 +139,7 @@ def _give_away(*paths: Path) -> None:
 
 def connect(layout: Layout, database: str | None = None) -> psycopg.Connection[tuple[object, ...]]:
     """Connect as the administrator, each statement a transaction of its own. Raises psycopg.OperationalError."""
-    import psycopg  # noqa: PLC0415  # Not there yet while setup runs.
+    import psycopg  # Not there yet while setup runs.
 
     url = urlsplit(admin_url(layout))
     address = urlunsplit(url._replace(path=f"/{database}") if database else url)
@@ -152,7 +152,7 @@ def provision(layout: Layout, instance: Instance, passwords: Mapping[str, str]) 
     A role reaches its own schema in its own database and nothing else: neither another service's tables nor another
     state's database. `passwords` has one for each role of the instance.
     """
-    from psycopg.sql import SQL, Identifier, Literal  # noqa: PLC0415  # Not there yet while setup runs.
+    from psycopg.sql import SQL, Identifier, Literal  # Not there yet while setup runs.
 
     database = Identifier(instance.database)
     roles = {role: Identifier(f"{instance.prefix}_{role}") for role in instance.roles}

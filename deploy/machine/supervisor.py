@@ -79,7 +79,7 @@ class ProcessState(NamedTuple):
 
 
 def configuration(layout: Layout) -> str:
-    """The whole of supervisord.conf; it holds no secret, since each program reads its instance's env file itself."""
+    """Return the whole of supervisord.conf; it holds no secret, since each program reads its instance's env file itself."""
     user = "user=root\n" if os.getuid() == 0 else ""  # Supervisord grumbles at root unless this is said aloud.
     places = {"logs": layout.logs, "run": layout.run, "project": PROJECT, "socket": layout.socket}
     text = [DAEMON.format(user=user, **{name: _escape(str(path)) for name, path in places.items()})]
@@ -170,7 +170,7 @@ class Supervisor:
         self._layout = layout
         self._file = layout.run / "supervisord.conf"
 
-    def _call(self, method: str, *arguments: object) -> Any:
+    def _call(self, method: str, *arguments: object) -> Any:  # noqa: ANN401  # XML-RPC answers with whatever each method has.
         """Call supervisord. Raises SupervisorAwayError, and xmlrpc.client.Fault when it refuses."""
         transport = _SocketTransport(self._layout.socket)
         try:
@@ -234,7 +234,7 @@ class Supervisor:
             time.sleep(POLL_SECONDS)
 
     def states(self) -> list[ProcessState]:
-        """What every program does; nothing when supervisord does not run."""
+        """Tell what every program does; nothing when supervisord does not run."""
         try:
             found = self._call("getAllProcessInfo")
         except SupervisorAwayError:
@@ -278,7 +278,7 @@ class Supervisor:
 
 
 def _marked(layout: Layout) -> list[int]:
-    """The processes that belong to this run folder; one that ended but was not collected yet does not count."""
+    """Find the processes that belong to this run folder; one that ended but was not collected yet does not count."""
     mark = f"{MARK}={layout.run}".encode()
     found = []
     for process in Path("/proc").glob("[0-9]*"):

@@ -35,7 +35,7 @@ def is_well(layout: Layout, program: Program) -> bool:
 
 
 def _takes_logins(layout: Layout) -> bool:
-    import psycopg  # noqa: PLC0415  # Heavy, and not every asking needs it.
+    import psycopg  # Heavy, and not every asking needs it.
 
     try:
         postgres.connect(layout).close()
@@ -45,8 +45,8 @@ def _takes_logins(layout: Layout) -> bool:
 
 
 def _serves(program: Program) -> bool:
-    import grpc  # noqa: PLC0415  # Heavy, and not every asking needs it.
-    from grpc_health.v1 import health_pb2  # noqa: PLC0415  # The same.
+    import grpc  # Heavy, and not every asking needs it.
+    from grpc_health.v1 import health_pb2  # The same.
 
     if program.instance is None:
         return False
