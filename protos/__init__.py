@@ -1,0 +1,1 @@
+"""The contracts, and the code that `make protos` makes of them."""

@@ -95,7 +95,9 @@ def _seal(before: bytes, row: Any) -> bytes:  # noqa: ANN401 - a row of audit
 
 def seal(connection: Connection) -> int:
     """Add the rows not yet sealed to the chain, in the order of their ids; returns how many."""
-    last = connection.execute(select(audit.c.place, audit.c.seal).where(audit.c.place.is_not(None)).order_by(audit.c.place.desc()).limit(1)).one_or_none()
+    last = connection.execute(
+        select(audit.c.place, audit.c.seal).where(audit.c.place.is_not(None)).order_by(audit.c.place.desc()).limit(1)
+    ).one_or_none()
     place, before = (last.place, last.seal) if last else (0, b"")
     rows = connection.execute(select(audit).where(audit.c.place.is_(None)).order_by(audit.c.id).limit(SEAL_MAX)).all()
     for row in rows:

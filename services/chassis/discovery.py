@@ -1,5 +1,6 @@
 """Which instances exist, where, and how many members each has registered: a port that a folder of files fills on one
-machine, and Consul in the field."""
+machine, and Consul in the field.
+"""
 
 import json
 import logging

@@ -14,7 +14,6 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     MetaData,
-    Sequence as DatabaseSequence,
     Table,
     Text,
     Uuid,
@@ -23,6 +22,9 @@ from sqlalchemy import (
     insert,
     select,
     text,
+)
+from sqlalchemy import (
+    Sequence as DatabaseSequence,
 )
 from sqlalchemy.dialects import postgresql
 
@@ -89,7 +91,7 @@ parked = Table(
 )
 
 
-def tell(  # noqa: PLR0913 - an envelope has these parts
+def tell(
     connection: Connection,
     message: Message,
     *,
@@ -107,7 +109,7 @@ def tell(  # noqa: PLR0913 - an envelope has these parts
     connection.execute(insert(outbox).values(outbox_row(message, subject, version, event_id, occurred_at, to)))
 
 
-def outbox_row(  # noqa: PLR0913 - an envelope has these parts
+def outbox_row(
     message: Message,
     subject: object,
     version: int,
@@ -186,7 +188,6 @@ def prune(connection: Connection, now: datetime) -> None:
         )
     connection.execute(delete(inbox).where(old))
     connection.execute(delete(parked).where(parked.c.replayed_at < now - INBOX_KEPT))
-
 
 
 def waiting(connection: Connection) -> tuple[int, float]:

@@ -36,9 +36,7 @@ class _Key:
 @cache
 def _trusted(path: Path) -> Mapping[str, _Key]:
     keys = json.loads(path.read_text(encoding="utf-8"))
-    return {
-        key["key_id"]: _Key(key["issuer"], load_pem_public_key(key["public_key"].encode()), frozenset(key["scopes"])) for key in keys
-    }
+    return {key["key_id"]: _Key(key["issuer"], load_pem_public_key(key["public_key"].encode()), frozenset(key["scopes"])) for key in keys}
 
 
 @cache
@@ -46,7 +44,7 @@ def _signing_key(path: Path) -> Any:  # noqa: ANN401 - a private key of cryptogr
     return load_pem_private_key(path.read_bytes(), password=None)
 
 
-def sign(  # noqa: PLR0913 - a token has these parts
+def sign(
     purpose: str,
     audience: str,
     life: timedelta,

@@ -146,7 +146,9 @@ class Worker:
             row = connection.execute(
                 select(jobs).where(due, known).order_by(jobs.c.run_at).limit(1).with_for_update(skip_locked=True),
             ).one_or_none()
-            late = connection.execute(text("select coalesce(extract(epoch from now() - min(run_at)), 0) from jobs where done_at is null")).scalar_one()
+            late = connection.execute(
+                text("select coalesce(extract(epoch from now() - min(run_at)), 0) from jobs where done_at is null")
+            ).scalar_one()
             metrics.JOB_AGE_SECONDS.labels(self._service).set(max(float(late), 0))
             if row is not None:
                 connection.execute(

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Union
 
-Content = Union[Mapping[str, "Content"], Sequence["Content"], str, int, bool, None]  # noqa: UP007 - a recursive alias needs the quotes
+Content = Union[Mapping[str, "Content"], Sequence["Content"], str, int, bool, None]
 
 
 def _plain(value: Content) -> object:
