@@ -251,14 +251,13 @@ class Supervisor:
 
     def start(self, program: str) -> None:
         """Start a program unless it runs or is being tried; returns without waiting for it."""
-        self._tolerate("startProcess", program, "ALREADY_STARTED")
+        self._tolerate("startProcess", program, "ALREADY_STARTED", wait=False)
 
     def stop(self, program: str) -> None:
         """Stop a program and wait until it is gone; nothing happens when it does not run."""
-        self._tolerate("stopProcess", program, "NOT_RUNNING")
+        self._tolerate("stopProcess", program, "NOT_RUNNING", wait=True)
 
-    def _tolerate(self, method: str, program: str, fault_name: str) -> None:
-        wait = method == "stopProcess"
+    def _tolerate(self, method: str, program: str, fault_name: str, *, wait: bool) -> None:
         try:
             self._call(method, program, wait)
         except xmlrpc.client.Fault as fault:
@@ -268,13 +267,25 @@ class Supervisor:
     def end(self) -> None:
         """Stop every program, supervisord itself and what may be left of them, and wait until all are gone."""
         with contextlib.suppress(SupervisorAwayError):
-            self._call("shutdown")
+            self._call("getPID")
             say("down: stopping all programs")
+            self._stop_applications()
+            self._call("shutdown")
         deadline = time.monotonic() + STOP_SECONDS_MAX
         while self._answers() and _marked(self._layout) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
         end_marked(self._layout)
         self._layout.socket.unlink(missing_ok=True)
+
+    def _stop_applications(self) -> None:
+        """Stop the services all at once, while their servers are still there; `shutdown` alone goes one by one."""
+        below = {program.name for program in self._layout.infrastructure()}
+        for state in self.states():
+            if state.name not in below and state.state not in ("STOPPED", "STOPPING"):
+                self._tolerate("stopProcess", state.name, "NOT_RUNNING", wait=False)
+        deadline = time.monotonic() + STOP_SECONDS_MAX
+        while any(state.pid for state in self.states() if state.name not in below) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
 
 
 def _marked(layout: Layout) -> list[int]:
