@@ -108,9 +108,9 @@ def seal(connection: Connection) -> int:
 
 def broken_at(connection: Connection) -> int | None:
     """The place of the first sealed row that does not fit the chain; None where all fit."""
-    before, expected = b"", 0
-    for row in connection.execute(select(audit).where(audit.c.place.is_not(None)).order_by(audit.c.place)):
-        expected += 1
+    before = b""
+    rows = connection.execute(select(audit).where(audit.c.place.is_not(None)).order_by(audit.c.place))
+    for expected, row in enumerate(rows, 1):
         before = _seal(before, row)
         if row.place != expected or row.seal != before:
             return expected

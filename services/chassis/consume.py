@@ -20,7 +20,7 @@ import logging
 import signal
 from typing import Any
 
-import kombu
+from kombu.entity import Queue
 from kombu.serialization import register
 from nameko.messaging import Consumer, QueueConsumer
 from nameko.runners import ServiceRunner
@@ -41,7 +41,7 @@ register(SERIALIZER, None, open_envelope, content_type=CONTENT_TYPE, content_enc
 class StrictQueueConsumer(QueueConsumer):
     """Sends what it cannot read to the dead letters; nameko's own would ack it, and so lose it."""
 
-    def on_decode_error(self, message: kombu.Message, exc: Exception) -> None:
+    def on_decode_error(self, message: Any, exc: Exception) -> None:  # noqa: ANN401 - kombu's message
         log.error("an undecodable body", extra={"queue": message.delivery_info.get("routing_key"), "error": type(exc).__name__})
         message.reject(requeue=False)
 
@@ -53,7 +53,7 @@ class Hear(Consumer):
 
     def __init__(self, hearing: Hearing) -> None:
         # An error here is not the handler's (that one is parked) but the parking's: hand the event back, never ack it.
-        super().__init__(kombu.Queue(hearing.queue, no_declare=True), requeue_on_error=True)
+        super().__init__(Queue(hearing.queue, no_declare=True), requeue_on_error=True)
         self.hearing = hearing
 
 

@@ -41,7 +41,7 @@ def rpcs(service: str) -> dict[str, Rpc]:
 
 def _rpc(method: MethodDescriptor) -> Rpc:
     options = method.GetOptions()
-    permission = options.Extensions[common_pb2.permission]
+    permission: common_pb2.Permission = options.Extensions[common_pb2.permission]  # type: ignore[index]  # the stubs of descriptors know no extensions
     return Rpc(
         path=f"/{method.containing_service.full_name}/{method.name}",
         anyone=permission.anyone,

@@ -8,6 +8,8 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import pika
 from google.protobuf.message import DecodeError
@@ -50,12 +52,15 @@ class Drain:
         channel.basic_qos(prefetch_count=BATCH_MAX)
         self._came = []
         for queue, hearing in self._hearings.items():
-            channel.basic_consume(queue, lambda _c, method, _p, body, hearing=hearing: self._came.append((method.delivery_tag, hearing, body)))
+            channel.basic_consume(queue, partial(self._take, hearing))
         while not self._stopping.is_set():
             connection.process_data_events(time_limit=0.5)
             if self._came:
                 self._gather(connection)
                 self._handle(connection, channel)
+
+    def _take(self, hearing: Hearing, _channel: object, method: Any, _properties: object, body: bytes) -> None:  # noqa: ANN401 - pika's
+        self._came.append((method.delivery_tag, hearing, body))
 
     def _gather(self, connection: pika.BlockingConnection) -> None:
         """Wait a moment for more, so that under load a transaction carries many."""

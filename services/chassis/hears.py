@@ -94,7 +94,7 @@ def handle(hearing: Hearing, consumer: Any, envelopes: Sequence[Envelope]) -> No
         handled = _with_tries(hearing, consumer, envelopes)
     except DatabaseAway:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever our bug is, the event is kept
         if len(envelopes) > 1:
             for envelope in envelopes:
                 handle(hearing, consumer, [envelope])
@@ -149,7 +149,7 @@ def _event(hearing: Hearing, envelope: Envelope) -> Event[Any]:
 
 
 def _park(hearing: Hearing, envelope: Envelope, error: Exception) -> None:
-    log.exception("parked an event", extra={"queue": hearing.queue, "event_id": envelope.event_id}, exc_info=error)
+    log.error("parked an event", extra={"queue": hearing.queue, "event_id": envelope.event_id}, exc_info=error)
     try:
         with transaction(hearing.hearer) as connection:
             park(connection, hearing.source, hearing.event, envelope.SerializeToString(), describe(error))

@@ -147,7 +147,7 @@ def _count(rpc: Rpc, started: float, code: int) -> None:
     metrics.CALL_SECONDS.labels(name).observe(time.perf_counter() - started)
 
 
-class Door(grpc.ServerInterceptor):  # type: ignore[misc]  # grpc's own typing leaves it Any
+class Door(grpc.ServerInterceptor):
     """The one interceptor of `serve`. `waiting` tells how many calls wait for a thread."""
 
     def __init__(self, rpcs: Mapping[str, Rpc], waiting: Callable[[], int]) -> None:
@@ -207,7 +207,7 @@ class Door(grpc.ServerInterceptor):  # type: ignore[misc]  # grpc's own typing l
         raise AssertionError
 
 
-class AioDoor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc's own typing leaves it Any
+class AioDoor(grpc.aio.ServerInterceptor):
     """The same for the gateway, which is asyncio because it fans out."""
 
     def __init__(self, rpcs: Mapping[str, Rpc]) -> None:

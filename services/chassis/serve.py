@@ -26,7 +26,7 @@ MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 
 
 def server_credentials(*, nation_only: bool) -> grpc.ServerCredentials:
-    """This instance's certificate; with `nation_only` a caller must show one of the nation's."""
+    """Give this instance's certificate; with `nation_only` a caller must show one of the nation's."""
     pair = (settings.file("LOKOS_TLS_KEY_FILE").read_bytes(), settings.file("LOKOS_TLS_CERT_FILE").read_bytes())
     if not nation_only:
         return grpc.ssl_server_credentials([pair])
@@ -65,7 +65,7 @@ def watch(checks: health.HealthServicer, services: list[str]) -> None:
             return
 
 
-def _health(well: bool) -> "health_pb2.HealthCheckResponse.ServingStatus.ValueType":  # noqa: FBT001 - one fact
+def _health(well: bool) -> int:  # noqa: FBT001 - one fact
     return health_pb2.HealthCheckResponse.SERVING if well else health_pb2.HealthCheckResponse.NOT_SERVING
 
 

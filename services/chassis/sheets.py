@@ -88,7 +88,7 @@ def _parse(workbook: bytes, columns: Sequence[str]) -> list[tuple[int, dict[str,
         sheet = openpyxl.load_workbook(io.BytesIO(workbook), read_only=True, data_only=False).worksheets[0]
     except Refused:
         raise
-    except Exception:
+    except Exception:  # noqa: BLE001 - a stranger's file may break the library anywhere
         raise Invalid("SHEET_UNREADABLE", "This is not a spreadsheet that can be read; save it as XLSX.") from None
     rows = sheet.iter_rows()
     header = [" ".join(_text(cell.value).split()).casefold() for cell in next(rows, ())]

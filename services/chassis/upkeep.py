@@ -1,6 +1,7 @@
 """The jobs that every service has: sealing the audit, pruning the mailbox, parking dead letters, counting what is parked."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pika
 from google.protobuf.message import DecodeError
@@ -35,21 +36,23 @@ def park_dead_letters(service: str, _arguments: Arguments) -> None:
             channel = connection.channel()
             for _ in range(DEAD_LETTERS_MAX):
                 method, properties, body = channel.basic_get(broker.dead_queue(service))
-                if method is None or body is None:
+                if method is None or method.delivery_tag is None or body is None:
                     break
-                deaths = (properties.headers or {}).get("x-death") or [{}]
-                queue = str(deaths[0].get("queue", ""))
-                try:
-                    envelope = mailbox.open_envelope(body)
-                    source, event = envelope.source, envelope.event
-                except (DecodeError, ValueError):
-                    _, _, rest = queue.partition(".")
-                    source, _, event = rest.partition(".")
-                with database.transaction(service) as parking:
-                    mailbox.park(parking, source, event, body, f"dead letter: {deaths[0].get('reason', 'unknown')}")
+                _park_dead(service, properties, body)
                 channel.basic_ack(method.delivery_tag)
     except (AMQPError, OSError):
         return  # The broker is away; the dead letters wait for the next round.
+
+
+def _park_dead(service: str, properties: Any, body: bytes) -> None:  # noqa: ANN401 - pika's properties
+    death: dict[str, Any] = next(iter((properties.headers or {}).get("x-death") or ()), {})
+    try:
+        envelope = mailbox.open_envelope(body)
+        source, event = envelope.source, envelope.event
+    except (DecodeError, ValueError):
+        _hearer, source, event = [*str(death.get("queue", "")).split(".", 2), "", ""][:3]
+    with database.transaction(service) as connection:
+        mailbox.park(connection, source, event, body, f"dead letter: {death.get('reason', 'unknown')}")
 
 
 @job(every_seconds=5)

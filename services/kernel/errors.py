@@ -1,14 +1,14 @@
 """Refusals: a stable code for programs, a sentence for people, the field at fault."""
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error
     """What a rule, a query or a command says no with. Anything else that is raised is our bug.
 
     `code` is stable and in capitals; `sentence` is English, a message id of the catalogue, with `{name}` for each of
     `params`; `field` is the path of the field at fault in the request, or empty.
     """
 
-    def __init__(self, code: str, sentence: str, *, field: str = "", **params: object) -> None:
+    def __init__(self, code: str, sentence: str, /, *, field: str = "", **params: object) -> None:
         super().__init__(code)
         self.code = code
         self.sentence = sentence

@@ -45,6 +45,6 @@ def parse_month(text: str, field: str, latest: str | None = None) -> str:
 
 
 def financial_year(day: date) -> str:
-    """ "2026-27" for every day from April 2026 to March 2027."""
+    """Name the year "2026-27" for every day from April 2026 to March 2027."""
     start = day.year if day.month >= 4 else day.year - 1
     return f"{start}-{(start + 1) % 100:02}"
