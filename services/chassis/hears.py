@@ -81,7 +81,12 @@ def hearings(service: str) -> list[Hearing]:
         if error.name != f"services.{service}.consumer":
             raise
         return []
-    return [Hearing(service, *marked.hears[:2], name, marked.hears[2]) for name, marked in sorted(vars(consumer).items()) if hasattr(marked, "hears")]
+    return [
+        Hearing(service, source, message, name, batched)
+        for name, method in sorted(vars(consumer).items())
+        if hasattr(method, "hears")
+        for source, message, batched in [method.hears]
+    ]
 
 
 def consumer_of(service: str) -> Any:  # noqa: ANN401 - each service has its own Consumer
