@@ -44,6 +44,7 @@ def _settings(layout: Layout, instance: Instance, nation: Instance) -> dict[str,
     settings = {
         "LOKOS_INSTANCE": instance.code,
         "LOKOS_STATE_LGD": "" if instance.lgd is None else str(instance.lgd),
+        "LOKOS_SERVICES": " ".join(instance.services),
         "LOKOS_USER_PREFIX": instance.user_prefix,
         "LOKOS_GRPC_PORT": str(instance.port),
         "LOKOS_FEDERATION_PORT": str(instance.port + 1),
