@@ -58,5 +58,6 @@ migrate:  ## bring databases, broker users and tables up to date
 replay:  ## try a service's parked events again: make replay STATE=UP SERVICE=transactions
 	@$(MACHINE) with $(STATE) -- python -m services.chassis.replay $(SERVICE)
 
-rebuild:  ## have a service tell its current state anew: make rebuild STATE=UP SERVICE=transactions
-	@$(MACHINE) with $(STATE) -- python -m services.chassis.rebuild $(SERVICE)
+rebuild:  ## make a state's figures anew from what the services know: make rebuild STATE=UP
+	@$(MACHINE) with $(STATE) -- python -m services.reporting rebuild
+	@for owner in identity profiles transactions; do $(MACHINE) with $(STATE) -- python -m services.$$owner restate --to reporting || exit 1; done
