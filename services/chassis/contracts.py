@@ -1,6 +1,10 @@
-"""What the protos say of each RPC: who may call, and whether it may safely be run twice."""
+"""What the protos say of each RPC: who may call, and whether it may safely be run twice.
+
+python -m services.chassis.contracts > docs/permissions.md
+"""
 
 import importlib
+import sys
 from dataclasses import dataclass
 from functools import cache
 
@@ -49,3 +53,28 @@ def _rpc(method: MethodDescriptor) -> Rpc:
         scope=permission.scope,
         idempotent=options.idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN,
     )
+
+
+CONTRACTS = ("identity", "profiles", "transactions", "dedup", "reporting", "gateway")
+
+
+def permissions_page() -> str:
+    """docs/permissions.md, from the protos."""
+    lines = [
+        "# Who may call what",
+        "",
+        "Made from the protos by `python -m services.chassis.contracts`; a test holds it true. What a caller then sees is",
+        "bounded by her region or institutions in the query itself. A safe call may be sent again whatever became of the first.",
+    ]
+    for service in CONTRACTS:
+        lines += ["", f"## {service}", "", "| RPC | who | safe to repeat |", "| --- | --- | --- |"]
+        for rpc in rpcs(service).values():
+            who = ["anyone"] if rpc.anyone else sorted(rpc.roles)
+            if rpc.scope:
+                who.append(f"the nation, scope `{rpc.scope}`")
+            lines.append(f"| {rpc.path.rpartition('/')[2]} | {', '.join(who)} | {'yes' if rpc.idempotent else 'no'} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(permissions_page())

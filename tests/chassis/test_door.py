@@ -1,0 +1,77 @@
+"""Before every RPC: who is let in, and how a refusal looks on the wire."""
+
+import pytest
+from google.rpc import code_pb2, error_details_pb2
+
+from services.chassis import interceptors, tokens
+from services.chassis.contracts import Rpc
+from services.kernel import errors
+from services.kernel.caller import Caller, Role
+
+BPM = Caller("IUP_X", Role.BLOCK_PROGRAM_MANAGER, "9.1.2")
+
+
+def rpc(**changes):
+    plain = {"path": "/lokos.X/Y", "anyone": False, "roles": frozenset({"BLOCK_PROGRAM_MANAGER"}), "scope": "", "idempotent": True}
+    return Rpc(**{**plain, **changes})
+
+
+def bearer(caller):
+    return {"authorization": f"Bearer {tokens.sign_caller(caller)[0]}"}
+
+
+def test_a_user_of_the_role_is_let_in(up):
+    assert interceptors.admit(rpc(), bearer(BPM), over_federation=False) == BPM
+
+
+@pytest.mark.parametrize(
+    ("call", "metadata", "over_federation", "code"),
+    [
+        (rpc(), {}, False, "TOKEN_MISSING"),
+        (rpc(), {"authorization": "Basic x"}, False, "TOKEN_MISSING"),
+        (rpc(), {"authorization": "Bearer x"}, False, "TOKEN_INVALID"),
+        (rpc(roles=frozenset({"STATE_ADMIN"})), None, False, "ROLE_NOT_ALLOWED"),
+        (rpc(roles=frozenset()), None, False, "ROLE_NOT_ALLOWED"),
+        (rpc(), None, True, "SCOPE_NOT_ALLOWED"),
+        (rpc(scope="aggregates"), None, True, "TOKEN_PURPOSE"),
+        (rpc(anyone=True), {}, True, "SCOPE_NOT_ALLOWED"),
+    ],
+)
+def test_everybody_else_is_not(up, call, metadata, over_federation, code):
+    with pytest.raises(errors.Refused) as refused:
+        interceptors.admit(call, bearer(BPM) if metadata is None else metadata, over_federation=over_federation)
+    assert refused.value.code == code
+
+
+def unpack(status, kind):
+    found = [detail for detail in status.details if detail.Is(kind.DESCRIPTOR)]
+    made = kind()
+    if found:
+        found[0].Unpack(made)
+    return made
+
+
+def test_a_refusal_carries_code_sentence_field_and_parameters():
+    refused = errors.Invalid("MONTH_IN_FUTURE", "The month {month} has not come yet.", field="to_month", month="2030-01")
+    status = interceptors.status_of(refused)
+    assert status.code == code_pb2.INVALID_ARGUMENT
+    assert status.message == "The month 2030-01 has not come yet."
+    info = unpack(status, error_details_pb2.ErrorInfo)
+    assert (info.reason, info.domain, dict(info.metadata)) == ("MONTH_IN_FUTURE", "lokos", {"month": "2030-01"})
+    assert unpack(status, error_details_pb2.BadRequest).field_violations[0].field == "to_month"
+    assert unpack(status, error_details_pb2.LocalizedMessage).message == status.message
+
+
+def test_what_may_succeed_later_says_when_to_try():
+    status = interceptors.status_of(errors.Exhausted("BUSY", "The system is busy; try again in a moment."))
+    assert unpack(status, error_details_pb2.RetryInfo).retry_delay.seconds == interceptors.RETRY_SECONDS
+
+
+def test_every_kind_of_refusal_has_a_status():
+    kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.Refused)}
+    assert kinds - {errors.Refused} == set(interceptors.CODES)
+
+
+def test_an_unknown_language_is_answered_in_english():
+    refused = errors.NotFound("X", "There is no {thing}.", thing="village")
+    assert interceptors.sentence(refused, "xx") == "There is no village."

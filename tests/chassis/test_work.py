@@ -1,0 +1,101 @@
+"""Jobs: due ones in turn, under a lease, effects at most once."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import delete, select, update
+
+from services.chassis import database
+from services.chassis.work import Job, Worker, enqueue, jobs, jobs_of
+
+SERVICE = "profiles"
+
+
+@pytest.fixture
+def worker(up):
+    """A worker with jobs of the test's own; what the test enqueues is deleted after it."""
+    made = Worker(SERVICE, threading.Event())
+    made._jobs = {}
+    name = f"toy-{uuid4()}"
+    made.toy = name
+    yield made
+    with database.transaction(SERVICE) as connection:
+        connection.execute(delete(jobs).where(jobs.c.name == name))
+
+
+def ask(worker, function, key="k", effect=False, run_at=None):
+    worker._jobs = {worker.toy: Job(worker.toy, function, None, effect)}
+    with database.transaction(SERVICE) as connection:
+        enqueue(connection, worker.toy, key, {"n": 1}, run_at)
+
+
+def row(worker, key="k"):
+    with database.transaction(SERVICE) as connection:
+        return connection.execute(select(jobs).where(jobs.c.name == worker.toy, jobs.c.key == key)).one()
+
+
+def test_a_job_is_done_once_however_often_it_is_asked_for(worker):
+    done = []
+    for _ in range(3):
+        ask(worker, lambda service, arguments: done.append((service, arguments["n"])))
+    assert worker.step()
+    assert not worker.step()
+    assert done == [(SERVICE, 1)]
+    assert row(worker).done_at
+
+
+def test_a_job_waits_for_its_time(worker):
+    ask(worker, lambda *_: None, run_at=datetime.now(UTC) + timedelta(hours=1))
+    assert not worker.step()
+
+
+def broken(*_):
+    raise RuntimeError("Sita Devi's number is 1234")
+
+
+def test_a_job_that_fails_is_tried_again_later_and_its_error_quotes_nothing(worker):
+    ask(worker, broken)
+    assert worker.step()
+    assert not worker.step()
+    assert (row(worker).error, row(worker).done_at) == ("RuntimeError", None)
+
+
+def test_an_effect_that_was_cut_short_is_not_tried_again(worker):
+    happened = []
+    ask(worker, lambda *_: happened.append(1), effect=True)
+    taken = worker._take()
+    assert taken is not None
+    with database.transaction(SERVICE) as connection:
+        connection.execute(update(jobs).where(jobs.c.name == worker.toy).values(leased_until=datetime.now(UTC) - timedelta(seconds=1)))
+    assert worker.step()
+    assert happened == []
+    assert row(worker).done_at
+    assert "cut short" in row(worker).error
+
+
+def test_a_job_whose_worker_died_is_taken_over_when_its_lease_ends(worker):
+    done = []
+    ask(worker, lambda *_: done.append(1))
+    assert worker._take() is not None
+    assert not worker.step()
+    with database.transaction(SERVICE) as connection:
+        connection.execute(update(jobs).where(jobs.c.name == worker.toy).values(leased_until=datetime.now(UTC) - timedelta(seconds=1)))
+    assert worker.step()
+    assert done == [1]
+
+
+def test_two_workers_never_take_the_same_job(worker):
+    taken = []
+    ask(worker, lambda *_: None)
+    threads = [threading.Thread(target=lambda: taken.append(worker._take())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(one is not None for one in taken) == 1
+
+
+def test_every_service_has_the_chassis_upkeep():
+    assert {"seal_audit", "prune_mailbox", "park_dead_letters", "count_parked"} <= set(jobs_of(SERVICE))
