@@ -34,7 +34,9 @@ class Geography:
         self._by_code: dict[tuple[int, str], str] = {}
         for place in places:
             self._by_path.setdefault(place.path, []).append(place)
-            self._by_code[level(place.path), place.path.rpartition(".")[2]] = place.path
+            key = level(place.path), place.path.rpartition(".")[2]
+            if place.valid_to is None or key not in self._by_code:  # What still stands goes before what has moved away.
+                self._by_code[key] = place.path
 
     def __len__(self) -> int:
         return len(self._by_path)
