@@ -1,0 +1,1 @@
+"""The story that `make demo` plays against a running machine, and the client that plays it."""
