@@ -1,0 +1,58 @@
+"""Which revision of a record may follow which (decision 7); institutions and members share it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.kernel.approval import Status, Step, move
+from services.kernel.canonical import Content, first_difference
+from services.kernel.errors import Conflict, Invalid
+
+REVISION_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A record as it is held: what was submitted last, or listed if revision is 0."""
+
+    status: Status
+    revision: int
+    content: Mapping[str, Content]
+
+
+def is_repeat(held: Held | None, revision: int, content: Mapping[str, Content]) -> bool:
+    """True where this very submission was taken already, False where it is the next one; else a refusal."""
+    if not 0 < revision <= REVISION_MAX:
+        raise Invalid("REVISION_INVALID", "A revision is counted from 1.", field="revision")
+    current = held.revision if held else 0
+    if revision < current:
+        raise _old(current)
+    if revision > current + 1:
+        raise Conflict("REVISION_SKIPPED", "The revision that follows is {next}.", field="revision", next=current + 1)
+    if held is None:
+        return False
+    if revision == current:
+        field = first_difference(held.content, content)
+        if field:
+            raise Conflict("REVISION_CONTENT", "Revision {revision} was sent before with another {field}.", field=field, revision=revision)
+        return True
+    if held.status == Status.SUBMITTED:
+        raise Conflict("LOCKED", "The record is with the checker and cannot be changed until she has decided.")
+    move(held.status, Step.SUBMIT)
+    return False
+
+
+def must_be_current(current: int, revision: int) -> None:
+    """A checker decides on what she has seen, not on what came after."""
+    if revision != current:
+        raise _old(current)
+
+
+def _old(current: int) -> Conflict:
+    return Conflict("REVISION_OLD", "The record is at revision {current} by now; look at it again.", field="revision", current=current)
+
+
+def must_stay(held: Mapping[str, Content], content: Mapping[str, Content], *fields: str) -> None:
+    """Refuse where a field changed that no submission may change: a move is another act."""
+    for field in fields:
+        if held[field] != content[field]:
+            raise Conflict("FIELD_FIXED", "The {field} of a record does not change.", field=field)
