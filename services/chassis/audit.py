@@ -36,7 +36,8 @@ audit = Table(
 Index("audit_unsealed", audit.c.id, postgresql_where=audit.c.place.is_(None))
 
 
-def _row(caller: Caller, action: str, subjects: Iterable[object], facts: dict[str, Any]) -> dict[str, Any]:
+def row(caller: Caller, action: str, subjects: Iterable[object], facts: dict[str, Any]) -> dict[str, Any]:
+    """The audit row of a change, for a writer that stores it in a statement of its own."""
     return {
         "at": datetime.now(UTC),
         "user_id": caller.user_id,
@@ -50,7 +51,7 @@ def _row(caller: Caller, action: str, subjects: Iterable[object], facts: dict[st
 
 def changed(connection: Connection, caller: Caller, action: str, *subjects: object, **facts: Any) -> None:  # noqa: ANN401 - any JSON
     """Note a change in its own transaction. `facts` are ids, statuses and reasons: no name, phone or number."""
-    connection.execute(insert(audit).values(_row(caller, action, subjects, facts)))
+    connection.execute(insert(audit).values(row(caller, action, subjects, facts)))
 
 
 class Reads:
@@ -63,7 +64,7 @@ class Reads:
         self._thread.start()
 
     def seen(self, caller: Caller, action: str, subjects: Iterable[object]) -> None:
-        self._rows.put(_row(caller, action, subjects, {}), timeout=5)
+        self._rows.put(row(caller, action, subjects, {}), timeout=5)
 
     def _run(self) -> None:
         while True:
