@@ -1,0 +1,169 @@
+"""The world that flow tests play in: real processes, states founded once, groups that each test makes for itself."""
+
+import io
+import random
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import openpyxl
+import psycopg
+
+from deploy.demo import books
+from deploy.demo.cast import Nation, State, create_user, institutions_of, invite_state_admin, make_officers, members_of, run_in
+from deploy.demo.client import Client, RefusedError
+from deploy.machine import Machine
+from protos import profiles_pb2, reporting_pb2, transactions_pb2
+from services.kernel import month
+from services.kernel.geography import load
+
+ROOT = Path(__file__).parents[2]
+FORMED = date(2015, 1, 1)
+MEMBERS = 5
+FIRST = (
+    "Asha Bimla Chanda Durga Ekta Fulmati Girija Heera Indu Jyoti Kamla Lata Maya Nirmala Omvati Parvati Rekha Savitri Tara Uma Vidya Yashoda".split()
+)
+LAST = "Agrahari Bind Chaurasia Dhobi Ghosi Kahar Lodhi Maurya Nishad Pasi Rajbhar Saini Tharu Vishwakarma".split()
+
+
+@dataclass
+class World:
+    """The nation and two states, founded; figures are compared before and after, so that tests may run again and again."""
+
+    machine: Machine
+    nation: Nation
+    up: State
+    br: State
+
+    def villages(self, state: State) -> list[str]:
+        geography = load(Path(state.instance.env["LOKOS_GEOGRAPHY_FILE"]))
+        return [village for gp in geography.below(state.block) for village in geography.below(gp)]
+
+
+def found(machine: Machine) -> World:
+    """The hierarchy of both states, from the National Admin down; what is there is left as it is."""
+    made = World(machine, Nation(machine), State(machine, "UP"), State(machine, "BR"))
+    made.nation.found()
+    for state in (made.up, made.br):
+        run_in(state.instance, "services.profiles", "geography", str(ROOT / "samples" / "lgd"))
+        geography = load(Path(state.instance.env["LOKOS_GEOGRAPHY_FILE"]))
+        district = geography.below(str(state.instance.lgd))[0]
+        # The first block that has Gram Panchayats in the samples.
+        state.block = next(block for block in geography.below(district) if geography.below(block))
+        invite_state_admin(made.nation, state)
+        make_officers(state)
+    return made
+
+
+def workbook(header: list[str], rows: list[list[object]]) -> bytes:
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet()
+    sheet.append(header)
+    for row in rows:
+        sheet.append(row)
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+@dataclass
+class Group:
+    """An active SHG with five members, its bookkeeper, and the approver of its block."""
+
+    state: State
+    institution_id: str
+    region: str
+    keeper: Client
+    approver: Client
+    members: list[str]
+
+    def meeting(self, number: int, cash_paise: int, savings_paise: int = 5000) -> Any:
+        held_on = date.fromordinal(FORMED.toordinal() + number)
+        return books.savings_meeting(self.institution_id, number, held_on, self.members, cash_paise, 0, savings_paise)
+
+
+def make_groups(world: World, state: State, count: int) -> list[Group]:
+    """SHGs that are ready to meet, made as people make them: lists, users, members, approvals."""
+    tag = uuid4().hex[:8]
+    dice = random.Random(tag)
+    villages = world.villages(state)
+    names = [f"Samooh {tag} {''.join(dice.choices('KLMNPRST', k=4))} {number}" for number in range(count)]
+    places = [villages[number % len(villages)] for number in range(count)]
+    header = ["Kind", "Name", "Local name", "Region", "Formed on", "Parent", "Compulsory savings (₹)"]
+    rows = [["SHG", name, "", place.split(".")[-1], FORMED, "", 50] for name, place in zip(names, places, strict=True)]
+    upload(state.clerk, state.clerk.profiles.UploadInstitutions, profiles_pb2.UploadInstitutionsRequest(workbook=workbook(header, rows)))
+    shgs = [institutions_of(state.clerk)[name] for name in names]
+
+    keeper_name, approver_name = f"BK{tag.upper()}", f"AP{tag.upper()}"
+    ids = [shg.institution_id for shg in shgs]
+    create_user(state, state.block_admin, keeper_name, "SHG_BOOKKEEPER", state.block, f"9{dice.randrange(10**8, 10**9)}", ids)
+    create_user(state, state.block_admin, approver_name, "SHG_TRANS_APPROVER", state.block, f"8{dice.randrange(10**8, 10**9)}")
+    keeper, approver = state.client(keeper_name, "SHG_BOOKKEEPER"), state.client(approver_name, "SHG_TRANS_APPROVER")
+
+    header = ["SHG", "Village", "Name", "Local name", "Gender", "Date of birth", "Birth year", "Relation", "Relation name", "Social category"]
+    header += ["Mobile", "Account number", "IFSC", "Account holding", "Joined on"]
+    people = [
+        [name, place.split(".")[-1], f"{dice.choice(FIRST)} {dice.choice(LAST)}", "", "Female", "", dice.randrange(1960, 1995), "Spouse"]
+        + [f"{dice.choice(FIRST)} {dice.choice(LAST)}", "OBC", f"9{dice.randrange(10**8, 10**9)}", "", "", "", date(2016, 1, 1)]
+        for name, place in zip(names, places, strict=True)
+        for _ in range(MEMBERS)
+    ]
+    upload(keeper, keeper.profiles.UploadMembers, profiles_pb2.UploadMembersRequest(workbook=workbook(header, people)))
+    groups = []
+    for shg in shgs:
+        handed_in = [books.submit(keeper, member) for member in members_of(keeper, shg.institution_id)]
+        for member in handed_in:
+            books.approve(state.manager, books.screened(state.manager, member.member_id, 1), reason="Seen at home: another woman")
+        books.approve_institution(state.manager, books.submit_institution(keeper, shg))
+        groups.append(Group(state, shg.institution_id, shg.region, keeper, approver, sorted(member.member_id for member in handed_in)))
+    for group in groups:
+        books.wait_until("the books know the group", lambda group=group: known(group))
+    return groups
+
+
+def known(group: Group) -> bool:
+    try:
+        books.position(group.keeper, group.institution_id)
+    except RefusedError:
+        return False
+    return True
+
+
+def upload(client: Client, method: Any, request: Any) -> Any:
+    answer = client(method, request, deadline_seconds=60)
+    assert answer.refused == 0, [row for row in answer.rows if row.refusal.code][:3]
+    return answer
+
+
+def figures(state: State, region: str = "") -> dict[str, int]:
+    """Every figure of the state's own report for a region, all time."""
+    request = reporting_pb2.ReportRequest(
+        report="summary",
+        region=region or str(state.instance.lgd),
+        level={1: "STATE", 2: "DISTRICT", 3: "BLOCK", 4: "GP", 5: "VILLAGE"}[len((region or "9").split("."))],
+        from_month="2000-01",
+        to_month=month.month_of(month.today()),
+    )
+    answer = state.reader(state.reader.reporting.Report, request, retry_seconds=60)
+    assert len(answer.rows) == 1
+    return dict(zip((column.name for column in answer.columns), answer.rows[0].values, strict=True))
+
+
+def journal(group: Group) -> list[Any]:
+    """Every line that stands in the group's journal."""
+    lines: list[Any] = []
+    request = transactions_pb2.JournalRequest(institution_id=group.institution_id)
+    request.page.size = 500
+    while True:
+        answer = group.keeper(group.keeper.transactions.Journal, request, retry_seconds=60)
+        lines.extend(answer.lines)
+        if not answer.next:
+            return lines
+        request.page.after = answer.next
+
+
+def database(state: State, service: str) -> psycopg.Connection[Any]:
+    """A connection as a service's own role, for looking under the hood and for breaking things."""
+    return psycopg.connect(state.instance.env[f"{service.upper()}_DATABASE_URL"].replace("+psycopg", ""), autocommit=True)
