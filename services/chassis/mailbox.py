@@ -159,7 +159,7 @@ def unheard(connection: Connection, envelopes: Sequence[Envelope]) -> list[Envel
             "sequences": [e.sequence for e in envelopes],
         },
     )
-    new = {(source, event_id) for source, event_id in noted.tuples()}
+    new = {(source, event_id) for source, event_id in noted}
     first = {(e.source, UUID(e.event_id)): e for e in envelopes}
     return [envelope for key, envelope in first.items() if key in new]
 
@@ -180,7 +180,7 @@ def prune(connection: Connection, now: datetime) -> None:
     """Forget what was sent and heard long ago; what is pruned from the inbox stays known by its sequence."""
     connection.execute(delete(outbox).where(outbox.c.sent_at < now - OUTBOX_KEPT))
     old = inbox.c.heard_at < now - INBOX_KEPT
-    marks = connection.execute(select(inbox.c.source, func.max(inbox.c.sequence)).where(old).group_by(inbox.c.source)).tuples().all()
+    marks = connection.execute(select(inbox.c.source, func.max(inbox.c.sequence)).where(old).group_by(inbox.c.source)).all()
     for source, through in marks:
         statement = postgresql.insert(inbox_pruned).values(source=source, through=through)
         connection.execute(
