@@ -118,8 +118,10 @@ def test_an_undecodable_body_ends_in_parked_and_the_queue_goes_on(world, groups)
             properties = pika.BasicProperties(content_type="application/x-lokos-event", content_encoding="binary", delivery_mode=2)
             connection.channel().basic_publish(exchange, queue.rpartition(".")[2], garbage, properties)
         with database(world.up, service) as hearer:
-            parked = "select error from parked where envelope = %s"
-            error = books.wait_until("the body is parked", lambda: hearer.execute(parked, [garbage]).fetchone())
+            error = books.wait_until(
+                "the body is parked",
+                lambda find=hearer.execute, body=garbage: find("select error from parked where envelope = %s", [body]).fetchone(),
+            )
             assert error[0].startswith("dead letter")
             hearer.execute("delete from parked where envelope = %s", [garbage])
     before = figures(world.up)["meetings_held"]

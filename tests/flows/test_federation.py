@@ -102,7 +102,7 @@ def test_a_users_token_is_worth_nothing_at_the_federations_port_nor_in_another_s
 @pytest.mark.parametrize("role", ["identity", "profiles", "transactions", "dedup", "reporting", "vault"])
 def test_no_states_role_enters_another_states_database_and_no_services_role_another_services_tables(world, role):
     url = world.up.instance.env[f"{role.upper()}_DATABASE_URL"].replace("+psycopg", "")
-    with pytest.raises(psycopg.OperationalError, match="permission denied|CONNECT"):
+    with pytest.raises(psycopg.OperationalError, match=r"permission denied|CONNECT"):
         psycopg.connect(url.replace("lokos_up", "lokos_br"))
     with psycopg.connect(url, autocommit=True) as connection:
         for other in ("identity", "profiles", "transactions", "dedup", "reporting", "vault"):

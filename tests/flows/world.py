@@ -68,6 +68,11 @@ def workbook(header: list[str], rows: list[list[object]]) -> bytes:
     return file.getvalue()
 
 
+def later(dice: random.Random) -> list[object]:
+    """The columns of the enrolment list from the relation's name on."""
+    return [f"{dice.choice(FIRST)} {dice.choice(LAST)}", "OBC", f"9{dice.randrange(10**8, 10**9)}", "", "", "", date(2016, 1, 1)]
+
+
 @dataclass
 class Group:
     """An active SHG with five members, its bookkeeper, and the approver of its block."""
@@ -105,8 +110,17 @@ def make_groups(world: World, state: State, count: int) -> list[Group]:
     header = ["SHG", "Village", "Name", "Local name", "Gender", "Date of birth", "Birth year", "Relation", "Relation name", "Social category"]
     header += ["Mobile", "Account number", "IFSC", "Account holding", "Joined on"]
     people = [
-        [name, place.split(".")[-1], f"{dice.choice(FIRST)} {dice.choice(LAST)}", "", "Female", "", dice.randrange(1960, 1995), "Spouse"]
-        + [f"{dice.choice(FIRST)} {dice.choice(LAST)}", "OBC", f"9{dice.randrange(10**8, 10**9)}", "", "", "", date(2016, 1, 1)]
+        [
+            name,
+            place.split(".")[-1],
+            f"{dice.choice(FIRST)} {dice.choice(LAST)}",
+            "",
+            "Female",
+            "",
+            dice.randrange(1960, 1995),
+            "Spouse",
+            *later(dice),
+        ]
         for name, place in zip(names, places, strict=True)
         for _ in range(MEMBERS)
     ]

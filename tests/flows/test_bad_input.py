@@ -1,0 +1,204 @@
+"""What people and strangers send: each gets its code and sentence, and none gets INTERNAL."""
+
+import time
+from datetime import date, timedelta
+
+import grpc
+import pytest
+
+from deploy.demo import books
+from deploy.demo.client import refused
+from protos import identity_pb2, profiles_pb2, reporting_pb2, transactions_pb2
+from services.kernel import month
+from services.kernel.ids import uuid7
+from tests.flows.world import make_groups, workbook
+
+pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def group(world):
+    return make_groups(world, world.up, 1)[0]
+
+
+def meeting(group, **changes):
+    """The group's next meeting, spoilt."""
+    standing = books.position(group.keeper, group.institution_id)
+    made = group.meeting(standing.last_number + 1, standing.cash_paise)
+    for name, value in changes.items():
+        if name == "saving":
+            made.savings[0].compulsory_paise = value
+        else:
+            setattr(made, name, value)
+    return books.sync(group.keeper, [made], retry_seconds=0)[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "field"),
+    [
+        ({"held_on": (date.today() + timedelta(days=2)).isoformat()}, "HELD_IN_FUTURE", "held_on"),  # noqa: DTZ011 - two days is any zone's future
+        ({"held_on": "31-12-2025"}, "DATE_INVALID", "held_on"),
+        ({"held_on": "1999-01-01"}, "HELD_TOO_EARLY", "held_on"),
+        ({"saving": -100}, "AMOUNT_NEGATIVE", "savings[0].compulsory_paise"),
+        ({"saving": 10**15}, "AMOUNT_TOO_LARGE", "savings[0].compulsory_paise"),
+        ({"counted_cash_paise": 1}, "MEETING_UNBALANCED", "counted_cash_paise"),
+        ({"passbook_bank_paise": 1}, "BANK_UNBALANCED", "passbook_bank_paise"),
+        ({"number": 9999}, "MEETING_OUT_OF_SEQUENCE", "number"),
+        ({"meeting_id": "7"}, "ID_INVALID", "meeting_id"),
+        ({"meeting_id": "00000000-0000-4000-8000-000000000000"}, "ID_INVALID", "meeting_id"),
+        ({"institution_id": str(uuid7())}, "INSTITUTION_NOT_YOURS", "institution_id"),
+    ],
+)
+def test_a_spoilt_meeting_is_refused_by_its_field(group, changes, code, field):
+    answer = meeting(group, **changes)
+    assert answer.outcome == transactions_pb2.OUTCOME_REFUSED
+    assert (answer.refusal.code, answer.refusal.field) == (code, field)
+    assert answer.refusal.sentence
+
+
+def expect(call, code, status=None):
+    error = books.refusal_of(call)
+    assert error.code == code
+    assert error.sentence
+    assert error.status != grpc.StatusCode.INTERNAL
+    assert status is None or error.status == status
+    return error
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"region": "9.1.1.1.1.1.1"}, "REGION_INVALID"),
+        ({"region": "9.999999"}, "REGION_UNKNOWN"),
+        ({"region": "10"}, "REGION_NOT_YOURS"),
+        ({"role": "QUEEN"}, "ROLE_UNKNOWN"),
+        ({"role": "BLOCK_ADMIN"}, "MAY_NOT_CREATE"),
+        ({"full_name": "a" * 10_000}, "NAME_TOO_LONG"),
+        ({"full_name": ""}, "NAME_MISSING"),
+        ({"full_name": "<script>"}, "NAME_INVALID"),
+        ({"user_id": "IUP_sita"}, "USER_ID_INVALID"),
+        ({"user_id": "IBH_SITA"}, "USER_ID_INVALID"),
+        ({"mobile": "12"}, "MOBILE_INVALID"),
+        ({"password": "short"}, "PASSWORD_WEAK"),
+        ({"institution_ids": ["x"]}, "ID_INVALID"),
+    ],
+)
+def test_a_user_that_cannot_be(world, changes, code):
+    admin = world.up.block_admin
+    plain = {
+        "user_id": "IUP_NOBODY",
+        "full_name": "Nobody",
+        "mobile": "9876543210",
+        "password": "a long enough one",
+        "role": "SHG_BOOKKEEPER",
+        "region": world.up.block,
+    }
+    expect(lambda: admin(admin.identity.CreateUser, identity_pb2.CreateUserRequest(**{**plain, **changes})), code)
+
+
+def test_tokens_that_open_nothing(world):
+    reporting = world.up.nobody().reporting
+    good = world.up.reader.token
+
+    def call(token):
+        try:
+            reporting.Report(reporting_pb2.ReportRequest(), metadata=(("authorization", f"Bearer {token}"),), timeout=5)
+        except grpc.RpcError as error:
+            raise refused(error) from None
+
+    unauthenticated = grpc.StatusCode.UNAUTHENTICATED
+    expect(lambda: call(""), "TOKEN_MISSING", unauthenticated)
+    expect(lambda: call("x"), "TOKEN_INVALID", unauthenticated)
+    expect(lambda: call(world.br.reader.token), "TOKEN_FOREIGN", unauthenticated)
+    place = len(good) // 2
+    expect(lambda: call(good[:place] + ("A" if good[place] != "A" else "B") + good[place + 1 :]), "TOKEN_INVALID", unauthenticated)
+    keeper = make_token_of_another_role(world)
+    expect(lambda: call(keeper), "ROLE_NOT_ALLOWED", grpc.StatusCode.PERMISSION_DENIED)
+    expect(lambda: call(expired(world)), "TOKEN_EXPIRED", unauthenticated)
+
+
+def make_token_of_another_role(world):
+    return make_groups(world, world.up, 1)[0].keeper.token
+
+
+def expired(world):
+    """A token that was good until a second ago: signed here with the state's own key, which a test may read."""
+    from services.chassis import tokens
+    from services.kernel.caller import Caller, Role
+
+    life, tokens.ACCESS_LIFE = tokens.ACCESS_LIFE, timedelta(seconds=1)
+    try:
+        token, _ = tokens.sign_caller(Caller(world.up.user_id("SPM"), Role.STATE_PROGRAM_MANAGER, "9"))
+    finally:
+        tokens.ACCESS_LIFE = life
+    time.sleep(1.2)
+    return token
+
+
+def test_sheets_that_cannot_be_taken(world):
+    clerk = world.up.clerk
+    header = ["Kind", "Name", "Local name", "Region", "Formed on", "Parent", "Compulsory savings (₹)"]
+
+    def upload(content):
+        return clerk(clerk.profiles.UploadInstitutions, profiles_pb2.UploadInstitutionsRequest(workbook=content), deadline_seconds=60)
+
+    expect(lambda: upload(b"name,region"), "SHEET_UNREADABLE")
+    expect(lambda: upload(workbook(header[:-1], [["SHG"]])), "SHEET_COLUMN_MISSING")
+    expect(lambda: upload(workbook(header, [["SHG"]] * 100_000)), "SHEET_ROWS_TOO_MANY")
+    village = world.villages(world.up)[0].split(".")[-1]
+    answer = upload(workbook(header, [["SHG", '=HYPERLINK("x")', "", village, date(2015, 1, 1), "", 50]]))
+    assert [(row.row, row.refusal.code, row.refusal.field) for row in answer.rows] == [(2, "SHEET_FORMULA", "Name")]
+    answer = upload(workbook(header, [["SHG", "Samooh", "", village, date(2015, 1, 1), "", "-5"], ["CLUB", "x", "", village, "", "", 5]]))
+    assert [row.row for row in answer.rows] == [2, 3]
+    assert answer.rows[0].refusal.code == "AMOUNT_NEGATIVE"
+    assert answer.accepted == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"to_month": "2099-01"}, "MONTH_IN_FUTURE"),
+        ({"from_month": "x"}, "MONTH_INVALID"),
+        ({"report": "gossip"}, "REPORT_UNKNOWN"),
+        ({"region": "9.8888888"}, "REGION_UNKNOWN"),
+        ({"region": "10"}, "REGION_NOT_YOURS"),
+        ({"level": "NATION"}, "REGION_LEVEL"),
+        ({"page": {"size": -1}}, "PAGE_INVALID"),
+        ({"page": {"size": 10**6}}, "PAGE_INVALID"),
+    ],
+)
+def test_reports_that_cannot_be(world, changes, code):
+    reader = world.up.reader
+    plain = {"report": "summary", "region": "9", "level": "STATE", "from_month": "2000-01", "to_month": month.month_of(month.today())}
+    expect(lambda: reader(reader.reporting.Report, reporting_pb2.ReportRequest(**{**plain, **changes})), code)
+
+
+def test_bytes_that_are_no_request_are_refused_not_called_our_bug(world):
+    state = world.up
+    channel = grpc.secure_channel(state.instance.grpc_address, grpc.ssl_channel_credentials(state.instance.ca_file.read_bytes()))
+    raw = channel.unary_unary("/lokos.reporting.v1.ReportingService/Report")
+    with channel, pytest.raises(grpc.RpcError) as error:
+        raw(b"\xff\xff\xff", metadata=(("authorization", f"Bearer {state.reader.token}"),), timeout=5)
+    assert refused(error.value).code == "REQUEST_UNREADABLE"
+
+
+def test_ids_of_nothing(world, group):
+    manager, keeper = world.up.manager, group.keeper
+    expect(lambda: manager(manager.profiles.GetMember, profiles_pb2.GetMemberRequest(member_id=str(uuid7()))), "MEMBER_UNKNOWN")
+    expect(lambda: manager(manager.profiles.GetMember, profiles_pb2.GetMemberRequest(member_id="x")), "ID_INVALID")
+    expect(lambda: keeper(keeper.transactions.Pull, transactions_pb2.PullRequest(institution_id=str(uuid7()))), "INSTITUTION_UNKNOWN")
+    expect(lambda: keeper(keeper.transactions.GetMeeting, transactions_pb2.GetMeetingRequest(meeting_id=str(uuid7()))), "MEETING_UNKNOWN")
+
+
+def test_whoever_logs_in_wrongly_learns_nothing(world):
+    nobody = world.up.nobody()
+    words = {
+        books.refusal_of(lambda who=who: nobody(nobody.identity.Login, identity_pb2.LoginRequest(**who))).args[0]
+        for who in (
+            {"user_id": "IUP_BPM", "password": "wrong wrong wrong", "role": "BLOCK_PROGRAM_MANAGER"},
+            {"user_id": "IUP_NOBODYATALL", "password": "wrong wrong wrong", "role": "BLOCK_PROGRAM_MANAGER"},
+            {"user_id": "IUP_BPM", "password": "wrong wrong wrong", "role": "STATE_ADMIN"},
+            {"user_id": "x" * 5000, "password": "y" * 5000, "role": "z"},
+        )
+    }
+    assert len(words) == 1
