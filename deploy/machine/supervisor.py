@@ -159,8 +159,9 @@ class _SocketTransport(xmlrpc.client.Transport):
         self._path = path
 
     def make_connection(self, host: tuple[str, dict[str, str]] | str) -> http.client.HTTPConnection:
-        del host  # There is only one.
-        return _SocketConnection(self._path)
+        connection = _SocketConnection(self._path)
+        self._connection = (host, connection)  # So that it is closed with the transport.
+        return connection
 
 
 class Supervisor:
