@@ -1,0 +1,1 @@
+"""The books: meetings stored once as lines of one debit and one credit, made final when approved."""

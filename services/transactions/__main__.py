@@ -1,0 +1,48 @@
+"""For operators: python -m services.transactions restate --to reporting; python -m services.transactions verify."""
+
+import argparse
+import sys
+
+from services.chassis.database import transaction
+from services.transactions import queries
+from services.transactions.commands import upkeep
+
+SERVICE = "transactions"
+
+
+def restate(hearer: str) -> int:
+    """Tell every approved meeting again, page by page; a hearer counts each once."""
+    told, after = 0, None
+    while True:
+        with transaction(SERVICE) as connection:
+            after, count = upkeep.restate_approved(connection, hearer, after)
+        if not count:
+            sys.stdout.write(f"{told} approved meetings told to {hearer}\n")
+            return 0
+        told += count
+        sys.stdout.write(f"{told} ...\n")
+
+
+def verify() -> int:
+    """Add up all lines and compare with the positions kept."""
+    with transaction(SERVICE) as connection:
+        connection.exec_driver_sql("set local statement_timeout = 0")
+        adrift = queries.adrift(connection)
+    for institution_id in adrift:
+        sys.stdout.write(f"The position of {institution_id} is not the sum of its lines.\n")
+    sys.stdout.write(f"{len(adrift)} institutions are adrift.\n")
+    return 1 if adrift else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m services.transactions", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    restating = commands.add_parser("restate", help="tell the journal of approved meetings anew", description=restate.__doc__)
+    restating.add_argument("--to", required=True, metavar="HEARER", choices=["reporting"], help="who shall hear it: reporting")
+    commands.add_parser("verify", help="compare every position with the sum of its lines", description=verify.__doc__)
+    given = parser.parse_args()
+    return restate(given.to) if given.command == "restate" else verify()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What changes the books and the copies: the only room that tells events."""

@@ -1,0 +1,119 @@
+"""Store a meeting: fetch once, decide without the database, write in one statement (examples 17)."""
+
+import json
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection
+
+from services.chassis import audit
+from services.kernel.caller import Caller
+from services.kernel.errors import Unavailable
+from services.transactions import queries
+from services.transactions.rules.books import Books
+from services.transactions.rules.meeting import Meeting, effect
+from services.transactions.rules.record import Outcome, Posting, admit
+
+TRIES_MAX = 5
+
+# All or nothing: where the chain has moved on since it was read, its row is not written, and without it nothing is.
+# No lock is held while the rules think; two uploads for one institution at once are rare, and the later one reads again.
+STORE = """
+with chain as (
+    insert into chains as c (institution_id, last_number, last_held_on, approved_through, cash_paise, bank_paise, version)
+    values (%(institution_id)s, %(number)s, %(held_on)s, 0, %(cash_paise)s, %(bank_paise)s, 1)
+    on conflict (institution_id) do update set last_number = excluded.last_number, last_held_on = excluded.last_held_on,
+        cash_paise = excluded.cash_paise, bank_paise = excluded.bank_paise, version = c.version + 1
+    where c.version = %(version)s
+    returning institution_id
+), meeting as (
+    insert into meetings as m
+        (meeting_id, institution_id, revision, number, held_on, content, content_hash, status, maker_user, maker_person, stored_at)
+    select %(meeting_id)s, institution_id, %(revision)s, %(number)s, %(held_on)s, %(content)s::jsonb, %(content_hash)s, 'CLOSED',
+        %(user_id)s, %(person)s, now() from chain
+    on conflict (meeting_id) do update set revision = excluded.revision, held_on = excluded.held_on, content = excluded.content,
+        content_hash = excluded.content_hash, status = excluded.status, maker_user = excluded.maker_user,
+        maker_person = excluded.maker_person, stored_at = excluded.stored_at, remark = '', decided_by = '', decided_person = '',
+        decided_at = null
+), posted as (
+    insert into lines (meeting_id, revision, line, institution_id, member_id, loan_id, debit, credit, amount_paise)
+    select %(meeting_id)s, %(revision)s, new.line, institution_id, new.member_id, new.loan_id, new.debit, new.credit, new.paise
+    from chain, unnest(%(lines)s::int[], %(line_members)s::uuid[], %(line_loans)s::uuid[], %(debits)s::text[], %(credits)s::text[],
+        %(amounts)s::bigint[]) as new (line, member_id, loan_id, debit, credit, paise)
+), saved as (
+    insert into balances as b (institution_id, member_id, compulsory_paise, voluntary_paise)
+    select institution_id, new.member_id, new.compulsory, new.voluntary
+    from chain, unnest(%(savers)s::uuid[], %(compulsory)s::bigint[], %(voluntary)s::bigint[]) as new (member_id, compulsory, voluntary)
+    on conflict (institution_id, member_id) do update
+        set compulsory_paise = excluded.compulsory_paise, voluntary_paise = excluded.voluntary_paise
+), lent as (
+    insert into loans
+        (loan_id, institution_id, member_id, meeting_id, principal_paise, outstanding_paise, annual_rate_basis_points, months)
+    select new.loan_id, institution_id, new.member_id, %(meeting_id)s, new.paise, new.paise, new.rate, new.months
+    from chain, unnest(%(loans)s::uuid[], %(borrowers)s::uuid[], %(principals)s::bigint[], %(rates)s::int[], %(months)s::int[])
+        as new (loan_id, member_id, paise, rate, months)
+), repaid as (
+    update loans l set outstanding_paise = new.paise
+    from chain, unnest(%(repaid)s::uuid[], %(outstanding)s::bigint[]) as new (loan_id, paise) where l.loan_id = new.loan_id
+), noted as (
+    insert into audit (at, user_id, role, action, subjects, facts, request_id)
+    select %(at)s, %(user_id)s, %(role)s, %(action)s, %(subjects)s::jsonb, %(facts)s::jsonb, %(request_id)s from chain
+)
+select count(*) from chain
+"""
+
+
+def sync_meeting(connection: Connection, caller: Caller, meeting: Meeting, today: date) -> Outcome:
+    """STORED or ALREADY; what waits or is refused is raised."""
+    for _ in range(TRIES_MAX):
+        books = queries.books(connection, meeting)
+        posting = admit(meeting, books, caller, today)
+        if posting is None:
+            return Outcome.ALREADY
+        if connection.exec_driver_sql(STORE, parameters(caller, meeting, books, posting)).scalar_one():
+            return Outcome.STORED
+    raise Unavailable("BUSY", "The books of this institution are being written to; try again in a moment.")
+
+
+def parameters(caller: Caller, meeting: Meeting, books: Books, posting: Posting) -> dict[str, Any]:
+    """What STORE is run with: the position after the meeting, in whole values, since the chain's version guards them."""
+    change = effect(posting.lines)
+    savers = list(change.compulsory_paise.keys() | change.voluntary_paise.keys())
+    repaid = [repayment.loan_id for repayment in meeting.repayments]
+    note = audit.row(caller, "meeting.store", [meeting.meeting_id], {"revision": meeting.revision, "content": posting.content_hash.hex()})
+    return {
+        "institution_id": meeting.institution_id,
+        "meeting_id": meeting.meeting_id,
+        "revision": meeting.revision,
+        "number": meeting.number,
+        "held_on": meeting.held_on,
+        "version": books.chain.version,
+        "cash_paise": books.chain.cash_paise + change.cash_paise,
+        "bank_paise": books.chain.bank_paise + change.bank_paise,
+        "content": json.dumps(posting.content, ensure_ascii=False),
+        "content_hash": posting.content_hash,
+        "person": caller.person,
+        "lines": [line.line for line in posting.lines],
+        "line_members": [_text(line.member_id) for line in posting.lines],
+        "line_loans": [_text(line.loan_id) for line in posting.lines],
+        "debits": [str(line.debit) for line in posting.lines],
+        "credits": [str(line.credit) for line in posting.lines],
+        "amounts": [line.amount_paise for line in posting.lines],
+        "savers": [str(member_id) for member_id in savers],
+        "compulsory": [books.members[member_id].compulsory_paise + change.compulsory_paise.get(member_id, 0) for member_id in savers],
+        "voluntary": [books.members[member_id].voluntary_paise + change.voluntary_paise.get(member_id, 0) for member_id in savers],
+        "loans": [str(loan.loan_id) for loan in meeting.loans],
+        "borrowers": [str(loan.member_id) for loan in meeting.loans],
+        "principals": [loan.principal_paise for loan in meeting.loans],
+        "rates": [loan.annual_rate_basis_points for loan in meeting.loans],
+        "months": [loan.months for loan in meeting.loans],
+        "repaid": [str(loan_id) for loan_id in repaid],
+        "outstanding": [books.loans[loan_id].outstanding_paise + change.outstanding_paise.get(loan_id, 0) for loan_id in repaid],
+        **note,
+        "subjects": json.dumps(note["subjects"]),
+        "facts": json.dumps(note["facts"]),
+    }
+
+
+def _text(one: object) -> str | None:
+    return None if one is None else str(one)

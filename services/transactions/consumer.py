@@ -1,0 +1,39 @@
+"""Events in: what profiles tells of institutions and members."""
+
+from datetime import UTC, date
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from protos.profiles_pb2 import InstitutionChanged, Kind, MemberChanged, MembersTallied, Status
+from services.chassis.hears import Event, hears
+from services.transactions.commands import copies
+
+
+class Consumer:
+    @hears("profiles", InstitutionChanged)
+    def institution_changed(self, connection: Connection, event: Event[InstitutionChanged]) -> None:
+        told = event.body
+        copies.keep_institution(
+            connection,
+            UUID(told.institution_id),
+            event.version,
+            kind=Kind.Name(told.kind).removeprefix("KIND_"),
+            region=told.region,
+            status=Status.Name(told.status).removeprefix("STATUS_"),
+            parent_id=UUID(told.parent_id) if told.parent_id else None,
+            formed_on=date.fromisoformat(told.formed_on) if told.formed_on else None,
+        )
+
+    @hears("profiles", MemberChanged)
+    def member_changed(self, connection: Connection, event: Event[MemberChanged]) -> None:
+        told = event.body
+        status = Status.Name(told.status).removeprefix("STATUS_")
+        copies.keep_member(
+            connection, UUID(told.member_id), event.version, institution_id=UUID(told.institution_id), region=told.region, status=status
+        )
+
+    @hears("profiles", MembersTallied)
+    def members_tallied(self, connection: Connection, event: Event[MembersTallied]) -> None:
+        told = event.body
+        copies.compare(connection, told.block, told.members, told.fingerprint, told.at.ToDatetime(UTC))
