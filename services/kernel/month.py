@@ -48,3 +48,11 @@ def financial_year(day: date) -> str:
     """Name the year "2026-27" for every day from April 2026 to March 2027."""
     start = day.year if day.month >= 4 else day.year - 1
     return f"{start}-{(start + 1) % 100:02}"
+
+
+def parse_period(first: str, last: str, latest: str) -> tuple[str, str]:
+    """Two months, both included, the first not after the last and neither after `latest`; fields from_month, to_month."""
+    period = parse_month(first, "from_month", latest), parse_month(last, "to_month", latest)
+    if period[0] > period[1]:
+        raise Invalid("MONTH_ORDER", "The period begins after it ends.", field="from_month")
+    return period
