@@ -1,0 +1,92 @@
+"""Hears what becomes of users, members, institutions and meetings, in micro-batches, and puts it into the figures."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC
+
+from sqlalchemy import Connection
+
+from protos import identity_pb2, profiles_pb2, transactions_pb2
+from services.chassis.hears import Event, hears
+from services.kernel.approval import Status
+from services.reporting import commands, rules
+from services.reporting.queries import MEMBER, Tally
+from services.reporting.rules import Cells, Contribution, Meeting
+
+
+def _status(status: profiles_pb2.Status) -> Status:
+    return Status(profiles_pb2.Status.Name(status).removeprefix("STATUS_"))
+
+
+class Consumer:
+    """What reporting hears."""
+
+    @hears("identity", identity_pb2.UserChanged, batched=True)
+    def user_changed(self, connection: Connection, events: Sequence[Event[identity_pb2.UserChanged]]) -> None:
+        commands.replace(
+            connection,
+            "identity",
+            [
+                Contribution(
+                    f"user:{event.subject}",
+                    event.version,
+                    event.occurred_at,
+                    rules.user(event.body.region, event.body.month, event.body.roles, active=event.body.active),
+                )
+                for event in events
+            ],
+        )
+
+    @hears("profiles", profiles_pb2.MemberChanged, batched=True)
+    def member_changed(self, connection: Connection, events: Sequence[Event[profiles_pb2.MemberChanged]]) -> None:
+        commands.replace(connection, "profiles", [self._member(event) for event in events])
+
+    def _member(self, event: Event[profiles_pb2.MemberChanged]) -> Contribution:
+        body = event.body
+        status = _status(body.status)
+        verdict = profiles_pb2.Verdict.Name(body.verdict).removeprefix("VERDICT_")
+        cells = rules.member(body.region, body.month, status, verdict, identity_verified=body.identity_verified)
+        return Contribution(f"{MEMBER}{event.subject}", event.version, event.occurred_at, cells, rules.tallied_in(body.region, status))
+
+    @hears("profiles", profiles_pb2.InstitutionChanged, batched=True)
+    def institution_changed(self, connection: Connection, events: Sequence[Event[profiles_pb2.InstitutionChanged]]) -> None:
+        commands.replace(
+            connection,
+            "profiles",
+            [
+                Contribution(
+                    f"institution:{event.subject}",
+                    event.version,
+                    event.occurred_at,
+                    rules.institution(
+                        event.body.region,
+                        event.body.month,
+                        profiles_pb2.Kind.Name(event.body.kind).removeprefix("KIND_"),
+                        _status(event.body.status),
+                    ),
+                )
+                for event in events
+            ],
+        )
+
+    @hears("transactions", transactions_pb2.MeetingApproved, batched=True)
+    def meeting_approved(self, connection: Connection, events: Sequence[Event[transactions_pb2.MeetingApproved]]) -> None:
+        change: Cells = Counter()
+        for event in events:
+            body = event.body
+            held = Meeting(
+                present=body.members_present,
+                due=body.members_due,
+                savings_paise=body.savings_paise,
+                disbursed_paise=body.loans_disbursed_paise,
+                repaid_paise=body.principal_repaid_paise,
+                interest_paise=body.interest_received_paise,
+                fines_paise=body.fines_paise,
+            )
+            change.update(rules.meeting(body.region, body.month, held))
+        commands.add(connection, "transactions", change, max(event.occurred_at for event in events))
+
+    @hears("profiles", profiles_pb2.MembersTallied, batched=True)
+    def members_tallied(self, connection: Connection, events: Sequence[Event[profiles_pb2.MembersTallied]]) -> None:
+        told = [Tally(event.body.block, event.body.members, event.body.fingerprint, event.body.at.ToDatetime(UTC)) for event in events]
+        commands.note_tallies(connection, told)

@@ -1,0 +1,245 @@
+"""Decides what each event adds to which figures, and what a report may be asked.
+
+A figure is an amount of one measure, in one region, in one month. A stock is kept as its net change in a month, so its
+value at the end of a period is the sum of all changes up to then.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Final
+
+from services.kernel import region as regions
+from services.kernel.approval import Status
+from services.kernel.caller import BOOKKEEPERS, COMMUNITY
+from services.kernel.errors import Invalid
+from services.kernel.geography import Geography
+from services.kernel.month import month_of, parse_month, parse_period
+from services.kernel.page import page_size, page_unknown
+from services.kernel.region import Level
+
+
+class Kind(StrEnum):
+    """How a measure adds up (decision 29)."""
+
+    FLOW = "FLOW"
+    STOCK = "STOCK"
+    DISTINCT = "DISTINCT"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What is counted. `number` is what the tables hold: never given twice, never changed."""
+
+    number: int
+    name: str
+    kind: Kind
+    unit: str
+
+
+# Figures count approved records only; what is still on its way stands apart, as pending, rejected and flagged.
+MEMBERS_ACTIVE: Final = Measure(1, "members_active", Kind.STOCK, "members")
+MEMBERS_PENDING: Final = Measure(2, "members_pending", Kind.STOCK, "members")
+MEMBERS_REJECTED: Final = Measure(3, "members_rejected", Kind.STOCK, "members")
+MEMBERS_FLAGGED: Final = Measure(4, "members_flagged", Kind.STOCK, "members")
+MEMBERS_IDENTITY_VERIFIED: Final = Measure(5, "members_identity_verified", Kind.STOCK, "members")
+SHGS_ACTIVE: Final = Measure(6, "shgs_active", Kind.STOCK, "institutions")
+SHGS_PENDING: Final = Measure(7, "shgs_pending", Kind.STOCK, "institutions")
+VOS_ACTIVE: Final = Measure(8, "vos_active", Kind.STOCK, "institutions")
+CLFS_ACTIVE: Final = Measure(9, "clfs_active", Kind.STOCK, "institutions")
+BOOKKEEPERS_ACTIVE: Final = Measure(10, "bookkeepers", Kind.STOCK, "users")
+APPROVERS_ACTIVE: Final = Measure(11, "approvers", Kind.STOCK, "users")
+MEETINGS_HELD: Final = Measure(12, "meetings_held", Kind.FLOW, "meetings")
+ATTENDANCE_PRESENT: Final = Measure(13, "attendance_present", Kind.FLOW, "attendances")
+ATTENDANCE_DUE: Final = Measure(14, "attendance_due", Kind.FLOW, "attendances")
+SAVINGS: Final = Measure(15, "savings_paise", Kind.FLOW, "paise")
+LOANS_DISBURSED: Final = Measure(16, "loans_disbursed_paise", Kind.FLOW, "paise")
+PRINCIPAL_REPAID: Final = Measure(17, "principal_repaid_paise", Kind.FLOW, "paise")
+INTEREST_RECEIVED: Final = Measure(18, "interest_received_paise", Kind.FLOW, "paise")
+FINES: Final = Measure(19, "fines_paise", Kind.FLOW, "paise")
+LOANS_OUTSTANDING: Final = Measure(20, "loans_outstanding_paise", Kind.STOCK, "paise")
+
+# A report is a choice of columns.
+REPORTS: Final[Mapping[str, tuple[Measure, ...]]] = {
+    "summary": (
+        MEMBERS_ACTIVE,
+        MEMBERS_PENDING,
+        MEMBERS_REJECTED,
+        MEMBERS_FLAGGED,
+        MEMBERS_IDENTITY_VERIFIED,
+        SHGS_ACTIVE,
+        SHGS_PENDING,
+        VOS_ACTIVE,
+        CLFS_ACTIVE,
+        BOOKKEEPERS_ACTIVE,
+        APPROVERS_ACTIVE,
+        MEETINGS_HELD,
+        ATTENDANCE_PRESENT,
+        ATTENDANCE_DUE,
+        SAVINGS,
+        LOANS_DISBURSED,
+        PRINCIPAL_REPAID,
+        INTEREST_RECEIVED,
+        FINES,
+        LOANS_OUTSTANDING,
+    ),
+}
+
+# Region, month, measure's number; and what is to be added to each.
+Cell = tuple[str, str, int]
+Cells = Counter[Cell]
+
+_OF_MEMBER = {Status.ACTIVE: MEMBERS_ACTIVE, Status.SUBMITTED: MEMBERS_PENDING, Status.REJECTED: MEMBERS_REJECTED}
+_OF_INSTITUTION = {
+    ("SHG", Status.ACTIVE): SHGS_ACTIVE,
+    ("SHG", Status.SUBMITTED): SHGS_PENDING,
+    ("VO", Status.ACTIVE): VOS_ACTIVE,
+    ("CLF", Status.ACTIVE): CLFS_ACTIVE,
+}
+
+
+def _cells(region: str, month: str, amounts: Mapping[Measure, int]) -> Cells:
+    """Refuses a region or month that is none: a wrong cell could never be asked for, and never be taken back."""
+    regions.check_region(region)
+    parse_month(month, "month")
+    return Counter({(region, month, measure.number): amount for measure, amount in amounts.items() if amount})
+
+
+def member(region: str, month: str, status: Status, verdict: str, *, identity_verified: bool) -> Cells:
+    """What a member adds. Flagged are those whom the checker has yet to decide on."""
+    amounts = {_OF_MEMBER[status]: 1} if status in _OF_MEMBER else {}
+    if status is Status.ACTIVE and identity_verified:
+        amounts[MEMBERS_IDENTITY_VERIFIED] = 1
+    if status is Status.SUBMITTED and verdict in {"POTENTIAL", "CONFIRMED"}:
+        amounts[MEMBERS_FLAGGED] = 1
+    return _cells(region, month, amounts)
+
+
+def institution(region: str, month: str, kind: str, status: Status) -> Cells:
+    measure = _OF_INSTITUTION.get((kind, status))
+    return _cells(region, month, {measure: 1} if measure else {})
+
+
+def user(region: str, month: str, roles: Iterable[str], *, active: bool) -> Cells:
+    """One user counts once as a bookkeeper and once as an approver, however many such roles she has."""
+    held = set(roles) if active else set()
+    return _cells(region, month, {BOOKKEEPERS_ACTIVE: int(bool(held & BOOKKEEPERS)), APPROVERS_ACTIVE: int(bool(held & (COMMUNITY - BOOKKEEPERS)))})
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """The totals of an approved meeting."""
+
+    present: int
+    due: int
+    savings_paise: int
+    disbursed_paise: int
+    repaid_paise: int
+    interest_paise: int
+    fines_paise: int
+
+
+def meeting(region: str, month: str, held: Meeting) -> Cells:
+    return _cells(
+        region,
+        month,
+        {
+            MEETINGS_HELD: 1,
+            ATTENDANCE_PRESENT: held.present,
+            ATTENDANCE_DUE: held.due,
+            SAVINGS: held.savings_paise,
+            LOANS_DISBURSED: held.disbursed_paise,
+            PRINCIPAL_REPAID: held.repaid_paise,
+            INTEREST_RECEIVED: held.interest_paise,
+            FINES: held.fines_paise,
+            LOANS_OUTSTANDING: held.disbursed_paise - held.repaid_paise,
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What a subject adds as of its version. `tallied_in` is the block whose nightly tally counts her, if any does."""
+
+    subject: str
+    version: int
+    occurred_at: datetime
+    cells: Cells
+    tallied_in: str = ""
+
+
+def tallied_in(region: str, status: Status) -> str:
+    """A block's tally counts its active members (decision 23)."""
+    return regions.at_level(region, Level.BLOCK) if status is Status.ACTIVE else ""
+
+
+def replace(held: Mapping[str, Contribution], came: Iterable[Contribution]) -> tuple[list[Contribution], Cells]:
+    """The contributions that stand anew, and new minus old of each: an edit or a move takes away where it was (decision 19)."""
+    newest: dict[str, Contribution] = {}
+    for contribution in came:
+        known = newest.get(contribution.subject) or held.get(contribution.subject)
+        if known is None or contribution.version > known.version:
+            newest[contribution.subject] = contribution
+    change: Cells = Counter()
+    for subject, contribution in newest.items():
+        change.update(contribution.cells)
+        if subject in held:
+            change.subtract(held[subject].cells)
+    return [newest[subject] for subject in sorted(newest)], change
+
+
+def rolled_up(change: Cells) -> Cells:
+    """The change of every region touched and of all wider ones up to the state; nothing where it comes to nothing."""
+    rolled: Cells = Counter()
+    for (region, month, measure), amount in change.items():
+        for wider in regions.ancestors(region):
+            rolled[wider, month, measure] += amount
+    return Counter({cell: amount for cell, amount in rolled.items() if amount})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question as it came."""
+
+    report: str
+    region: str
+    level: str
+    from_month: str
+    to_month: str
+    size: int = 0
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question that can be answered."""
+
+    measures: tuple[Measure, ...]
+    region: str
+    level: Level
+    from_month: str
+    to_month: str
+    size: int
+    after: str
+    stocks: tuple[int, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stocks", tuple(measure.number for measure in self.measures if measure.kind is Kind.STOCK))
+
+
+def check(asked: Asked, state: str, geography: Geography, today: date) -> Question:
+    """The question, or a refusal. The state's own region is known even before its geography is loaded."""
+    if asked.report not in REPORTS:
+        raise Invalid("REPORT_UNKNOWN", "There is no such report; these are: {reports}.", field="report", reports=", ".join(REPORTS))
+    region = asked.region or state
+    if region != state:
+        geography.must_know(region, today)
+    level = regions.parse_level(asked.level)
+    if level < max(regions.level(region), Level.STATE):
+        raise Invalid("REGION_LEVEL", "The rows cannot be of a level above the region.", field="level")
+    from_month, to_month = parse_period(asked.from_month, asked.to_month, month_of(today))
+    if asked.after and not (asked.after.count(".") + 1 == level and regions.contains(region, asked.after)):
+        raise page_unknown()
+    return Question(REPORTS[asked.report], region, level, from_month, to_month, page_size(asked.size), asked.after)

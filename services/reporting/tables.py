@@ -1,0 +1,54 @@
+"""Stores figures by region and month, what each subject adds to them, and how fresh they are."""
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, MetaData, SmallInteger, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+# A row for every level, so that a report is a lookup (decision 31). The level comes first: a report reads the regions of
+# one level in the order of their paths. `region` is an LGD path, `measure` a number of rules.Measure.
+figures = Table(
+    "figures",
+    metadata,
+    Column("level", SmallInteger, primary_key=True),
+    Column("region", Text, primary_key=True),
+    Column("month", Text, primary_key=True),
+    Column("measure", SmallInteger, primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    # Amounts change often and are in no index: with room left on the page, a change rewrites nothing else.
+    postgresql_with={"fillfactor": 70},
+)
+
+# What was added for a subject, and so must be taken away when it changes; kept as cells, not as facts, since another
+# version of the rules may count the same facts otherwise. `cells` is a list of [region, month, measure, amount].
+contributions = Table(
+    "contributions",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("cells", JSONB, nullable=False),
+    Column("tallied_in", Text, nullable=False, server_default=""),
+    postgresql_with={"fillfactor": 80},
+)
+Index("contributions_tallied", contributions.c.tallied_in, postgresql_where=contributions.c.tallied_in != "")
+
+# When the newest event heard from each source was told. A quiet night looks like a queue that stands still; which of the
+# two it is, the metrics of the queue tell.
+freshness = Table(
+    "freshness",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+)
+
+# What the owner said that the copies of a block's members must add up to, until they do. `differs` is drift: a work item.
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("block", Text, primary_key=True),
+    Column("told_at", DateTime(timezone=True), nullable=False),
+    Column("members", BigInteger, nullable=False),
+    Column("fingerprint", BigInteger, nullable=False),
+    Column("differs", Boolean, nullable=False, server_default="false"),
+)

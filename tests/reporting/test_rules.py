@@ -1,0 +1,221 @@
+"""Figures add up the same whatever the order, the repetition and the edits on the way."""
+
+from collections import Counter
+from datetime import UTC, date, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.kernel.approval import Status
+from services.kernel.errors import Invalid
+from services.kernel.geography import Geography, Place
+from services.kernel.region import Level, at_level
+from services.reporting import rules
+from services.reporting.rules import MEMBERS_ACTIVE, MEMBERS_FLAGGED, MEMBERS_IDENTITY_VERIFIED, MEMBERS_PENDING, Asked, Contribution, Kind, Meeting
+
+VILLAGES = ["9.178.1204.77.5", "9.178.1204.77.6", "9.178.1205.80.9", "9.141.1300.0.3"]
+MONTHS = ["2026-03", "2026-04", "2026-05"]
+MOMENT = datetime(2026, 5, 1, tzinfo=UTC)
+
+
+def names(cells):
+    by_number = {measure.number: measure.name for report in rules.REPORTS.values() for measure in report}
+    return {by_number[number]: amount for (_, _, number), amount in cells.items()}
+
+
+def test_a_measures_number_and_name_are_its_own():
+    measures = [value for value in vars(rules).values() if isinstance(value, rules.Measure)]
+    assert len({measure.number for measure in measures}) == len({measure.name for measure in measures}) == len(measures)
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict", "verified", "added"),
+    [
+        (Status.DRAFT, "UNSPECIFIED", False, {}),
+        (Status.SUBMITTED, "UNSPECIFIED", True, {"members_pending": 1}),
+        (Status.SUBMITTED, "CLEAR", False, {"members_pending": 1}),
+        (Status.SUBMITTED, "POTENTIAL", False, {"members_pending": 1, "members_flagged": 1}),
+        (Status.SUBMITTED, "CONFIRMED", False, {"members_pending": 1, "members_flagged": 1}),
+        (Status.REJECTED, "CONFIRMED", False, {"members_rejected": 1}),
+        (Status.ACTIVE, "POTENTIAL", False, {"members_active": 1}),
+        (Status.ACTIVE, "CLEAR", True, {"members_active": 1, "members_identity_verified": 1}),
+    ],
+)
+def test_a_member_counts_where_she_stands(status, verdict, verified, added):
+    assert names(rules.member(VILLAGES[0], "2026-04", status, verdict, identity_verified=verified)) == added
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "added"),
+    [
+        ("SHG", Status.ACTIVE, {"shgs_active": 1}),
+        ("SHG", Status.SUBMITTED, {"shgs_pending": 1}),
+        ("SHG", Status.REJECTED, {}),
+        ("VO", Status.ACTIVE, {"vos_active": 1}),
+        ("VO", Status.SUBMITTED, {}),
+        ("CLF", Status.ACTIVE, {"clfs_active": 1}),
+    ],
+)
+def test_an_institution_counts_by_its_kind(kind, status, added):
+    assert names(rules.institution("9.178.1204", "2026-04", kind, status)) == added
+
+
+@pytest.mark.parametrize(
+    ("roles", "active", "added"),
+    [
+        (["SHG_BOOKKEEPER"], True, {"bookkeepers": 1}),
+        (["SHG_BOOKKEEPER", "VO_BOOKKEEPER"], True, {"bookkeepers": 1}),
+        (["SHG_BOOKKEEPER", "VO_TRANS_APPROVER"], True, {"bookkeepers": 1, "approvers": 1}),
+        (["SHG_BOOKKEEPER"], False, {}),
+        (["BLOCK_ADMIN", "A_ROLE_OF_LATER"], True, {}),
+    ],
+)
+def test_a_user_counts_once_for_each_thing_she_is(roles, active, added):
+    assert names(rules.user("9.178.1204", "2026-04", roles, active=active)) == added
+
+
+def test_a_meeting_adds_its_totals():
+    held = Meeting(present=9, due=12, savings_paise=120000, disbursed_paise=500000, repaid_paise=80000, interest_paise=9000, fines_paise=0)
+    assert names(rules.meeting(VILLAGES[0], "2026-04", held)) == {
+        "meetings_held": 1,
+        "attendance_present": 9,
+        "attendance_due": 12,
+        "savings_paise": 120000,
+        "loans_disbursed_paise": 500000,
+        "principal_repaid_paise": 80000,
+        "interest_received_paise": 9000,
+        "loans_outstanding_paise": 420000,
+    }
+
+
+@pytest.mark.parametrize(("region", "month"), [("9.x", "2026-04"), (VILLAGES[0], "2026-13"), (VILLAGES[0], "")])
+def test_what_is_no_region_or_month_is_never_counted(region, month):
+    with pytest.raises(Invalid):
+        rules.institution(region, month, "SHG", Status.ACTIVE)
+
+
+def contribution(**changes):
+    plain = {"subject": "member:a", "version": 1, "occurred_at": MOMENT, "cells": Counter({(VILLAGES[0], "2026-04", MEMBERS_PENDING.number): 1})}
+    return Contribution(**{**plain, **changes})
+
+
+def test_a_move_takes_away_where_it_was():
+    moved = contribution(version=2, cells=Counter({(VILLAGES[1], "2026-04", MEMBERS_ACTIVE.number): 1}))
+    kept, change = rules.replace({"member:a": contribution()}, [moved])
+    assert kept == [moved]
+    assert rules.rolled_up(change) == {
+        (VILLAGES[0], "2026-04", MEMBERS_PENDING.number): -1,
+        (VILLAGES[1], "2026-04", MEMBERS_ACTIVE.number): 1,
+        **{("9.178.1204.77"[:length], "2026-04", MEMBERS_PENDING.number): -1 for length in (1, 5, 10, 13)},
+        **{("9.178.1204.77"[:length], "2026-04", MEMBERS_ACTIVE.number): 1 for length in (1, 5, 10, 13)},
+    }
+
+
+def test_an_older_or_equal_version_changes_nothing():
+    held = {"member:a": contribution(version=2)}
+    assert rules.replace(held, [contribution(version=1), contribution(version=2)]) == ([], Counter())
+
+
+STATUSES = st.sampled_from(list(Status))
+PLACES = st.sampled_from(VILLAGES)
+VERDICTS = st.sampled_from(["CLEAR", "POTENTIAL", "CONFIRMED"])
+MEMBER = st.builds(rules.member, PLACES, st.sampled_from(MONTHS), STATUSES, VERDICTS, identity_verified=st.booleans())
+SHG = st.builds(rules.institution, PLACES, st.sampled_from(MONTHS), st.sampled_from(["SHG", "VO", "CLF"]), STATUSES)
+PAISE = st.integers(0, 10**9)
+MEETING = st.builds(
+    rules.meeting, PLACES, st.sampled_from(MONTHS), st.builds(Meeting, st.integers(0, 20), st.integers(0, 20), PAISE, PAISE, PAISE, PAISE, PAISE)
+)
+
+
+@st.composite
+def lives(draw):
+    """Versions of some subjects, one after the other: edits, moves, approvals, rejections."""
+    return [
+        contribution(subject=f"{kind}:{number}", version=version, cells=draw(cells))
+        for kind, cells in (("member", MEMBER), ("institution", SHG))
+        for number in range(draw(st.integers(1, 4)))
+        for version in range(1, draw(st.integers(1, 5)) + 1)
+    ]
+
+
+def fold(batches):
+    """What the tables would hold: the very functions that the command runs, on dictionaries."""
+    held, heard, figures = {}, set(), Counter()
+    for batch in batches:
+        states = [came for came in batch if isinstance(came, Contribution)]
+        kept, change = rules.replace(held, states)
+        held |= {contribution.subject: contribution for contribution in kept}
+        for number, cells in (came for came in batch if not isinstance(came, Contribution)):
+            if number not in heard:
+                heard.add(number)
+                change.update(cells)
+        for cell, amount in rules.rolled_up(change).items():
+            figures[cell] += amount
+    return {cell: amount for cell, amount in figures.items() if amount}
+
+
+@given(st.data(), lives(), st.lists(MEETING, max_size=5))
+def test_any_order_and_any_repetition_give_the_figures_of_a_fresh_restate(data, told, meetings):
+    deltas = list(enumerate(meetings))
+    newest = {state.subject: state for state in told}
+    restated = fold([[*newest.values(), *deltas]])
+    again = data.draw(st.lists(st.sampled_from([*told, *deltas]), max_size=10))
+    delivered = data.draw(st.permutations([*told, *deltas, *again]))
+    cuts = data.draw(st.integers(1, 7))
+    assert fold(delivered[start : start + cuts] for start in range(0, len(delivered), cuts)) == restated
+
+
+@given(lives())
+def test_every_level_is_the_sum_of_the_level_below(told):
+    figures = fold([told])
+    for level in (Level.STATE, Level.DISTRICT, Level.BLOCK, Level.GP):
+        summed = Counter()
+        for (region, month, measure), amount in figures.items():
+            if region.count(".") + 1 == level + 1:
+                summed[at_level(region, level), month, measure] += amount
+        here = {cell: amount for cell, amount in figures.items() if cell[0].count(".") + 1 == level}
+        assert here == {cell: amount for cell, amount in summed.items() if amount}
+
+
+TODAY = date(2026, 5, 20)
+GEOGRAPHY = Geography(Place(path, path, "", date(2020, 1, 1)) for path in ["9.178", "9.178.1204", "9.178.1204.77", VILLAGES[0]])
+
+
+def asked(**changes):
+    plain = {"report": "summary", "region": "", "level": "DISTRICT", "from_month": "2026-04", "to_month": "2026-05"}
+    return Asked(**{**plain, **changes})
+
+
+def test_an_empty_region_is_the_state_itself():
+    question = rules.check(asked(), "9", GEOGRAPHY, TODAY)
+    assert (question.region, question.level, question.size) == ("9", Level.DISTRICT, 50)
+    assert MEMBERS_FLAGGED.number in question.stocks
+    assert all(measure.kind is Kind.STOCK for measure in question.measures if measure.number in question.stocks)
+    assert MEMBERS_IDENTITY_VERIFIED in question.measures
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"report": "everything"}, "REPORT_UNKNOWN"),
+        ({"region": "9.999"}, "REGION_UNKNOWN"),
+        ({"region": "10"}, "REGION_UNKNOWN"),
+        ({"region": "9.178; drop"}, "REGION_INVALID"),
+        ({"level": "NATION"}, "REGION_LEVEL"),
+        ({"level": "HAMLET"}, "REGION_LEVEL"),
+        ({"region": "9.178.1204", "level": "DISTRICT"}, "REGION_LEVEL"),
+        ({"from_month": "2026-5"}, "MONTH_INVALID"),
+        ({"to_month": "2026-06"}, "MONTH_IN_FUTURE"),
+        ({"from_month": "2026-05", "to_month": "2026-04"}, "MONTH_ORDER"),
+        ({"size": 501}, "PAGE_INVALID"),
+        ({"size": -1}, "PAGE_INVALID"),
+        ({"after": "9.178.1204"}, "PAGE_INVALID"),
+        ({"after": "10.178"}, "PAGE_INVALID"),
+    ],
+)
+def test_what_may_not_be_asked_is_refused_by_code(changes, code):
+    with pytest.raises(Invalid) as refused:
+        rules.check(asked(**changes), "9", GEOGRAPHY, TODAY)
+    assert refused.value.code == code
+    assert str(refused.value)
