@@ -2,6 +2,10 @@
 
 Each service's schema as that service's own role, then every exchange, queue and binding. Runs before any process of the
 new version starts; running it again changes nothing.
+
+A service may keep some tables apart, in a schema that its own role cannot read, as identity does with its vault: then
+its folder `vault_migrations` makes the tables of `tables/vault.py`, as the role that VAULT_DATABASE_URL names. The
+chassis's tables are not in such a schema: it tells and hears nothing.
 """
 
 import sys
@@ -17,35 +21,52 @@ from services.chassis import broker, database, logs, process, settings
 _HERE = Path(__file__).parent
 
 
-def _versions(room: str) -> Path:
-    return _HERE / "migrations" / "versions" if room == "chassis" else _HERE.parent / room / "migrations"
+def _versions(service: str, room: str) -> Path:
+    if room == "chassis":
+        return _HERE / "migrations" / "versions"
+    return _HERE.parent / service / ("migrations" if room == service else f"{room}_migrations")
 
 
-def config(service: str) -> Config:
-    """Alembic's configuration for one service: the chassis's own tables, which every schema has, and the service's."""
+def _apart(service: str) -> list[str]:
+    """The schemas that the service keeps apart; the role has the schema's name."""
+    return sorted(folder.name.removesuffix("_migrations") for folder in (_HERE.parent / service).glob("*_migrations"))
+
+
+def _tables(service: str, room: str) -> str:
+    """The module whose `metadata` says what a room's tables are."""
+    if room == "chassis":
+        return "services.chassis.mailbox"
+    return f"services.{service}.tables" if room == service else f"services.{service}.tables.{room}"
+
+
+def config(service: str, schema: str) -> Config:
+    """Alembic's configuration for one schema: the service's own, which has the chassis's tables too, or one kept apart."""
     made = Config()
     made.set_main_option("script_location", str(_HERE / "migrations"))
-    locations = [_versions("chassis"), _versions(service)]
+    locations = [_versions(service, room) for room in (("chassis", service) if schema == service else (schema,))]
     made.set_main_option("version_locations", " ".join(str(location) for location in locations))
     made.set_main_option("path_separator", "space")
-    made.attributes["service"] = service
+    made.attributes["tables"] = _tables(service, schema)
     return made
 
 
 def migrate(service: str) -> None:
-    """Upgrade the service's schema to the newest revision of each branch."""
-    with database.engine(service).connect() as connection:
-        made = config(service)
-        made.attributes["connection"] = connection
-        command.upgrade(made, "heads")
+    """Upgrade the service's schema, and those that it keeps apart, to the newest revision of each branch."""
+    for schema in (service, *_apart(service)):
+        with database.engine(schema).connect() as connection:
+            made = config(service, schema)
+            made.attributes["connection"] = connection
+            command.upgrade(made, "heads")
 
 
 def new(service: str, words: str, room: str) -> None:
-    """Write the migration that brings the service's migrated schema to what the tables of `room` (it, or chassis) now say."""
-    number = len(list(_versions(room).glob("*.py"))) + 1
-    with database.engine(service).connect() as connection:
-        made = config(service)
-        made.attributes |= {"connection": connection, "service": room}
+    """Write the migration that brings the migrated schema to what the tables of `room` (it, chassis, or one kept apart) now say."""
+    versions = _versions(service, room)
+    number = len(list(versions.glob("*.py"))) + 1
+    schema = room if room in _apart(service) else service
+    with database.engine(schema).connect() as connection:
+        made = config(service, schema)
+        made.attributes |= {"connection": connection, "tables": _tables(service, room)}
         command.revision(
             made,
             words,
@@ -53,13 +74,13 @@ def new(service: str, words: str, room: str) -> None:
             rev_id=f"{room}_{number:04}",
             head=f"{room}@head" if number > 1 else "base",
             branch_label=room if number == 1 else None,
-            version_path=str(_versions(room)),
+            version_path=str(versions),
         )
 
 
 def main() -> None:
     if sys.argv[1:2] == ["new"]:
-        # For engineers: python -m services.chassis.migrate new profiles "Members have a photo" [chassis]
+        # For engineers: python -m services.chassis.migrate new profiles "Members have a photo" [ROOM]
         _, _, service, words, *room = sys.argv
         new(service, words, room[0] if room else service)
         return

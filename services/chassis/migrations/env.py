@@ -6,12 +6,11 @@ from typing import Any
 from alembic import context
 from sqlalchemy import MetaData
 
-from services.chassis import audit, mailbox, work  # noqa: F401 - their tables are in mailbox.metadata
+from services.chassis import audit, work  # noqa: F401 - their tables are in mailbox.metadata
 
-service = context.config.attributes["service"]
 connection = context.config.attributes["connection"]
 # The chassis's own tables are compared where its own migration is made; a service's where its is.
-target: MetaData = mailbox.metadata if service == "chassis" else importlib.import_module(f"services.{service}.tables").metadata
+target: MetaData = importlib.import_module(context.config.attributes["tables"]).metadata
 
 
 def ours(_item: Any, _name: str | None, kind: str, reflected: bool, compare_to: Any) -> bool:  # noqa: ANN401, FBT001 - Alembic's shape
