@@ -1,0 +1,1 @@
+"""Identity: users and their tokens, and the only place that ever sees an Aadhaar number."""

@@ -1,0 +1,65 @@
+"""e-KYCs: begun with her consent, tried a few times, confirmed once."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, insert, update
+
+from services.chassis import audit, settings, tokens
+from services.identity import queries
+from services.identity.commands.vault import Identity
+from services.identity.rules import kyc as rules
+from services.identity.rules.kyc import Kyc
+from services.identity.tables import kycs
+from services.kernel.caller import Caller
+from services.kernel.errors import Conflict, NotFound
+from services.kernel.ids import uuid7
+from services.kernel.month import business_date
+
+
+def start(connection: Connection, caller: Caller, member_id: UUID, reference: UUID, provider_txn: str, now: datetime) -> Kyc:
+    """Note that she consented, who asked her and when, and what the one-time password is for."""
+    kyc = Kyc(uuid7(), member_id, reference, provider_txn, now + rules.KYC_LIFE, 0, confirmed=False)
+    connection.execute(
+        insert(kycs).values(
+            kyc_id=kyc.kyc_id,
+            member_id=member_id,
+            reference=reference,
+            provider_txn=provider_txn,
+            user_id=caller.user_id,
+            consented_at=now,
+            expires_at=kyc.expires_at,
+            tries=0,
+        ),
+    )
+    audit.changed(connection, caller, "kyc.start", member_id, kyc.kyc_id)
+    return kyc
+
+
+def take_try(connection: Connection, caller: Caller, kyc_id: UUID, now: datetime) -> Kyc:
+    """Count one more try before the provider is asked: many at once are then as few as one after another."""
+    kyc = queries.kyc_for_change(connection, kyc_id, caller.user_id)
+    if kyc is None:
+        raise NotFound("KYC_UNKNOWN", "You have begun no such verification.", field="kyc_id")
+    rules.check_try(kyc, now)
+    connection.execute(update(kycs).where(kycs.c.kyc_id == kyc_id).values(tries=kycs.c.tries + 1))
+    audit.changed(connection, caller, "kyc.try", kyc.member_id, kyc_id)
+    return kyc
+
+
+def confirm(connection: Connection, caller: Caller, kyc: Kyc, identity: Identity, birth_year: int, gender: str, now: datetime) -> str:
+    """The attestation for profiles, once: it names the member and her identity token, never the number."""
+    first = update(kycs).where(kycs.c.kyc_id == kyc.kyc_id, kycs.c.confirmed_at.is_(None)).values(confirmed_at=now).returning(kycs.c.kyc_id)
+    if connection.execute(first).scalar() is None:
+        raise Conflict("KYC_EXPIRED", "This verification is over; start it again.", field="kyc_id")
+    claims = {
+        "sub": str(kyc.member_id),
+        "kyc_id": str(kyc.kyc_id),
+        "identity_token": identity.token,
+        "birth_year": birth_year,
+        "gender": gender,
+        "verified_on": business_date(now).isoformat(),
+    }
+    attestation, _ends = tokens.sign("kyc", settings.instance(), rules.ATTESTATION_LIFE, claims)
+    audit.changed(connection, caller, "kyc.confirm", kyc.member_id, kyc.kyc_id)
+    return attestation
