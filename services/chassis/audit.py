@@ -54,14 +54,23 @@ def changed(connection: Connection, caller: Caller, action: str, *subjects: obje
     connection.execute(insert(audit).values(row(caller, action, subjects, facts)))
 
 
+_readers: list["Reads"] = []
+
+
+def flush_reads() -> None:
+    """Write what was seen and not yet noted; called when a process that serves ends."""
+    for reads in _readers:
+        reads.flush()
+
+
 class Reads:
     """Notes what was seen, a row a query, after the answer has gone; a full queue makes the reader wait, never forget."""
 
     def __init__(self, service: str) -> None:
         self._service = service
         self._rows: queue.Queue[dict[str, Any]] = queue.Queue(READS_WAITING_MAX)
-        self._thread = threading.Thread(target=self._run, name=f"audit-{service}", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._run, name=f"audit-{service}", daemon=True).start()
+        _readers.append(self)
 
     def seen(self, caller: Caller, action: str, subjects: Iterable[object]) -> None:
         self._rows.put(row(caller, action, subjects, {}), timeout=5)

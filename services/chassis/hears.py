@@ -17,6 +17,7 @@ from services.chassis import metrics
 from services.chassis.database import is_away, may_try_again, transaction
 from services.chassis.logs import describe, request_id
 from services.chassis.mailbox import park, unheard
+from services.kernel.errors import Exhausted
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ def _with_tries(hearing: Hearing, consumer: Any, envelopes: Sequence[Envelope]) 
             with transaction(hearing.hearer) as connection:
                 return run_new(hearing, consumer, connection, envelopes)
         except Exception as error:
-            if is_away(error):
+            if is_away(error) or isinstance(error, Exhausted):
                 raise DatabaseAway from error
             if tries == TRIES_MAX or not may_try_again(error):
                 raise

@@ -23,6 +23,7 @@ from protos.common_pb2 import Envelope
 from services.chassis import broker, database, metrics, process, settings
 from services.chassis.logs import describe
 from services.chassis.mailbox import CONTENT_TYPE, waiting
+from services.kernel.errors import Refused
 
 log = logging.getLogger(__name__)
 
@@ -68,15 +69,17 @@ class Relay:
         self._tag = 0
         self._idle = IDLE_SECONDS
         self._gauged = 0.0
+        self._leaving = False
 
     def run(self) -> None:
         """Until stopped: hold the lock, carry, and begin again whenever the broker or the database goes away."""
         while not self._stopping.is_set():
             try:
                 with database.engine(self._service).connect() as lock:
+                    lock.detach()  # Closed, not pooled, when it ends: the lock belongs to the session.
                     if self._locked(lock):
                         self._carry()
-            except (AMQPError, OSError, DBAPIError, PoolTimeout) as error:
+            except (AMQPError, OSError, DBAPIError, PoolTimeout, Refused) as error:
                 log.warning("the relay lost its broker or database", extra={"service": self._service, "error": describe(error)})
             self._stopping.wait(RECONNECT_SECONDS)
 
@@ -97,9 +100,11 @@ class Relay:
         self._window = _InFlight({}, {}, set())
         self._confirmed = []
         self._tag = 0
+        self._leaving = False
         try:
             connection.ioloop.start()
         finally:
+            self._leaving = True
             if not (connection.is_closed or connection.is_closing):
                 connection.close()
                 connection.ioloop.start()
@@ -121,6 +126,8 @@ class Relay:
 
     def _pump(self) -> None:
         """Publish the next window, or look again in a moment."""
+        if self._leaving:
+            return
         if self._stopping.is_set() or self._channel is None or not self._channel.is_open:
             self._leave()
             return
@@ -182,7 +189,7 @@ class Relay:
                 self._confirmed.append(row_id)
             else:
                 window.refused.add(row_id)
-        if not window.ids:
+        if not window.ids and not self._leaving:
             self._finish()
 
     def _finish(self) -> None:

@@ -14,7 +14,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from services.chassis import contracts, database, process, settings
+from services.chassis import audit, contracts, database, process, settings
 from services.chassis.interceptors import WAITING_MAX, Door
 
 log = logging.getLogger(__name__)
@@ -83,6 +83,7 @@ def main() -> None:
     watch(checks, services)
     checks.enter_graceful_shutdown()
     server.stop(process.STOP_SECONDS_MAX).wait()
+    audit.flush_reads()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from services.chassis import database, mailbox, metrics, process
 from services.chassis.logs import describe
+from services.kernel.errors import Refused
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class Worker:
                     self._set_timers()
                 if not self.step():
                     self._stopping.wait(IDLE_SECONDS)
-            except (DBAPIError, PoolTimeout) as error:
+            except (DBAPIError, PoolTimeout, Refused) as error:
                 log.warning("the worker lost its database", extra={"service": self._service, "error": describe(error)})
                 self._stopping.wait(1)
 
