@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from google.protobuf.message import DecodeError
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from protos.common_pb2 import Envelope
 from protos.profiles_pb2 import MemberDecided
-from services.chassis import mailbox
+from services.chassis import database, mailbox
 from services.chassis.hears import Hearing, handle, hears, run_new
 from services.kernel.ids import derived
 
@@ -98,9 +98,10 @@ def test_what_is_no_envelope_is_not_opened(raw):
 
 
 @pytest.mark.parametrize("hearing", [HEARING, BATCHED])
-def test_a_poison_event_is_parked_alone_and_the_others_land(connection, hearing):
+def test_a_poison_event_is_parked_alone_and_the_others_land(request, connection, hearing):
     """In transactions of its own, since a parked event must outlive the handler's; so this test cleans up itself."""
     toy = Toy()
+    request.addfinalizer(forget_toys)
     events = [envelope(1, subject="before"), envelope(2, subject="poison"), envelope(3, subject="after")]
     handle_all(hearing, toy, events)
     # A batch that broke was tried whole, rolled back, and taken apart.
@@ -110,6 +111,12 @@ def test_a_poison_event_is_parked_alone_and_the_others_land(connection, hearing)
     assert (row.source, row.event, row.error, row.replayed_at) == ("toy", "MemberDecided", "ValueError", None)
     handle_all(hearing, toy, events)
     assert len(connection.execute(select(mailbox.parked).where(poison)).all()) == 1
+
+
+def forget_toys():
+    with database.transaction(SERVICE) as own:
+        for table in (mailbox.inbox, mailbox.parked):
+            own.execute(delete(table).where(table.c.source == "toy"))
 
 
 def handle_all(hearing, toy, events):
