@@ -70,11 +70,15 @@ _COLUMNS = [field.name for field in fields(Place)]
 
 def load(path: Path) -> Geography:
     """The geography of the file; an empty one where there is no file yet."""
+    return Geography(read_places(path))
+
+
+def read_places(path: Path) -> list[Place]:
+    """The lines of the file; none where there is no file yet."""
     if not path.exists():
-        return Geography(())
+        return []
     with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        return Geography(
+        return [
             Place(
                 row["path"],
                 row["name"],
@@ -82,8 +86,8 @@ def load(path: Path) -> Geography:
                 date.fromisoformat(row["valid_from"]),
                 date.fromisoformat(row["valid_to"]) if row["valid_to"] else None,
             )
-            for row in rows
-        )
+            for row in csv.DictReader(file)
+        ]
 
 
 def save(path: Path, places: Iterable[Place]) -> None:
