@@ -8,6 +8,7 @@ from uuid import UUID
 
 from services.kernel.canonical import Content
 from services.kernel.errors import Invalid
+from services.kernel.ids import parse_id
 from services.kernel.month import parse_date
 from services.kernel.names import clean_name
 from services.kernel.phone import check_mobile
@@ -62,6 +63,11 @@ class Member:
             "account_holding": self.account_holding,
             "joined_on": self.joined_on.isoformat(),
         }
+
+
+def institution_id(text: Mapping[str, str]) -> UUID:
+    """Which SHG a form says she belongs to."""
+    return parse_id(text["institution_id"], "institution_id")
 
 
 def parse(text: Mapping[str, str], institution_id: UUID, formed_on: date, today: date) -> Member:
