@@ -224,5 +224,5 @@ def approved_after(connection: Connection, after: UUID | None, size: int) -> Seq
 def tally(connection: Connection, block: str) -> tuple[int, int]:
     """How many active members the copy has in a block, and what their fingerprints add up to."""
     within = members.c.region.startswith(block + ".", autoescape=True) | (members.c.region == block)
-    held = connection.execute(select(members.c.member_id, members.c.version).where(within, members.c.status == ACTIVE)).tuples().all()
+    held = connection.execute(select(members.c.member_id, members.c.version).where(within, members.c.status == ACTIVE)).all()
     return len(held), total(held)
