@@ -1,0 +1,121 @@
+"""What a bookkeeper's device does with members and meetings: hand in, wait for the duplicate check, add up, send."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
+from typing import Any
+
+from deploy.demo.client import Client, RefusedError
+from protos import profiles_pb2, transactions_pb2
+from services.kernel.ids import uuid7
+
+SETTLE_SECONDS_MAX = 60.0
+LOOK_AGAIN_SECONDS = 0.2
+
+
+def wait_until(what: str, holds: Callable[[], Any], seconds: float = SETTLE_SECONDS_MAX) -> Any:  # noqa: ANN401 - whatever `holds` gives
+    """Wait until something holds, and give it back; RuntimeError with `what` where it does not in time."""
+    until = time.monotonic() + seconds
+    while not (found := holds()):
+        if time.monotonic() > until:
+            raise RuntimeError(f"waited {seconds:.0f} s for this in vain: {what}")
+        time.sleep(LOOK_AGAIN_SECONDS)
+    return found
+
+
+def submit(keeper: Client, member: Any, attestation: str = "", **changes: Any) -> Any:  # noqa: ANN401 - a Member
+    """Hand a member in as her next revision, with what the bookkeeper changed."""
+    document = profiles_pb2.Member()
+    document.CopyFrom(member)
+    for name, value in changes.items():
+        setattr(document, name, value)
+    document.revision = member.revision + 1
+    return keeper(keeper.profiles.SubmitMember, profiles_pb2.SubmitMemberRequest(member=document, attestation=attestation), retry_seconds=30)
+
+
+def screened(officer: Client, member_id: str, revision: int) -> Any:  # noqa: ANN401 - a Member
+    """The member once the duplicate check of this very revision has come in."""
+
+    def look() -> Any:  # noqa: ANN401 - a Member
+        member = officer(officer.profiles.GetMember, profiles_pb2.GetMemberRequest(member_id=member_id), retry_seconds=30)
+        return member if member.revision == revision and member.verdict else None
+
+    return wait_until(f"the duplicate check of member {member_id}", look)
+
+
+def approve(officer: Client, member: Any, reason: str = "") -> Any:  # noqa: ANN401 - a Member
+    """Approve a member; a reason clears every finding that may be cleared."""
+    decisions = [
+        profiles_pb2.FindingDecision(finding_id=finding.finding_id, decision=profiles_pb2.DECISION_NOT_A_DUPLICATE, reason=reason)
+        for finding in member.findings
+        if reason
+    ]
+    request = profiles_pb2.ApproveMemberRequest(member_id=member.member_id, revision=member.revision, decisions=decisions)
+    return officer(officer.profiles.ApproveMember, request, retry_seconds=30)
+
+
+def submit_institution(keeper: Client, institution: Any) -> Any:  # noqa: ANN401 - an Institution
+    """Hand an institution in as its next revision."""
+    document = profiles_pb2.Institution()
+    document.CopyFrom(institution)
+    document.revision = institution.revision + 1
+    return keeper(keeper.profiles.SubmitInstitution, profiles_pb2.SubmitInstitutionRequest(institution=document), retry_seconds=30)
+
+
+def approve_institution(officer: Client, institution: Any) -> Any:  # noqa: ANN401 - an Institution
+    request = profiles_pb2.ApproveInstitutionRequest(institution_id=institution.institution_id, revision=institution.revision)
+    return officer(officer.profiles.ApproveInstitution, request, retry_seconds=30)
+
+
+def position(keeper: Client, institution_id: str) -> Any:  # noqa: ANN401 - a Position
+    """Where the books stand, provisional meetings included."""
+    return keeper(keeper.transactions.Pull, transactions_pb2.PullRequest(institution_id=institution_id), retry_seconds=30)
+
+
+def savings_meeting(
+    institution_id: str,
+    number: int,
+    held_on: date,
+    member_ids: Iterable[str],
+    cash_paise: int,
+    bank_paise: int,
+    savings_paise: int,
+) -> Any:  # noqa: ANN401 - a Meeting
+    """A balanced meeting in which every member is present and saves the same."""
+    members = list(member_ids)
+    return transactions_pb2.Meeting(
+        meeting_id=str(uuid7()),
+        institution_id=institution_id,
+        revision=1,
+        number=number,
+        held_on=held_on.isoformat(),
+        attendance=[transactions_pb2.Attendance(member_id=member, present=True) for member in members],
+        savings=[transactions_pb2.Saving(member_id=member, compulsory_paise=savings_paise) for member in members],
+        counted_cash_paise=cash_paise + savings_paise * len(members),
+        passbook_bank_paise=bank_paise,
+    )
+
+
+def sync(keeper: Client, meetings: Sequence[Any], retry_seconds: float = 60.0) -> list[Any]:
+    """Send closed meetings until the books answer for each; WAITING ones are sent again, as a device does."""
+    until = time.monotonic() + retry_seconds
+    while True:
+        request = transactions_pb2.SyncMeetingsRequest(meetings=meetings)
+        answers = list(keeper(keeper.transactions.SyncMeetings, request, retry_seconds=retry_seconds).answers)
+        if all(answer.outcome != transactions_pb2.OUTCOME_WAITING for answer in answers) or time.monotonic() > until:
+            return answers
+        time.sleep(LOOK_AGAIN_SECONDS)
+
+
+def approve_meeting(officer: Client, meeting_id: str, revision: int = 1) -> Any:  # noqa: ANN401 - a Meeting
+    request = transactions_pb2.ApproveMeetingRequest(meeting_id=meeting_id, revision=revision)
+    return officer(officer.transactions.ApproveMeeting, request, retry_seconds=60)
+
+
+def refusal_of(call: Callable[[], Any]) -> RefusedError:
+    """What a call that must be refused is refused with."""
+    try:
+        answer = call()
+    except RefusedError as error:
+        return error
+    raise RuntimeError(f"this should have been refused, and was answered with {type(answer).__name__}")
