@@ -68,12 +68,16 @@ def test_a_user_id_is_the_prefix_and_capitals():
     assert user.check_user_id("IUP_SITA1", "IUP_") == "IUP_SITA1"
 
 
-@pytest.mark.parametrize("text", ["", "IUP_", "IUP_AB", "IUP_sita", "IUP_SITA DEVI", "IBH_SITA", "IUP_" + "A" * 21, "IUP_SITA\n", "IUP_SÍTA", "IUP_SITA\0"])
+@pytest.mark.parametrize(
+    "text", ["", "IUP_", "IUP_AB", "IUP_sita", "IUP_SITA DEVI", "IBH_SITA", "IUP_" + "A" * 21, "IUP_SITA\n", "IUP_SÍTA", "IUP_SITA\0"]
+)
 def test_another_user_id_is_refused(text):
     assert code_of(lambda: user.check_user_id(text, "IUP_")) == "USER_ID_INVALID"
 
 
-@pytest.mark.parametrize("text", ["", "short-one", "x" * 129, "aaaaaaaaaaaa", "ababababab", "IUP_SITADEVI1", "iup_sitadevi1", "SITADEVI1x"[:9], "my iup_sitadevi1!"])
+@pytest.mark.parametrize(
+    "text", ["", "short-one", "x" * 129, "aaaaaaaaaaaa", "ababababab", "IUP_SITADEVI1", "iup_sitadevi1", "SITADEVI1x"[:9], "my iup_sitadevi1!"]
+)
 def test_a_plain_password_is_refused(text):
     assert code_of(lambda: user.check_password(text, "IUP_SITADEVI1")) == "PASSWORD_WEAK"
 

@@ -1,0 +1,707 @@
+"""What identity does, on a real database; rolled back after each test."""
+
+import csv
+import io
+import json
+import os
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
+from uuid import UUID, uuid4
+
+import openpyxl
+import pytest
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.exc import ProgrammingError
+
+from protos import identity_pb2, profiles_pb2
+from services.chassis import audit, database, mailbox, sheets, tokens
+from services.identity import queries
+from services.identity.adapters import ekyc
+from services.identity.commands import invitation, kyc, password, sheet, user, vault
+from services.identity.commands.vault import Identity
+from services.identity.consumer import Consumer
+from services.identity.rules.sheet import COLUMNS
+from services.identity.rules.user import User
+from services.identity.servicer import Servicer
+from services.identity.tables import institutions, kycs, redeemed, user_roles, users
+from services.identity.tables.vault import numbers, uses
+from services.kernel.caller import Caller, Role
+from services.kernel.codes import check_digit
+from services.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Unauthenticated, Unavailable
+from services.kernel.geography import Geography, Place
+from services.kernel.ids import uuid7
+
+SERVICE = "identity"
+TODAY = date(2026, 7, 1)
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+BLOCK = "9.178.1204"
+PATHS = ("9", "9.178", "9.178.1204", "9.178.1204.77", "9.178.1204.77.5", "9.178.1205", "9.179")
+GEOGRAPHY = Geography(Place(path, path, path, date(2020, 1, 1)) for path in PATHS)
+STATE_ADMIN = Caller("IUP_STATE1", Role.STATE_ADMIN, "9")
+DISTRICT_ADMIN = Caller("IUP_DIST1", Role.DISTRICT_ADMIN, "9.178")
+BLOCK_ADMIN = Caller("IUP_BLOCK1", Role.BLOCK_ADMIN, BLOCK)
+BOOKKEEPER = Caller("IUP_SITA1", Role.SHG_BOOKKEEPER, f"{BLOCK}.77.5")
+PASSWORD = "three green parrots"
+
+
+def create(connection, caller=BLOCK_ADMIN, **changes):
+    plain = {
+        "user_id": "IUP_SITA1",
+        "full_name": "Sita  Devi",
+        "mobile": "+91 98765 43210",
+        "password": PASSWORD,
+        "role": "SHG_BOOKKEEPER",
+        "region": f"{BLOCK}.77.5",
+        "institution_ids": [],
+        "geography": GEOGRAPHY,
+        "prefix": "IUP_",
+        "today": TODAY,
+    }
+    return user.create(connection, caller, **plain | changes)
+
+
+@pytest.fixture(autouse=True)
+def nobody_yet(request):
+    """Each test begins with no user and no institution, whatever other tests left behind."""
+    if "connection" in request.fixturenames:
+        for table in (user_roles, users, institutions):
+            request.getfixturevalue("connection").execute(delete(table))
+
+
+def told(connection):
+    """What this very transaction told."""
+    ours = (mailbox.outbox.c.event == "UserChanged", mailbox.outbox.c.occurred_at >= func.now())
+    rows = connection.execute(select(mailbox.outbox).where(*ours).order_by(mailbox.outbox.c.id))
+    return [(identity_pb2.UserChanged.FromString(row.body), row.version, row.destination) for row in rows]
+
+
+def audited(connection):
+    return connection.execute(select(audit.audit.c.action, audit.audit.c.subjects).order_by(audit.audit.c.id.desc())).all()
+
+
+def heard(connection, name="Jyoti", kind=profiles_pb2.KIND_SHG, region=f"{BLOCK}.77.5", version=1, institution_id=None):
+    made = institution_id or uuid7()
+    body = profiles_pb2.InstitutionChanged(institution_id=str(made), kind=kind, name=name, region=region, status=profiles_pb2.STATUS_ACTIVE)
+    Consumer().institution_changed(connection, SimpleNamespace(version=version, body=body))
+    return made
+
+
+# Users
+
+
+def test_a_user_is_made_audited_and_told(connection):
+    made = create(connection)
+    assert (made.full_name, made.mobile, made.version) == ("Sita Devi", "9876543210", 1)
+    assert queries.user(connection, "IUP_SITA1") == made
+    message, version, to = told(connection)[-1]
+    assert (message.user_id, list(message.roles), message.region, message.month, version, to) == (
+        "IUP_SITA1",
+        ["SHG_BOOKKEEPER"],
+        f"{BLOCK}.77.5",
+        "2026-07",
+        1,
+        None,
+    )
+    assert audited(connection)[0] == ("user.create", ["IUP_SITA1"])
+    stored = connection.execute(select(users).where(users.c.user_id == "IUP_SITA1")).one()
+    assert stored.password_hash.startswith("$argon2id$")
+    assert PASSWORD not in str(connection.execute(select(audit.audit.c.facts)).all())
+    assert "9876543210" not in str(connection.execute(select(audit.audit.c.facts)).all())
+
+
+def test_the_same_request_again_is_the_same_user_and_another_one_is_refused(connection):
+    made = create(connection)
+    assert create(connection, today=TODAY + timedelta(days=1)) == made
+    assert len(told(connection)) == 1
+    for changes in ({"full_name": "Gita"}, {"mobile": "9876543211"}, {"region": f"{BLOCK}.77"}, {"role": "VO_BOOKKEEPER"}):
+        with pytest.raises(Conflict) as refused:
+            create(connection, **changes)
+        assert refused.value.code == "USER_EXISTS"
+
+
+@pytest.mark.parametrize(
+    ("caller", "changes", "kind", "code"),
+    [
+        (STATE_ADMIN, {}, Forbidden, "MAY_NOT_CREATE"),
+        (STATE_ADMIN, {"role": "STATE_ADMIN", "region": "9"}, Forbidden, "MAY_NOT_CREATE"),
+        (DISTRICT_ADMIN, {"role": "DISTRICT_ADMIN", "region": "9.178"}, Forbidden, "MAY_NOT_CREATE"),
+        (DISTRICT_ADMIN, {"role": "BLOCK_ADMIN", "region": "9.179"}, Forbidden, "REGION_NOT_YOURS"),
+        (BLOCK_ADMIN, {"role": "BLOCK_ADMIN", "region": BLOCK}, Forbidden, "MAY_NOT_CREATE"),
+        (BLOCK_ADMIN, {"region": "9.178.1205"}, Forbidden, "REGION_NOT_YOURS"),
+        (BLOCK_ADMIN, {"region": "10.1"}, Forbidden, "REGION_NOT_YOURS"),
+        (BLOCK_ADMIN, {"region": ""}, Forbidden, "REGION_NOT_YOURS"),
+        (BLOCK_ADMIN, {"region": f"{BLOCK}.99"}, Invalid, "REGION_UNKNOWN"),
+        (BLOCK_ADMIN, {"region": f"{BLOCK}.x"}, Invalid, "REGION_INVALID"),
+        (STATE_ADMIN, {"role": "DISTRICT_ADMIN", "region": "9"}, Invalid, "REGION_LEVEL"),
+        (STATE_ADMIN, {"role": "DISTRICT_ADMIN", "region": BLOCK}, Invalid, "REGION_LEVEL"),
+        (BLOCK_ADMIN, {"role": "QUEEN"}, Invalid, "ROLE_UNKNOWN"),
+        (BLOCK_ADMIN, {"user_id": "IBH_SITA1"}, Invalid, "USER_ID_INVALID"),
+        (BLOCK_ADMIN, {"password": "short"}, Invalid, "PASSWORD_WEAK"),
+        (BLOCK_ADMIN, {"mobile": "12"}, Invalid, "MOBILE_INVALID"),
+        (BLOCK_ADMIN, {"institution_ids": [uuid7()]}, NotFound, "INSTITUTION_UNKNOWN"),
+    ],
+)
+def test_who_may_not_create_whom_where(connection, caller, changes, kind, code):
+    with pytest.raises(kind) as refused:
+        create(connection, caller, **changes)
+    assert refused.value.code == code
+    assert str(refused.value)
+    assert queries.user(connection, "IUP_SITA1") is None
+
+
+@pytest.mark.parametrize(
+    ("caller", "role", "region"),
+    [
+        (STATE_ADMIN, "STATE_PROGRAM_MANAGER", "9"),
+        (STATE_ADMIN, "BLOCK_PROGRAM_MANAGER", BLOCK),
+        (DISTRICT_ADMIN, "BLOCK_ADMIN", BLOCK),
+        (BLOCK_ADMIN, "SHG_TRANS_APPROVER", BLOCK),
+        (BLOCK_ADMIN, "VO_BOOKKEEPER", f"{BLOCK}.77"),
+    ],
+)
+def test_who_may_create_whom_where(connection, caller, role, region):
+    assert create(connection, caller, role=role, region=region).roles == {Role(role)}
+
+
+def test_a_user_is_mapped_to_institutions_in_her_makers_sight_only(connection):
+    near, far = heard(connection), heard(connection, region="9.178.1205.80.1")
+    assert create(connection, institution_ids=[near]).institution_ids == {near}
+    with pytest.raises(Forbidden) as refused:
+        create(connection, user_id="IUP_GITA1", institution_ids=[near, far])
+    assert refused.value.code == "INSTITUTION_NOT_YOURS"
+
+
+def test_a_list_is_bounded_by_the_callers_region_and_paged(connection):
+    for name in ("A01", "B02", "C03"):
+        create(connection, user_id=f"IUP_{name}")
+    create(connection, DISTRICT_ADMIN, user_id="IUP_D04", role="BLOCK_ADMIN", region="9.178.1205")
+    assert [one.user_id for one in queries.list_users(connection, BLOCK, "", 2)] == ["IUP_A01", "IUP_B02"]
+    assert [one.user_id for one in queries.list_users(connection, BLOCK, "IUP_B02", 2)] == ["IUP_C03"]
+    assert [one.user_id for one in queries.list_users(connection, "9.178", "IUP_B02", 9)] == ["IUP_C03", "IUP_D04"]
+    assert queries.list_users(connection, "9.17", "", 9) == []
+    assert len(queries.list_users(connection, "", "", 9)) == 4
+
+
+def test_users_are_told_anew_to_one_hearer(connection):
+    create(connection, user_id="IUP_A01")
+    create(connection, user_id="IUP_B02")
+    assert [one.user_id for one in user.restate_users(connection, "reporting", "IUP_A01", 500)] == ["IUP_B02"]
+    message, version, to = told(connection)[-1]
+    assert (message.user_id, version, to) == ("IUP_B02", 1, "reporting")
+
+
+def test_only_the_nation_has_national_admins_and_once_more_is_the_same(connection):
+    admin = User("IIN_ADMIN", "Asha Rao", "9876543210", frozenset({Role.NATIONAL_ADMIN}), "", frozenset(), TODAY)
+    with pytest.raises(Conflict) as refused:
+        user.create_national_admin(connection, admin, PASSWORD, "UP")
+    assert refused.value.code == "NATION_ONLY"
+    made = user.create_national_admin(connection, admin, PASSWORD, "IN")
+    assert user.create_national_admin(connection, admin, PASSWORD, "IN") == made
+
+
+# Login
+
+
+def log_in(connection, user_id="IUP_SITA1", given=PASSWORD, role="SHG_BOOKKEEPER"):
+    return user.log_in(connection, user_id, given, role, b"key")
+
+
+def test_whoever_logs_in_is_the_user_in_her_role(connection):
+    group = heard(connection)
+    create(connection, institution_ids=[group])
+    caller, shown = log_in(connection)
+    assert (caller.user_id, caller.role, caller.region, caller.institutions) == ("IUP_SITA1", Role.SHG_BOOKKEEPER, f"{BLOCK}.77.5", {group})
+    assert shown.full_name == "Sita Devi"
+    assert audited(connection)[0] == ("login", ["IUP_SITA1"])
+    token, _ends = tokens.sign_caller(caller)
+    assert tokens.caller_of(token, "") == caller
+
+
+def test_two_ids_of_one_woman_carry_one_person(connection):
+    create(connection)
+    create(connection, user_id="IUP_SITA2", role="SHG_TRANS_APPROVER")
+    one, _ = log_in(connection)
+    other, _ = log_in(connection, "IUP_SITA2", role="SHG_TRANS_APPROVER")
+    assert one.person
+    with pytest.raises(Forbidden):
+        other.must_not_be(one.person)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"user_id": "IUP_NOBODY"},
+        {"user_id": ""},
+        {"user_id": "IUP_SITA1\0"},
+        {"user_id": "' or 1=1 --" * 1000},
+        {"given": "three green parrot"},
+        {"given": ""},
+        {"given": "x" * 100_000},
+        {"given": "\0"},
+        {"role": "VO_BOOKKEEPER"},
+        {"role": ""},
+        {"user_id": "IUP_IDLE", "role": "SHG_BOOKKEEPER"},
+        {"user_id": "IUP_BLANK", "given": ""},
+    ],
+)
+def test_whatever_is_wrong_the_same_nothing_comes_of_it_after_the_same_work(connection, changes, monkeypatch):
+    create(connection)
+    create(connection, user_id="IUP_IDLE")
+    connection.execute(update(users).where(users.c.user_id == "IUP_IDLE").values(active=False))
+    create(connection, user_id="IUP_BLANK")
+    connection.execute(update(users).where(users.c.user_id == "IUP_BLANK").values(password_hash=""))
+    verified = []
+    verify = password._HASHER.verify
+    monkeypatch.setattr(password, "_HASHER", SimpleNamespace(verify=lambda *given: verified.append(1) or verify(*given), hash=password._HASHER.hash))
+    assert log_in(connection, **changes) is None
+    assert verified == [1]
+    action, subjects = audited(connection)[0]
+    assert action == "login.fail"
+    assert len(subjects[0]) <= 24
+
+
+def test_the_answer_to_a_failed_login_is_one(up):
+    with pytest.raises(Unauthenticated) as refused:
+        Servicer().Login(identity_pb2.LoginRequest(user_id="IUP_NOBODY", password="x", role="STATE_ADMIN"), None)
+    assert (refused.value.code, refused.value.field, refused.value.params) == ("LOGIN_FAILED", "", {})
+
+
+# Invitations
+
+
+def at(machine, monkeypatch, code):
+    for name, value in machine.instances[code].env.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def invite(machine, connection, monkeypatch):
+    """Have the nation invite, and come back to UP."""
+
+    def invited(state="UP", name="Asha Rao", mobile="9876543210"):
+        at(machine, monkeypatch, "IN")
+        with database.engine(SERVICE).connect() as here:
+            transaction = here.begin()
+            token, _ends = invitation.invite(here, Caller("IIN_ADMIN", Role.NATIONAL_ADMIN), state, name, mobile)
+            transaction.rollback()
+        at(machine, monkeypatch, "UP")
+        return token
+
+    return invited
+
+
+def redeem(connection, token, user_id="IUP_ADMIN1", given=PASSWORD):
+    return invitation.redeem(connection, tokens.verify(token, "invitation"), user_id, given, "IUP_", TODAY)
+
+
+def test_an_invitation_makes_a_state_admin_once(connection, invite):
+    token = invite()
+    made = redeem(connection, token)
+    assert (made.roles, made.region, made.full_name, made.mobile) == ({Role.STATE_ADMIN}, "9", "Asha Rao", "9876543210")
+    assert log_in(connection, "IUP_ADMIN1", role="STATE_ADMIN")
+    assert told(connection)[-1][0].user_id == "IUP_ADMIN1"
+    for user_id in ("IUP_ADMIN1", "IUP_ADMIN2"):
+        with pytest.raises(Conflict) as refused:
+            redeem(connection, token, user_id)
+        assert refused.value.code == "INVITATION_USED"
+
+
+def test_of_two_who_redeem_at_once_one_wins(up, invite):
+    token, outcome = invite(), []
+    names = {f"IUP_TWO{uuid4().hex[:8].upper()}" for _ in range(2)}
+
+    def try_it(user_id):
+        try:
+            with database.transaction(SERVICE) as own:
+                redeem(own, token, user_id)
+            outcome.append("made")
+        except Refused as refused:
+            outcome.append(refused.code)
+
+    threads = [Thread(target=try_it, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.transaction(SERVICE) as own:
+        own.execute(delete(user_roles).where(user_roles.c.user_id.in_(names)))
+        own.execute(delete(users).where(users.c.user_id.in_(names)))
+        own.execute(delete(redeemed).where(redeemed.c.user_id.in_(names)))
+        own.execute(delete(mailbox.outbox).where(mailbox.outbox.c.subject.in_(names)))
+    assert sorted(outcome) == ["INVITATION_USED", "made"]
+
+
+def test_an_invitation_to_another_state_is_not_ours(connection, invite):
+    with pytest.raises(Unauthenticated) as refused:
+        redeem(connection, invite("BR"))
+    assert refused.value.code == "TOKEN_FOREIGN"
+
+
+def test_an_expired_invitation_is_refused(connection, invite, monkeypatch):
+    monkeypatch.setattr(invitation, "INVITATION_LIFE", timedelta(seconds=-60))
+    with pytest.raises(Unauthenticated) as refused:
+        redeem(connection, invite())
+    assert refused.value.code == "TOKEN_EXPIRED"
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_an_invitation_with_a_changed_byte_is_refused(connection, invite, part):
+    parts = invite().split(".")
+    middle = len(parts[part]) // 2
+    parts[part] = parts[part][:middle] + ("A" if parts[part][middle] != "A" else "B") + parts[part][middle + 1 :]
+    with pytest.raises(Unauthenticated):
+        redeem(connection, ".".join(parts))
+
+
+def test_no_other_token_is_an_invitation(connection, up):
+    access, _ends = tokens.sign_caller(BLOCK_ADMIN)
+    own, _ends = tokens.sign("invitation", "UP", timedelta(days=1), {"invitation_id": str(uuid7()), "full_name": "x", "mobile": "9876543210"})
+    for token in (access, own, "", "a.b.c"):
+        with pytest.raises(Unauthenticated):
+            redeem(connection, token)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [({"state": "XX"}, "STATE_UNKNOWN"), ({"state": "up"}, "STATE_UNKNOWN"), ({"name": ""}, "NAME_MISSING"), ({"mobile": "1"}, "MOBILE_INVALID")],
+)
+def test_who_cannot_be_invited(connection, invite, changes, code):
+    with pytest.raises(Invalid) as refused:
+        invite(**changes)
+    assert refused.value.code == code
+
+
+def test_a_state_invites_nobody(connection):
+    with pytest.raises(Conflict) as refused:
+        invitation.invite(connection, STATE_ADMIN, "UP", "Asha Rao", "9876543210")
+    assert refused.value.code == "NATION_ONLY"
+
+
+def test_a_refused_redeemer_may_try_again(connection, invite):
+    token = invite()
+    for user_id, given in (("IBH_ADMIN1", PASSWORD), ("IUP_ADMIN1", "short")):
+        with pytest.raises(Invalid):
+            redeem(connection, token, user_id, given)
+    assert redeem(connection, token)
+
+
+# The mapping sheet
+
+
+def workbook(*rows, columns=COLUMNS):
+    made = openpyxl.Workbook()
+    made.active.append(list(columns))
+    for row in rows:
+        made.active.append([row.get(column) for column in columns])
+    file = io.BytesIO()
+    made.save(file)
+    return file.getvalue()
+
+
+def line(**changes):
+    plain = {
+        "User ID": "IUP_SITA1",
+        "Bookkeeper name": "Sita Devi",
+        "Mobile": 9876543210,
+        "Role": "SHG Bookkeeper",
+        "Gram Panchayat": 77,
+        "Village": 5,
+        "SHGs (to be assigned)": "Jyoti",
+        "Initial password": PASSWORD,
+    }
+    return plain | changes
+
+
+def upload(connection, *rows, dry_run=False):
+    return sheet.upload(connection, BLOCK_ADMIN, sheets.read(workbook(*rows), COLUMNS), GEOGRAPHY, "IUP_", TODAY, dry_run=dry_run)
+
+
+def codes(answers):
+    return [answer.refused.code if answer.refused else answer.user_id for answer in answers]
+
+
+def test_a_sheet_makes_users_row_by_row_and_again_changes_nothing(connection):
+    group = heard(connection)
+    rows = [
+        line(),
+        line(**{"User ID": "IUP_GITA1", "SHGs (to be assigned)": "Deepak"}),
+        line(**{"User ID": "IUP_RITA1", "Mobile": "=1+1"}),
+        line(**{"User ID": "IUP_SITA1", "SHGs (to be assigned)": None}),
+        line(**{"User ID": "IUP_MITA1", "Role": "SHG Trans Approver", "Village": None, "Initial password": None}),
+    ]
+    answers = upload(connection, *rows)
+    assert codes(answers) == ["IUP_SITA1", "INSTITUTION_UNKNOWN", "SHEET_FORMULA", "USER_TWICE", "IUP_MITA1"]
+    assert [answer.row for answer in answers] == [2, 3, 4, 5, 6]
+    made = queries.user(connection, "IUP_SITA1")
+    assert (made.institution_ids, made.region, made.mobile) == ({group}, f"{BLOCK}.77.5", "9876543210")
+    assert queries.user(connection, "IUP_GITA1") is None
+    assert queries.user(connection, "IUP_MITA1").region == f"{BLOCK}.77"
+    assert len(told(connection)) == 2
+    assert log_in(connection)
+    assert log_in(connection, "IUP_MITA1", "", "SHG_TRANS_APPROVER") is None
+    assert codes(upload(connection, *rows)) == codes(answers)
+    assert len(told(connection)) == 2
+
+
+def test_a_changed_mapping_is_stored_and_told(connection):
+    heard(connection)
+    other = heard(connection, "Ekta")
+    upload(connection, line())
+    assert codes(upload(connection, line(**{"SHGs (to be assigned)": "EKTA"}))) == ["IUP_SITA1"]
+    made = queries.user(connection, "IUP_SITA1")
+    assert (made.institution_ids, made.version) == ({other}, 2)
+    message, version, _to = told(connection)[-1]
+    assert (message.institutions, version) == (1, 2)
+    assert log_in(connection), "her password stays"
+
+
+def test_a_dry_run_answers_the_same_and_changes_nothing(connection):
+    heard(connection)
+    rows = [line(), line(**{"User ID": "IUP_GITA1", "Village": 6}), line(**{"User ID": "IUP_RITA1", "Initial password": "short"})]
+    assert codes(upload(connection, *rows, dry_run=True)) == ["IUP_SITA1", "REGION_UNKNOWN", "PASSWORD_WEAK"]
+    assert queries.user(connection, "IUP_SITA1") is None
+    assert told(connection) == []
+
+
+def test_a_sheet_takes_nobody_elses_user_id(connection):
+    heard(connection)
+    create(connection, DISTRICT_ADMIN, user_id="IUP_BOSS1", role="BLOCK_ADMIN", region="9.178.1205")
+    create(connection, user_id="IUP_LATA1", full_name="Lata Devi")
+    rows = [line(**{"User ID": "IUP_BOSS1"}), line(**{"User ID": "IUP_LATA1"})]
+    assert codes(upload(connection, *rows)) == ["USER_EXISTS", "USER_EXISTS"]
+
+
+def test_two_of_one_name_in_a_village_are_ambiguous(connection):
+    heard(connection)
+    heard(connection)
+    assert codes(upload(connection, line())) == ["INSTITUTION_AMBIGUOUS"]
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (workbook(line(), columns=COLUMNS[1:]), "SHEET_COLUMN_MISSING"),
+        (workbook(), "SHEET_EMPTY"),
+        (b"", "SHEET_MISSING"),
+        (b"PK\x03\x04 no", "SHEET_UNREADABLE"),
+    ],
+)
+def test_what_is_no_mapping_sheet_is_refused_whole(content, code):
+    with pytest.raises(Invalid) as refused:
+        sheets.read(content, COLUMNS)
+    assert refused.value.code == code
+
+
+def test_an_older_word_of_an_institution_does_not_undo_a_newer_one(connection):
+    made = heard(connection, "Jyoti", version=3)
+    heard(connection, "Old", version=2, institution_id=made)
+    heard(connection, "Same", version=3, institution_id=made)
+    assert [one.name for one in queries.institutions_of(connection, [made])] == ["Jyoti"]
+    heard(connection, "New", version=4, institution_id=made)
+    assert [one.name for one in queries.institutions_of(connection, [made])] == ["New"]
+
+
+def test_the_servicer_shows_a_sheet_row_by_row(up):
+    from services.chassis import interceptors
+
+    interceptors._caller.set(BLOCK_ADMIN)
+    content = workbook(line(), line(**{"Gram Panchayat": "=77"}))
+    answer = Servicer().UploadBookkeepers(identity_pb2.UploadBookkeepersRequest(workbook=content, dry_run=True), None)
+    assert (len(answer.rows), answer.accepted, answer.refused) == (2, 0, 2)
+    assert (answer.rows[1].row, answer.rows[1].refusal.code, answer.rows[1].refusal.field) == (3, "SHEET_FORMULA", "Gram Panchayat")
+    assert answer.rows[1].refusal.sentence
+
+
+# The vault and e-KYC
+
+
+@pytest.fixture
+def vaulted(up):
+    """A connection as the vault's own role, rolled back."""
+    with database.engine("vault").connect() as opened:
+        transaction = opened.begin()
+        yield opened
+        transaction.rollback()
+
+
+def number():
+    body = "0" + str(uuid4().int)[:10]
+    return body + check_digit(body)
+
+
+def test_one_number_is_one_reference_and_is_nowhere_in_clear(vaulted):
+    one = number()
+    reference = vault.store(vaulted, one, "e-kyc", "IUP_SITA1")
+    assert vault.store(vaulted, one, "e-kyc", "IUP_GITA1") == reference
+    assert vault.store(vaulted, number(), "e-kyc", "IUP_SITA1") != reference
+    row = vaulted.execute(select(numbers).where(numbers.c.reference == reference)).one()
+    stored = b"".join((row.token, row.sealed, str(row).encode()))
+    assert one.encode() not in stored
+    assert bytes.fromhex(one) not in stored
+    assert reference.version == 4
+    used = vaulted.execute(select(uses.c.purpose, uses.c.user_id).where(uses.c.reference == reference).order_by(uses.c.id)).all()
+    assert used == [("e-kyc", "IUP_SITA1"), ("e-kyc", "IUP_GITA1")]
+
+
+def test_what_leaves_the_vault_is_a_token_and_four_digits(vaulted):
+    one = number()
+    reference = vault.store(vaulted, one, "e-kyc", "IUP_SITA1")
+    identity = vault.identify(vaulted, reference, "e-kyc", "IUP_SITA1")
+    assert identity.masked == f"XXXX XXXX {one[-4:]}"
+    assert len(identity.token) == 64
+    assert one not in identity.token
+    assert vault.identify(vaulted, vault.store(vaulted, one, "e-kyc", "X"), "e-kyc", "X") == identity
+
+
+def test_a_seal_opens_in_its_own_row_only(vaulted):
+    one, other = (vault.store(vaulted, number(), "e-kyc", "X") for _ in range(2))
+    sealed = vaulted.execute(select(numbers.c.sealed).where(numbers.c.reference == one)).scalar_one()
+    vaulted.execute(update(numbers).where(numbers.c.reference == other).values(sealed=sealed))
+    with pytest.raises(Exception, match=r"^$") as broken:
+        vault.identify(vaulted, other, "e-kyc", "X")
+    assert type(broken.value).__name__ == "InvalidTag"
+
+
+def test_a_number_that_nobody_proved_is_forgotten(vaulted):
+    proved, not_proved = (vault.store(vaulted, number(), "e-kyc", "X") for _ in range(2))
+    vault.identify(vaulted, proved, "e-kyc", "X")
+    vault.forget_unconfirmed(vaulted, datetime.now(UTC) + timedelta(seconds=1))
+    left = set(vaulted.execute(select(numbers.c.reference).where(numbers.c.reference.in_([proved, not_proved]))).scalars())
+    assert left == {proved}
+
+
+@pytest.mark.parametrize("table", ["numbers", "uses"])
+def test_identitys_own_role_cannot_read_the_vault(connection, table):
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        connection.execute(text(f"select * from vault.{table}"))
+
+
+def test_the_vault_cannot_read_identity(vaulted):
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        vaulted.execute(text("select * from identity.users"))
+
+
+@pytest.mark.parametrize("key", ["", "00", "zz" * 32])
+def test_a_key_that_is_none_stops_the_process(up, monkeypatch, key):
+    monkeypatch.setenv("LOKOS_VAULT_KEY", key)
+    with pytest.raises(SystemExit, match="LOKOS_VAULT_KEY"):
+        vault.must_have_keys()
+
+
+def begin(connection, member_id=None):
+    return kyc.start(connection, BOOKKEEPER, member_id or uuid7(), uuid4(), "sandbox-1", NOW)
+
+
+def test_an_attestation_names_the_member_and_her_token(connection):
+    member_id = uuid7()
+    begun = begin(connection, member_id)
+    again = kyc.take_try(connection, BOOKKEEPER, begun.kyc_id, NOW + timedelta(minutes=9))
+    assert again == begun
+    claims = tokens.verify(kyc.confirm(connection, BOOKKEEPER, begun, Identity("ab" * 32, "XXXX XXXX 1234"), 1985, "F", NOW), "kyc")
+    assert (claims["sub"], claims["kyc_id"], claims["identity_token"]) == (str(member_id), str(begun.kyc_id), "ab" * 32)
+    assert (claims["birth_year"], claims["gender"], claims["verified_on"]) == (1985, "F", "2026-07-01")
+    assert claims["exp"] - claims["iat"] == 24 * 3600
+    assert "1234" not in {str(value) for value in claims.values()}
+    with pytest.raises(Conflict) as refused:
+        kyc.confirm(connection, BOOKKEEPER, begun, Identity("", ""), 1985, "F", NOW)
+    assert refused.value.code == "KYC_EXPIRED"
+    consented = connection.execute(select(kycs.c.consented_at, kycs.c.user_id).where(kycs.c.kyc_id == begun.kyc_id)).one()
+    assert consented == (NOW, "IUP_SITA1")
+
+
+def test_three_tries_in_ten_minutes(connection):
+    begun = begin(connection)
+    for _ in range(3):
+        kyc.take_try(connection, BOOKKEEPER, begun.kyc_id, NOW)
+    for when in (NOW, NOW + timedelta(minutes=11)):
+        with pytest.raises(Conflict) as refused:
+            kyc.take_try(connection, BOOKKEEPER, begun.kyc_id, when)
+        assert refused.value.code == "KYC_EXPIRED"
+    late = begin(connection)
+    with pytest.raises(Conflict):
+        kyc.take_try(connection, BOOKKEEPER, late.kyc_id, NOW + timedelta(minutes=10))
+
+
+def test_whose_it_is_not_to_her_it_is_unknown(connection):
+    begun = begin(connection)
+    for caller, kyc_id in ((Caller("IUP_GITA1", Role.SHG_BOOKKEEPER), begun.kyc_id), (BOOKKEEPER, uuid7())):
+        with pytest.raises(NotFound) as refused:
+            kyc.take_try(connection, caller, kyc_id, NOW)
+        assert refused.value.code == "KYC_UNKNOWN"
+
+
+# The sandbox
+
+
+def residents():
+    lines = Path(os.environ["LOKOS_SANDBOX_RESIDENTS_FILE"]).read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("#")
+    return list(csv.DictReader(lines[1:]))
+
+
+def test_the_sandboxs_residents_are_invented(up):
+    women = residents()
+    assert len(women) >= 60
+    assert {woman["number"][0] for woman in women} == {"0", "1"}
+    assert len({woman["number"] for woman in women}) == len(women)
+    assert sum(woman["name"] == "Sunita Devi" for woman in women) == 1
+    for woman in women:
+        assert woman["number"] == woman["number"][:-1] + check_digit(woman["number"][:-1])
+
+
+def test_the_sandbox_says_what_it_is(up, caplog):
+    ekyc.provider()
+    assert "SANDBOX e-KYC" in caplog.text
+
+
+def test_the_sandbox_knows_its_residents_and_their_one_time_passwords(up):
+    sandbox, woman = ekyc.provider(), residents()[0]
+    txn = sandbox.request_otp(woman["number"])
+    assert woman["number"] not in txn
+    assert sandbox.confirm(txn, woman["otp"]) == ekyc.KycResult(woman["name"], int(woman["birth_year"]), woman["gender"])
+    for wrong in ("", "000000", "१२३४५६", woman["otp"] + "0"):
+        assert sandbox.confirm(txn, wrong) is None
+    with pytest.raises(Invalid):
+        sandbox.request_otp(number())
+
+
+def test_a_missing_file_is_a_provider_that_is_away(up, monkeypatch):
+    monkeypatch.setenv("LOKOS_SANDBOX_RESIDENTS_FILE", "run/test/no-such-file.csv")
+    with pytest.raises(Unavailable) as refused:
+        ekyc.provider().request_otp(number())
+    assert refused.value.code == "EKYC_AWAY"
+
+
+def test_another_provider_than_the_sandbox_stops_the_process(up, monkeypatch):
+    monkeypatch.setenv("LOKOS_EKYC", "real")
+    with pytest.raises(SystemExit, match="sandbox"):
+        ekyc.provider()
+
+
+def test_the_whole_way_from_number_to_attestation(up):
+    """Through the servicer, in transactions of its own, as the processes do it."""
+    from services.chassis import interceptors
+
+    woman, member_id = residents()[-1], uuid7()
+    interceptors._caller.set(BOOKKEEPER)
+    servicer = Servicer()
+    ask = {"member_id": str(member_id), "aadhaar_number": woman["number"]}
+    with pytest.raises(Invalid) as refused:
+        servicer.StartKyc(identity_pb2.StartKycRequest(**ask), None)
+    assert refused.value.code == "CONSENT_MISSING"
+    begun = servicer.StartKyc(identity_pb2.StartKycRequest(**ask, consent=True), None)
+    with pytest.raises(Conflict) as refused:
+        servicer.ConfirmKyc(identity_pb2.ConfirmKycRequest(kyc_id=begun.kyc_id, otp="wrong"), None)
+    assert refused.value.code == "KYC_OTP_WRONG"
+    answer = servicer.ConfirmKyc(identity_pb2.ConfirmKycRequest(kyc_id=begun.kyc_id, otp=woman["otp"]), None)
+    assert (answer.name, answer.birth_year, answer.number_masked) == (woman["name"], int(woman["birth_year"]), f"XXXX XXXX {woman['number'][-4:]}")
+    claims = tokens.verify(answer.attestation, "kyc")
+    assert UUID(claims["sub"]) == member_id
+    assert woman["number"] not in json.dumps(dict(claims)) + answer.attestation
+    with pytest.raises(Conflict) as refused:
+        servicer.ConfirmKyc(identity_pb2.ConfirmKycRequest(kyc_id=begun.kyc_id, otp=woman["otp"]), None)
+    assert refused.value.code == "KYC_EXPIRED"
+    with database.transaction(SERVICE) as own:
+        assert woman["number"] not in str(own.execute(select(kycs)).all())
