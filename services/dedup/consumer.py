@@ -1,0 +1,44 @@
+"""Hears profiles: who was submitted, and what was decided."""
+
+from datetime import date
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from protos.profiles_pb2 import Decision, MemberDecided, MemberSubmitted
+from protos.profiles_pb2 import Status as StatusMessage
+from services.chassis.hears import Event, hears
+from services.dedup import commands
+from services.dedup.rules import Record
+from services.kernel.approval import Status
+
+
+class Consumer:
+    """One method an event, each runs one command."""
+
+    @hears("profiles", MemberSubmitted)
+    def member_submitted(self, connection: Connection, event: Event[MemberSubmitted]) -> None:
+        body = event.body
+        record = Record(
+            member_id=UUID(body.member_id),
+            revision=body.revision,
+            institution_id=UUID(body.institution_id),
+            region=body.region,
+            name=body.name or body.name_local,
+            relation_name=body.relation_name,
+            born_on=date.fromisoformat(body.born_on) if body.born_on else None,
+            birth_year=body.birth_year,
+            mobile=body.mobile,
+            ifsc=body.ifsc,
+            account_number=body.account_number,
+            account_holding=body.account_holding,
+            identity_token=body.identity_token,
+        )
+        commands.screen(connection, record, event.version)
+
+    @hears("profiles", MemberDecided)
+    def member_decided(self, connection: Connection, event: Event[MemberDecided]) -> None:
+        body = event.body
+        status = Status(StatusMessage.Name(body.status).removeprefix("STATUS_"))
+        decisions = {UUID(each.finding_id): Decision.Name(each.decision).removeprefix("DECISION_") for each in body.decisions}
+        commands.decide(connection, UUID(body.member_id), body.revision, status, decisions, event.version)

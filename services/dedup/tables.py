@@ -1,0 +1,101 @@
+"""Stores what is compared of each record, what was found, and what officers decided about it. No names: keys of names."""
+
+from sqlalchemy import BigInteger, Column, Date, DateTime, Index, Integer, MetaData, SmallInteger, Table, Text, Uuid, func
+from sqlalchemy.dialects.postgresql import JSONB
+
+from services.dedup import rules
+
+metadata = MetaData()
+
+# The newest submission heard of each member; what a rules.Person holds. What is not known is '' or null.
+people = Table(
+    "people",
+    metadata,
+    Column("member_id", Uuid, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("institution_id", Uuid, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("block", Integer),
+    Column("village", Integer),
+    Column("name_fold", Text, nullable=False),
+    Column("name_skeleton", Text, nullable=False),
+    Column("name_first", Text, nullable=False),
+    Column("relation_fold", Text, nullable=False),
+    Column("relation_skeleton", Text, nullable=False),
+    Column("relation_first", Text, nullable=False),
+    Column("born_on", Date),
+    Column("birth_year", SmallInteger),
+    Column("mobile", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("identity_token", Text, nullable=False),
+    # A rules.Status; follows from `statuses` and the revision, and stands here so that candidates need no join.
+    Column("status", Text, nullable=False),
+)
+# Plain composite B-trees, one an arm: at 1.4 crore rows the fastest to look up and to keep of all that was measured.
+for _arm in rules.ARMS:
+    Index(f"people_{_arm.name}", *(people.c[column] for column in (*_arm.columns, *(["birth_year"] if _arm.near_year else []))))
+
+# The newest decision heard of each member. It may come before the submission that it is about.
+statuses = Table(
+    "statuses",
+    metadata,
+    Column("member_id", Uuid, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+)
+
+# The last screening told of each member; `version` counts what was told.
+screenings = Table(
+    "screenings",
+    metadata,
+    Column("member_id", Uuid, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("screened_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+Index("screenings_flagged", screenings.c.region, screenings.c.member_id, postgresql_where=screenings.c.verdict != "CLEAR")
+
+# Every match ever told, so that a label finds what it is about; those of the screening's own version are current.
+matches = Table(
+    "matches",
+    metadata,
+    Column("finding_id", Uuid, primary_key=True),
+    Column("member_id", Uuid, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("other_id", Uuid, nullable=False),
+    Column("other_revision", Integer, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("override", Text, nullable=False),
+    Column("weight_centibits", Integer, nullable=False),
+    Column("clues", JSONB, nullable=False),  # [code, words, centibits] each: what the officer read.
+)
+Index("matches_member", matches.c.member_id, matches.c.version)
+Index("matches_other", matches.c.other_id)
+
+# What officers decided, to learn weights from. Their reasons stay with profiles: they may hold names.
+labels = Table(
+    "labels",
+    metadata,
+    Column("finding_id", Uuid, primary_key=True),
+    Column("member_id", Uuid, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("heard_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+# Active members of whom another record turned out to be the same woman: nothing is undone by machine (decision 4).
+contested = Table(
+    "contested",
+    metadata,
+    Column("member_id", Uuid, primary_key=True),
+    Column("other_id", Uuid, primary_key=True),
+    Column("since", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("settled_at", DateTime(timezone=True)),  # The other record was rejected or is another woman by now.
+)
+Index("contested_other", contested.c.other_id, postgresql_where=contested.c.settled_at.is_(None))

@@ -1,0 +1,357 @@
+"""Screening against a real PostgreSQL: both sides, every order, two at once."""
+
+import threading
+import time
+from datetime import date
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, select, text
+from sqlalchemy.exc import DBAPIError
+
+from protos import dedup_pb2, profiles_pb2
+from services.chassis import database, mailbox
+from services.dedup import commands, queries, rules
+from services.dedup.consumer import Consumer
+from services.dedup.rules import Record, Verdict
+from services.dedup.tables import contested, labels, matches, people, screenings, statuses
+from services.kernel.approval import Status
+from services.kernel.caller import Caller, Role
+from services.kernel.errors import NotFound
+from services.kernel.ids import uuid7
+
+SERVICE = "dedup"
+HERE, NEAR = "9.178.1204.77.5", "9.178.1204.78.6"
+TOKEN = {"identity_token": "token of the tests"}
+
+
+def record(**changes):
+    plain = {
+        "member_id": uuid7(),
+        "revision": 1,
+        "institution_id": uuid7(),
+        "region": HERE,
+        "name": "Sunita Devi",
+        "relation_name": "Ramesh",
+        "birth_year": 1988,
+        "mobile": "9123456780",
+    }
+    return Record(**{**plain, **changes})
+
+
+def submit(connection, version=1, **changes):
+    made = record(**changes)
+    commands.screen(connection, made, version)
+    return made.member_id
+
+
+def decide(connection, member_id, status, version=2, revision=1, **decisions):
+    commands.decide(connection, member_id, revision, status, decisions, version)
+
+
+def told(connection, member_id):
+    """The versions and bodies of what was told about a member, in order."""
+    query = select(mailbox.outbox).where(mailbox.outbox.c.subject == str(member_id)).order_by(mailbox.outbox.c.id)
+    return [(row.version, dedup_pb2.MemberScreened.FromString(row.body)) for row in connection.execute(query)]
+
+
+def verdict(connection, member_id):
+    return queries.screening(connection, member_id)[0].verdict
+
+
+def test_the_first_of_her_kind_is_clear(connection):
+    member_id = submit(connection)
+    assert told(connection, member_id) == [(1, dedup_pb2.MemberScreened(member_id=str(member_id), revision=1, verdict="VERDICT_CLEAR"))]
+
+
+def test_both_sides_learn_of_one_identity(connection):
+    first = submit(connection, **TOKEN)
+    second = submit(connection, name="Suneeta Devi", **TOKEN)
+    assert [version for version, _ in told(connection, first)] == [1, 2]
+    for one, other in ((first, second), (second, first)):
+        last = told(connection, one)[-1][1]
+        assert last.verdict == dedup_pb2.VERDICT_CONFIRMED
+        assert [match.other_member_id for match in last.matches] == [str(other)]
+        assert "SAME_IDENTITY" in {clue.code for clue in last.matches[0].clues}
+
+
+def test_the_story_of_the_demo(connection):
+    """One very like a member of another SHG, who has no e-KYC: flagged. With a token each: two women."""
+    submit(connection, **TOKEN)
+    like = submit(connection, name="Suneeta Devi", birth_year=1989)
+    another = submit(connection, name="Suneeta Devi", birth_year=1989, identity_token="another token")
+    assert verdict(connection, like) is Verdict.POTENTIAL
+    assert {match.other_id for match in queries.screening(connection, another)[0].matches} == {like}
+
+
+def test_heard_again_or_late_nothing_is_told(connection):
+    made = record(**TOKEN)
+    commands.screen(connection, made, 3)
+    for version in (3, 2):
+        commands.screen(connection, record(member_id=made.member_id, name="Zarina"), version)
+    assert len(told(connection, made.member_id)) == 1
+    assert queries.person(connection, made.member_id)[0].name_fold == "sunita"
+
+
+def test_a_later_revision_is_screened_anew_on_both_sides(connection):
+    first, second = submit(connection, **TOKEN), submit(connection, **TOKEN)
+    submit(connection, member_id=second, revision=2, version=2, name="Zarina", relation_name="Salim", identity_token="hers", mobile="")
+    assert (verdict(connection, first), verdict(connection, second)) == (Verdict.CLEAR, Verdict.CLEAR)
+    assert told(connection, second)[-1][1].revision == 2
+
+
+def test_a_rejected_record_frees_those_flagged_because_of_her(connection):
+    first, second = submit(connection, **TOKEN), submit(connection, **TOKEN)
+    decide(connection, second, Status.REJECTED)
+    assert verdict(connection, first) is Verdict.CLEAR
+    assert told(connection, first)[-1][1].verdict == dedup_pb2.VERDICT_CLEAR
+    third = submit(connection, **TOKEN)
+    assert {match.other_id for match in queries.screening(connection, third)[0].matches} == {first}
+
+
+def test_a_rejected_record_that_comes_back_counts_again(connection):
+    first, second = submit(connection, **TOKEN), submit(connection, **TOKEN)
+    decide(connection, second, Status.REJECTED)
+    submit(connection, member_id=second, revision=2, version=3, **TOKEN)
+    assert verdict(connection, first) is verdict(connection, second) is Verdict.CONFIRMED
+
+
+def test_decided_before_submitted(connection):
+    first, second = submit(connection, **TOKEN), uuid7()
+    decide(connection, second, Status.REJECTED)
+    submit(connection, member_id=second, **TOKEN)
+    assert verdict(connection, first) is Verdict.CLEAR
+    assert told(connection, second) == []
+
+
+def test_a_proof_against_an_active_member_opens_a_case_and_undoes_nothing(connection):
+    first = submit(connection, **TOKEN)
+    decide(connection, first, Status.ACTIVE)
+    second = submit(connection, **TOKEN)
+    assert verdict(connection, first) is Verdict.CLEAR
+    assert verdict(connection, second) is Verdict.CONFIRMED
+    assert queries.open_contests(connection, first) == {second}
+    decide(connection, second, Status.REJECTED)
+    assert queries.open_contests(connection, first) == set()
+    row = connection.execute(select(contested).where(contested.c.member_id == first)).one()
+    assert row.settled_at is not None
+
+
+def test_she_became_active_before_we_heard(connection):
+    first, second = submit(connection, **TOKEN), submit(connection, **TOKEN)
+    decide(connection, first, Status.ACTIVE)
+    assert queries.open_contests(connection, first) == {second}
+
+
+def test_a_decision_is_a_label_once(connection):
+    first = submit(connection)
+    second = submit(connection)
+    (finding,) = (match.finding_id for match in queries.screening(connection, second)[0].matches)
+    commands.decide(connection, second, 1, Status.ACTIVE, {finding: "FIELD_VERIFICATION"}, 2)
+    commands.decide(connection, second, 1, Status.ACTIVE, {finding: "NOT_A_DUPLICATE"}, 3)
+    commands.decide(connection, second, 1, Status.ACTIVE, {finding: "FIELD_VERIFICATION"}, 2)
+    row = connection.execute(select(labels.c.decision, matches.c.other_id).join(matches, matches.c.finding_id == labels.c.finding_id)).one()
+    assert row == ("NOT_A_DUPLICATE", first)
+
+
+def test_a_finding_keeps_its_id_when_another_one_joins_it(connection):
+    submit(connection)
+    second = submit(connection)
+    before = {match.finding_id for match in queries.screening(connection, second)[0].matches}
+    submit(connection)
+    after = {match.finding_id for match in queries.screening(connection, second)[0].matches}
+    assert before < after
+
+
+def test_a_value_that_too_many_share_finds_nobody_and_proves_nothing(connection):
+    crowd = [submit(connection, name=f"Z{letter}", relation_name="", birth_year=0, region="9.140.1300.90.7") for letter in "abcdefghijklmnopqrstu"]
+    probe = record(region="9.140.1300.91.8", name="Zeenat")
+    one, found = queries.candidates(connection, rules.person(probe, Status.SUBMITTED))
+    assert len(crowd) == 21
+    assert (one.mobile, found) == ("", [])
+
+
+def test_the_consumer_reads_what_profiles_tells(connection):
+    from datetime import UTC, datetime
+    from uuid import uuid4
+
+    from services.chassis.hears import Event
+
+    member_id, institution_id = uuid7(), uuid7()
+    submitted = profiles_pb2.MemberSubmitted(
+        member_id=str(member_id), revision=1, institution_id=str(institution_id), region=HERE, name="Sunita Devi", born_on="1988-05-07",
+        relation_name="Ramesh", mobile="9123456780", account_number="12345", ifsc="SBIN0001234", account_holding="SINGLE", identity_token="t",
+    )  # fmt: skip
+    decision = profiles_pb2.FindingDecision(finding_id=str(uuid4()), decision=profiles_pb2.DECISION_NOT_A_DUPLICATE, reason="of another village")
+    decided = profiles_pb2.MemberDecided(member_id=str(member_id), revision=1, status=profiles_pb2.STATUS_ACTIVE, decisions=[decision])
+
+    def event(body, version):
+        return Event(uuid4(), str(member_id), version, datetime.now(UTC), body)
+
+    Consumer().member_decided(connection, event(decided, 3))
+    Consumer().member_submitted(connection, event(submitted, 1))
+    held, version = queries.person(connection, member_id)
+    assert (held.born_on, held.account, held.status, version) == (date(1988, 5, 7), "SBIN000123412345", Status.ACTIVE, 1)
+    assert connection.execute(select(labels.c.decision)).scalars().all() == ["NOT_A_DUPLICATE"]
+
+
+def officer(region):
+    return Caller("IUP_BPM", Role.BLOCK_PROGRAM_MANAGER, region)
+
+
+def test_an_officer_sees_her_region(connection):
+    clear, first, second = (
+        submit(connection, name="Zarina", relation_name="Salim", mobile=""),
+        submit(connection, **TOKEN),
+        submit(connection, **TOKEN),
+    )
+    here = officer("9.178.1204")
+    assert [found.member_id for found in queries.flagged(connection, here, None, 50)] == [first, second]
+    assert [found.member_id for found in queries.flagged(connection, here, first, 50)] == [second]
+    assert queries.flagged(connection, officer("9.178.12"), None, 50) == []
+    assert queries.screening_in_sight(connection, here, clear).verdict is Verdict.CLEAR
+    for caller, member_id in ((officer("9.140"), clear), (here, uuid7())):
+        with pytest.raises(NotFound, match="No screening"):
+            queries.screening_in_sight(connection, caller, member_id)
+    decide(connection, second, Status.REJECTED)
+    assert queries.flagged(connection, here, None, 50) == []
+
+
+def test_a_restatement_tells_the_same_under_the_same_version(connection):
+    first, second = submit(connection, **TOKEN), submit(connection, **TOKEN)
+    assert commands.restate(connection, "profiles", None) == [first, second]
+    for member_id in (first, second):
+        assert told(connection, member_id)[-1] == told(connection, member_id)[-2]
+    assert commands.restate(connection, "profiles", second) == []
+
+
+def test_screened_again_under_the_same_rules_nothing_is_told(connection):
+    first, second = submit(connection, **TOKEN), submit(connection, **TOKEN)
+    before = told(connection, first), told(connection, second)
+    assert queries.members_after(connection, "9.178", None, 50) == [first, second]
+    for member_id in (first, second):
+        commands.rescreen(connection, member_id)
+    assert (told(connection, first), told(connection, second)) == before
+
+
+# --- Any order, any repetition: the same in the end.
+
+IDS = [uuid7() for _ in range(4)]
+SUBMISSIONS = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(["Sunita Devi", "Suneeta Kumari", "Vimla"]),
+        "relation_name": st.sampled_from(["Ramesh", ""]),
+        "region": st.sampled_from([HERE, NEAR]),
+        "mobile": st.sampled_from(["", "9123456780"]),
+        "identity_token": st.sampled_from(["", "t1", "t2"]),
+    }
+)
+# What becomes of one member: her submissions, and what was decided on each but perhaps the last.
+LIVES = st.tuples(st.lists(SUBMISSIONS, min_size=1, max_size=3), st.sampled_from([None, Status.ACTIVE, Status.REJECTED]))
+
+
+def events_of(member_id, life):
+    submissions, end = life
+    version = 0
+    for revision, facts in enumerate(submissions, 1):
+        version += 1
+        yield "submitted", version, record(member_id=member_id, revision=revision, **facts)
+        last = revision == len(submissions)
+        if not last or end:
+            version += 1
+            yield "decided", version, (member_id, revision, end if last else Status.REJECTED)
+
+
+def play(connection, events):
+    """What stands after these events; then they are undone."""
+    undo = connection.begin_nested()
+    for kind, version, facts in events:
+        if kind == "submitted":
+            commands.screen(connection, facts, version)
+        else:
+            commands.decide(connection, *facts, {}, version)
+    open_ids = connection.execute(select(people.c.member_id).where(people.c.status == Status.SUBMITTED)).scalars().all()
+    found = {member_id: queries.screening(connection, member_id)[0] for member_id in open_ids}
+    cases = {member_id: queries.open_contests(connection, member_id) for member_id in IDS}
+    last_told = {member_id: told(connection, member_id)[-1][1] for member_id in open_ids}
+    undo.rollback()
+    return found, cases, last_told
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_the_order_of_events_leaves_no_trace(connection, data):
+    lives = data.draw(st.lists(LIVES, min_size=2, max_size=len(IDS)))
+    events = [event for member_id, life in zip(IDS, lives, strict=False) for event in events_of(member_id, life)]
+    repeated = data.draw(st.lists(st.sampled_from(events), max_size=3))
+    shuffled = data.draw(st.permutations(events + repeated))
+    assert play(connection, events) == play(connection, shuffled)
+
+
+# --- Two at once, in connections of their own; what they commit is wiped.
+
+
+@pytest.fixture
+def born_here(up):
+    ids = []
+    yield ids
+    with database.transaction(SERVICE) as connection:
+        for table in (people, screenings, matches, labels, contested, statuses):
+            connection.execute(delete(table).where(table.c.member_id.in_(ids)))
+        connection.execute(delete(mailbox.outbox).where(mailbox.outbox.c.subject.in_(map(str, ids))))
+
+
+def waiting_for_a_lock():
+    with database.transaction(SERVICE) as connection:
+        return connection.execute(text("select count(*) from pg_locks where locktype = 'advisory' and not granted")).scalar_one()
+
+
+@pytest.mark.parametrize("shared", [TOKEN, {"name": "Suneeta", "birth_year": 1989}, {"mobile": "9111222233", "name": "Sunitha", "region": NEAR}])
+def test_two_at_once_see_each_other(born_here, shared):
+    one, other = record(**{"mobile": "9111222233", **shared}), record(mobile="9111222233", **(TOKEN if shared is TOKEN else {}))
+    born_here += [one.member_id, other.member_id]
+
+    def enrol_other():
+        with database.transaction(SERVICE) as connection:
+            commands.screen(connection, other, 1)
+
+    thread = threading.Thread(target=enrol_other)
+    with database.transaction(SERVICE) as connection:
+        commands.screen(connection, one, 1)
+        thread.start()
+        until = time.monotonic() + 5
+        while not waiting_for_a_lock() and time.monotonic() < until:
+            time.sleep(0.02)
+        assert thread.is_alive(), "the second waits for the first"
+    thread.join(10)
+    with database.transaction(SERVICE) as connection:
+        expected = Verdict.CONFIRMED if shared is TOKEN else Verdict.POTENTIAL
+        assert verdict(connection, one.member_id) is verdict(connection, other.member_id) is expected
+
+
+def test_many_at_once_never_wait_in_a_circle(born_here):
+    facts = [{"mobile": f"911122223{n % 3}", "identity_token": f"of the tests {n % 2}", "name": ["Sunita", "Vimla"][n % 2]} for n in range(6)]
+    records = [record(**each) for each in facts * 2]
+    born_here += [each.member_id for each in records]
+    failed = []
+
+    def enrol(some):
+        for each in some:
+            try:
+                with database.transaction(SERVICE) as connection:
+                    commands.screen(connection, each, 1)
+            except DBAPIError as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=enrol, args=(some,)) for some in (records[0::3], records[1::3][::-1], records[2::3])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert failed == []
+    with database.transaction(SERVICE) as connection:
+        for each in records:
+            doubles = {other.member_id for other in records if other.identity_token == each.identity_token and other is not each}
+            found = {match.other_id for match in queries.screening(connection, each.member_id)[0].matches if match.verdict is Verdict.CONFIRMED}
+            assert found == doubles
