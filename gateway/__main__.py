@@ -1,0 +1,75 @@
+"""The gateway: python -m gateway
+
+One asyncio server on GATEWAY_PORT for national users. Beside the answers it reads the registry, asks the standard questions
+ahead, and writes snapshots down.
+"""
+
+import asyncio
+import logging
+from pathlib import Path
+
+import grpc
+import uvloop
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from gateway.ask import DEADLINE_SECONDS, Asker
+from gateway.registry import States
+from gateway.servicer import Servicer
+from gateway.snapshots import Snapshots
+from protos import gateway_pb2_grpc
+from services.chassis import contracts, discovery, process, settings
+from services.chassis.interceptors import AioDoor
+from services.chassis.serve import server_credentials
+
+log = logging.getLogger("gateway")
+
+NAME = contracts.service_name("gateway")
+
+
+async def build(servicer: Servicer) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
+    """The server, not yet on a port and not yet started."""
+    server = grpc.aio.server(interceptors=[AioDoor(contracts.rpcs("gateway"))])
+    gateway_pb2_grpc.add_GatewayServiceServicer_to_server(servicer, server)
+    checks = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    await checks.set(NAME, health_pb2.HealthCheckResponse.SERVING)
+    reflection.enable_server_reflection([NAME, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    return server, checks
+
+
+async def run() -> None:
+    stopping = asyncio.Event()
+    for number in process.STOP_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    for name in ("GATEWAY_TLS_KEY_FILE", "GATEWAY_TLS_CERT_FILE", "GATEWAY_SIGNING_KEY_FILE"):
+        settings.file(name)  # What is missing is said now, by name, and not at the first question.
+    states = States(discovery.registry())
+    snapshots = Snapshots(Path(settings.text("GATEWAY_SNAPSHOT_DIR")))
+    snapshots.load()
+    asker = Asker(states, snapshots, float(settings.text("GATEWAY_STATE_DEADLINE_SECONDS", str(DEADLINE_SECONDS))))
+    await states.read()
+    server, checks = await build(Servicer(states, asker))
+    server.add_secure_port(
+        f"{settings.text('LOKOS_GRPC_HOST', '127.0.0.1')}:{settings.number('GATEWAY_PORT')}", server_credentials(nation_only=False)
+    )
+    await server.start()
+    beside = [asyncio.create_task(work) for work in (states.keep_reading(), asker.keep_ready(), snapshots.keep_writing())]
+    log.info("the gateway is up", extra={"states": " ".join(instance.code for instance in states.all())})
+    await stopping.wait()
+    await checks.enter_graceful_shutdown()
+    await server.stop(process.STOP_SECONDS_MAX)
+    for task in beside:
+        task.cancel()
+    await asyncio.gather(*beside, return_exceptions=True)
+    await asker.close()
+    snapshots.write()
+
+
+def main() -> None:
+    process.start("gateway")
+    uvloop.run(run())
+
+
+if __name__ == "__main__":
+    main()
