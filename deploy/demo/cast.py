@@ -19,7 +19,7 @@ NATION = "IN"
 
 def password(user_id: str) -> str:
     """Everybody can read it here: for invented people on a machine of one's own, and for nothing else."""
-    return f"Demo password of {user_id}"
+    return f"everybody knows this one, number {sum(map(ord, user_id))}"
 
 
 def run_in(instance: Instance, *arguments: str, stdin: str = "") -> str:

@@ -9,7 +9,7 @@ from pika.exceptions import AMQPError
 from sqlalchemy import func, select
 
 from services.chassis import audit, broker, database, mailbox, metrics
-from services.chassis.work import Arguments, job
+from services.chassis.jobs import Arguments, job
 
 DEAD_LETTERS_MAX = 1000
 

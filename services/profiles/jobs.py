@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from services.chassis import database
-from services.chassis.work import Arguments, job
+from services.chassis.jobs import Arguments, job
 from services.profiles.commands import restate
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from services.chassis import database, discovery, metrics, settings, version
 from services.chassis.discovery import Instance
-from services.chassis.work import Arguments, job
+from services.chassis.jobs import Arguments, job
 from services.reporting import commands, queries
 
 

@@ -4,7 +4,7 @@ from sqlalchemy import func, select
 
 from services.chassis import metrics
 from services.chassis.database import transaction
-from services.chassis.work import Arguments, job
+from services.chassis.jobs import Arguments, job
 from services.kernel.month import today
 from services.transactions.commands import upkeep
 from services.transactions.tables import drift

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from services.chassis import database
-from services.chassis.work import Job, Worker, enqueue, jobs, jobs_of
+from services.chassis.jobs import Job, enqueue, jobs
+from services.chassis.work import Worker, jobs_of
 
 SERVICE = "profiles"
 

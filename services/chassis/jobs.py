@@ -1,0 +1,54 @@
+"""A service's jobs: the table that they wait in, and how a function becomes one. `work` runs them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Boolean, Column, Connection, DateTime, Index, Integer, Table, Text
+from sqlalchemy.dialects import postgresql
+
+from services.chassis import mailbox
+
+jobs = Table(
+    "jobs",
+    mailbox.metadata,
+    Column("name", Text, primary_key=True),
+    Column("key", Text, primary_key=True),  # The effect key: one effect, one job.
+    Column("arguments", postgresql.JSONB, nullable=False, server_default="{}"),
+    Column("run_at", DateTime(timezone=True), nullable=False),
+    Column("every_seconds", Integer),  # Of a timer.
+    Column("leased_until", DateTime(timezone=True)),
+    Column("begun", Boolean, nullable=False, server_default="false"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("done_at", DateTime(timezone=True)),
+    Column("error", Text, nullable=False, server_default=""),
+)
+Index("jobs_due", jobs.c.run_at, postgresql_where=jobs.c.done_at.is_(None))
+
+Arguments = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a service's jobs.py offers: a function of (service, arguments), when it runs, and whether it reaches outside."""
+
+    name: str
+    function: Callable[[str, Arguments], None]
+    every_seconds: int | None = None
+    effect: bool = False
+
+
+def job(*, every_seconds: int | None = None, effect: bool = False) -> Callable[[Callable[[str, Arguments], None]], Job]:
+    """Make a function a job: a timer where `every_seconds` is given; at most once where it is an outside `effect`."""
+
+    def make(function: Callable[[str, Arguments], None]) -> Job:
+        return Job(function.__name__, function, every_seconds, effect)
+
+    return make
+
+
+def enqueue(connection: Connection, name: str, key: str, arguments: Arguments, run_at: datetime | None = None) -> None:
+    """Ask for a job, in the caller's own transaction; a second one of the same name and key is the first."""
+    values = {"name": name, "key": key, "arguments": arguments, "run_at": run_at or datetime.now(UTC)}
+    connection.execute(postgresql.insert(jobs).values(values).on_conflict_do_nothing())
