@@ -3,6 +3,7 @@
 import threading
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from uuid import UUID
 
 import psycopg.errors
 import pytest
@@ -160,7 +161,8 @@ def test_approval_tells_the_figures_and_is_final(connection, group):
     assert refused.value.code == "MOVE_NOT_ALLOWED"
     # Moved since: a restatement still says where it lay.
     hear_institution(connection, group, version=9, region="9.178.1204.78.1")
-    upkeep.restate_approved(connection, "reporting", None)
+    last, count = upkeep.restate_approved(connection, "reporting", UUID(int=one.meeting_id.int - 1))
+    assert (last, count) == (one.meeting_id, 1)
     again = connection.execute(select(outbox).where(outbox.c.subject == str(one.meeting_id), outbox.c.destination == "reporting")).one()
     assert (again.event_id, again.body) == (told[0].event_id, told[0].body)
 

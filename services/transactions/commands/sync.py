@@ -3,6 +3,7 @@
 import json
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -10,8 +11,8 @@ from services.chassis import audit
 from services.kernel.caller import Caller
 from services.kernel.errors import Unavailable
 from services.transactions import queries
-from services.transactions.rules.books import Books
-from services.transactions.rules.meeting import Meeting, effect
+from services.transactions.rules.books import Books, Member
+from services.transactions.rules.meeting import Effect, Line, Meeting, effect
 from services.transactions.rules.record import Outcome, Posting, admit
 
 TRIES_MAX = 5
@@ -38,23 +39,24 @@ with chain as (
 ), posted as (
     insert into lines (meeting_id, revision, line, institution_id, member_id, loan_id, debit, credit, amount_paise)
     select %(meeting_id)s, %(revision)s, new.line, institution_id, new.member_id, new.loan_id, new.debit, new.credit, new.paise
-    from chain, unnest(%(lines)s::int[], %(line_members)s::uuid[], %(line_loans)s::uuid[], %(debits)s::text[], %(credits)s::text[],
-        %(amounts)s::bigint[]) as new (line, member_id, loan_id, debit, credit, paise)
+    from chain, json_to_recordset(%(lines)s::json)
+        as new (line int, member_id uuid, loan_id uuid, debit text, credit text, paise bigint)
 ), saved as (
     insert into balances as b (institution_id, member_id, compulsory_paise, voluntary_paise)
     select institution_id, new.member_id, new.compulsory, new.voluntary
-    from chain, unnest(%(savers)s::uuid[], %(compulsory)s::bigint[], %(voluntary)s::bigint[]) as new (member_id, compulsory, voluntary)
+    from chain, json_to_recordset(%(saved)s::json) as new (member_id uuid, compulsory bigint, voluntary bigint)
     on conflict (institution_id, member_id) do update
         set compulsory_paise = excluded.compulsory_paise, voluntary_paise = excluded.voluntary_paise
 ), lent as (
     insert into loans
         (loan_id, institution_id, member_id, meeting_id, principal_paise, outstanding_paise, annual_rate_basis_points, months)
-    select new.loan_id, institution_id, new.member_id, %(meeting_id)s, new.paise, new.paise, new.rate, new.months
-    from chain, unnest(%(loans)s::uuid[], %(borrowers)s::uuid[], %(principals)s::bigint[], %(rates)s::int[], %(months)s::int[])
-        as new (loan_id, member_id, paise, rate, months)
+    select new.loan_id, institution_id, new.member_id, %(meeting_id)s, new.principal_paise, new.principal_paise,
+        new.annual_rate_basis_points, new.months
+    from chain, json_to_recordset(%(loans)s::json)
+        as new (loan_id uuid, member_id uuid, principal_paise bigint, annual_rate_basis_points int, months int)
 ), repaid as (
     update loans l set outstanding_paise = new.paise
-    from chain, unnest(%(repaid)s::uuid[], %(outstanding)s::bigint[]) as new (loan_id, paise) where l.loan_id = new.loan_id
+    from chain, json_to_recordset(%(repaid)s::json) as new (loan_id uuid, paise bigint) where l.loan_id = new.loan_id
 ), noted as (
     insert into audit (at, user_id, role, action, subjects, facts, request_id)
     select %(at)s, %(user_id)s, %(role)s, %(action)s, %(subjects)s::jsonb, %(facts)s::jsonb, %(request_id)s from chain
@@ -78,8 +80,7 @@ def sync_meeting(connection: Connection, caller: Caller, meeting: Meeting, today
 def parameters(caller: Caller, meeting: Meeting, books: Books, posting: Posting) -> dict[str, Any]:
     """What STORE is run with: the position after the meeting, in whole values, since the chain's version guards them."""
     change = effect(posting.lines)
-    savers = list(change.compulsory_paise.keys() | change.voluntary_paise.keys())
-    repaid = [repayment.loan_id for repayment in meeting.repayments]
+    savers = change.compulsory_paise.keys() | change.voluntary_paise.keys()
     note = audit.row(caller, "meeting.store", [meeting.meeting_id], {"revision": meeting.revision, "content": posting.content_hash.hex()})
     return {
         "institution_id": meeting.institution_id,
@@ -90,30 +91,34 @@ def parameters(caller: Caller, meeting: Meeting, books: Books, posting: Posting)
         "version": books.chain.version,
         "cash_paise": books.chain.cash_paise + change.cash_paise,
         "bank_paise": books.chain.bank_paise + change.bank_paise,
-        "content": json.dumps(posting.content, ensure_ascii=False),
+        "content": _json(posting.content),
         "content_hash": posting.content_hash,
         "person": caller.person,
-        "lines": [line.line for line in posting.lines],
-        "line_members": [_text(line.member_id) for line in posting.lines],
-        "line_loans": [_text(line.loan_id) for line in posting.lines],
-        "debits": [str(line.debit) for line in posting.lines],
-        "credits": [str(line.credit) for line in posting.lines],
-        "amounts": [line.amount_paise for line in posting.lines],
-        "savers": [str(member_id) for member_id in savers],
-        "compulsory": [books.members[member_id].compulsory_paise + change.compulsory_paise.get(member_id, 0) for member_id in savers],
-        "voluntary": [books.members[member_id].voluntary_paise + change.voluntary_paise.get(member_id, 0) for member_id in savers],
-        "loans": [str(loan.loan_id) for loan in meeting.loans],
-        "borrowers": [str(loan.member_id) for loan in meeting.loans],
-        "principals": [loan.principal_paise for loan in meeting.loans],
-        "rates": [loan.annual_rate_basis_points for loan in meeting.loans],
-        "months": [loan.months for loan in meeting.loans],
-        "repaid": [str(loan_id) for loan_id in repaid],
-        "outstanding": [books.loans[loan_id].outstanding_paise + change.outstanding_paise.get(loan_id, 0) for loan_id in repaid],
+        "lines": _json([_line(line) for line in posting.lines]),
+        "saved": _json([_saved(member_id, books.members[member_id], change) for member_id in savers]),
+        "loans": _json(posting.content["loans"]),
+        "repaid": _json(
+            [{"loan_id": str(one), "paise": books.loans[one].outstanding_paise + change.outstanding_paise[one]} for one in _repaid(meeting, change)],
+        ),
         **note,
-        "subjects": json.dumps(note["subjects"]),
-        "facts": json.dumps(note["facts"]),
+        "subjects": _json(note["subjects"]),
+        "facts": _json(note["facts"]),
     }
 
 
-def _text(one: object) -> str | None:
-    return None if one is None else str(one)
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _line(line: Line) -> dict[str, object]:
+    member_id, loan_id = line.member_id and str(line.member_id), line.loan_id and str(line.loan_id)
+    return {"line": line.line, "member_id": member_id, "loan_id": loan_id, "debit": line.debit, "credit": line.credit, "paise": line.amount_paise}
+
+
+def _saved(member_id: UUID, before: Member, change: Effect) -> dict[str, object]:
+    compulsory = before.compulsory_paise + change.compulsory_paise.get(member_id, 0)
+    return {"member_id": str(member_id), "compulsory": compulsory, "voluntary": before.voluntary_paise + change.voluntary_paise.get(member_id, 0)}
+
+
+def _repaid(meeting: Meeting, change: Effect) -> list[UUID]:
+    return [repayment.loan_id for repayment in meeting.repayments if repayment.loan_id in change.outstanding_paise]

@@ -1,0 +1,1 @@
+"""Load, and how much of it one process carries."""
