@@ -22,7 +22,7 @@ class Servicer(reporting_pb2_grpc.ReportingServiceServicer):
     def __init__(self) -> None:
         self._reads = audit.Reads(SERVICE)
 
-    def Report(self, request: reporting_pb2.ReportRequest, _context: grpc.ServicerContext) -> reporting_pb2.ReportResponse:  # noqa: N802 - the proto's name
+    def Report(self, request: reporting_pb2.ReportRequest, _context: grpc.ServicerContext) -> reporting_pb2.ReportResponse:
         state = str(settings.state_lgd())
         asked = Asked(request.report, request.region, request.level, request.from_month, request.to_month, request.page.size, request.page.after)
         question = rules.check(asked, state, places.geography(), today())
