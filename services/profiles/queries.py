@@ -137,13 +137,13 @@ def members_listed_as(connection: Connection, keys: Iterable[UUID]) -> dict[UUID
 
 def member_counts(connection: Connection, institution_id: UUID) -> dict[Status, int]:
     asked = select(members.c.status, func.count()).where(members.c.institution_id == institution_id).group_by(members.c.status)
-    return {Status(status): count for status, count in connection.execute(asked).tuples()}
+    return {Status(status): count for status, count in connection.execute(asked)}
 
 
 def members_by_block(connection: Connection) -> Iterator[tuple[str, UUID, int, bool]]:
     """Block, id, version, and whether she is active, of every member, streamed."""
     asked = select(members.c.region, members.c.id, members.c.version, members.c.status == Status.ACTIVE)
-    for region, member_id, version, active in connection.execution_options(yield_per=5000).execute(asked).tuples():
+    for region, member_id, version, active in connection.execute(asked, execution_options={"yield_per": 5000}):
         yield at_level(region, Level.BLOCK), member_id, version, active
 
 
