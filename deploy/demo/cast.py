@@ -4,6 +4,7 @@ Everything here may be played again: what is there already is left as it is. The
 """
 
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from deploy.machine.layout import PROJECT, VENV_PYTHON
 from protos import identity_pb2, profiles_pb2
 
 NATION = "IN"
+HEARD_SECONDS_MAX = 60
 
 
 def password(user_id: str) -> str:
@@ -178,11 +180,18 @@ def create_user(state: State, maker: Client, name: str, role: str, region: str, 
         region=region,
         institution_ids=institution_ids,
     )
-    try:
-        maker(maker.identity.CreateUser, request)
-    except RefusedError as error:
-        if error.code != "USER_EXISTS":
-            raise
+    until = time.monotonic() + HEARD_SECONDS_MAX
+    while True:
+        try:
+            maker(maker.identity.CreateUser, request)
+        except RefusedError as error:
+            # Identity hears of a new institution by event, a moment after it was made.
+            if error.code == "INSTITUTION_UNKNOWN" and time.monotonic() < until:
+                time.sleep(0.2)
+                continue
+            if error.code != "USER_EXISTS":
+                raise
+        return
 
 
 def residents(path: Path) -> list[dict[str, str]]:

@@ -68,12 +68,14 @@ inbox = Table(
 )
 Index("inbox_heard", inbox.c.heard_at)
 
-# What was pruned from the inbox: every event of the source up to this sequence has been heard.
+# What was pruned from the inbox: every event of the source up to this sequence has been heard, and every delta that
+# occurred before this moment is in, so that one restated long after is not added again. A rebuilding empties it.
 inbox_pruned = Table(
     "inbox_pruned",
     metadata,
     Column("source", Text, primary_key=True),
     Column("through", BigInteger, nullable=False),
+    Column("before", DateTime(timezone=True), nullable=False),
 )
 
 parked = Table(
@@ -143,8 +145,9 @@ def open_envelope(raw: bytes) -> Envelope:
 _NOTE = text(
     "insert into inbox (source, event_id, sequence)"
     " select distinct on (source, event_id) source, event_id, sequence"
-    " from unnest(cast(:sources as text[]), cast(:ids as uuid[]), cast(:sequences as bigint[])) as came (source, event_id, sequence)"
-    " where not exists (select from inbox_pruned p where p.source = came.source and p.through >= came.sequence)"
+    " from unnest(cast(:sources as text[]), cast(:ids as uuid[]), cast(:sequences as bigint[]), cast(:restated as timestamptz[]))"
+    "   as came (source, event_id, sequence, restated)"
+    " where not exists (select from inbox_pruned p where p.source = came.source and (p.through >= came.sequence or p.before > came.restated))"
     " order by source, event_id on conflict do nothing returning source, event_id",
 )
 
@@ -157,6 +160,7 @@ def unheard(connection: Connection, envelopes: Sequence[Envelope]) -> list[Envel
             "sources": [e.source for e in envelopes],
             "ids": [UUID(e.event_id) for e in envelopes],
             "sequences": [e.sequence for e in envelopes],
+            "restated": [e.occurred_at.ToDatetime(UTC) if e.restated else None for e in envelopes],
         },
     )
     new = {(source, event_id) for source, event_id in noted}
@@ -179,12 +183,15 @@ def park(connection: Connection, source: str, event: str, raw: bytes, error: Bas
 def prune(connection: Connection, now: datetime) -> None:
     """Forget what was sent and heard long ago; what is pruned from the inbox stays known by its sequence."""
     connection.execute(delete(outbox).where(outbox.c.sent_at < now - OUTBOX_KEPT))
-    old = inbox.c.heard_at < now - INBOX_KEPT
+    before = now - INBOX_KEPT
+    old = inbox.c.heard_at < before
     marks = connection.execute(select(inbox.c.source, func.max(inbox.c.sequence)).where(old).group_by(inbox.c.source)).all()
     for source, through in marks:
-        statement = postgresql.insert(inbox_pruned).values(source=source, through=through)
+        statement = postgresql.insert(inbox_pruned).values(source=source, through=through, before=before)
         connection.execute(
-            statement.on_conflict_do_update(index_elements=["source"], set_={"through": func.greatest(inbox_pruned.c.through, through)}),
+            statement.on_conflict_do_update(
+                index_elements=["source"], set_={"through": func.greatest(inbox_pruned.c.through, through), "before": before}
+            ),
         )
     connection.execute(delete(inbox).where(old))
     connection.execute(delete(parked).where(parked.c.replayed_at < now - INBOX_KEPT))

@@ -159,6 +159,7 @@ class Relay:
             occurred_at=occurred_at,
             request_id=row.request_id,
             body=row.body,
+            restated=bool(row.destination),
         )
         self._channel.basic_publish(
             broker.exchange(self._service),

@@ -75,6 +75,21 @@ def test_what_was_pruned_stays_known_and_what_is_newer_does_not(connection):
     assert mailbox.unheard(connection, [old, new]) == [new]
 
 
+def test_a_delta_restated_after_its_inbox_row_was_pruned_is_known_by_its_time(connection):
+    long_ago = datetime.now(UTC) - mailbox.INBOX_KEPT - timedelta(days=1)
+    delta = envelope(7)
+    delta.occurred_at.FromDatetime(long_ago)
+    mailbox.unheard(connection, [delta])
+    connection.execute(update(mailbox.inbox).where(mailbox.inbox.c.source == "toy").values(heard_at=long_ago))
+    mailbox.prune(connection, datetime.now(UTC))
+    again = Envelope()
+    again.CopyFrom(delta)
+    again.sequence, again.restated = 900, True
+    assert mailbox.unheard(connection, [again]) == []
+    connection.execute(delete(mailbox.inbox_pruned))  # As a rebuilding does.
+    assert mailbox.unheard(connection, [again]) == [again]
+
+
 def test_the_outbox_is_pruned_of_what_was_sent_alone(connection):
     told = {"version": 0, "occurred_at": datetime.now(UTC), "request_id": "", "body": b"", "event": "toy", "event_id": uuid.uuid4()}
     long_ago = datetime.now(UTC) - mailbox.OUTBOX_KEPT - timedelta(days=1)

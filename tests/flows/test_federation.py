@@ -1,5 +1,7 @@
 """The nation asks the states: both fresh, one away, one back; and nobody gets in by the wrong door."""
 
+from pathlib import Path
+
 import grpc
 import psycopg
 import pytest
@@ -63,13 +65,13 @@ def test_a_state_that_is_away_costs_its_own_part_and_comes_back(world):
     all_fresh(world)
 
 
-def ask_state(world, state, method="Report", *, certificate=True):
+def ask_state(world, state, *, certificate=True):
     """As somebody who has got hold of a user's token, or of no certificate, at the federation's port."""
     own = world.nation.instance.env
     pair = (
         {
-            "private_key": open(own["GATEWAY_TLS_KEY_FILE"], "rb").read(),  # noqa: SIM115, PTH123
-            "certificate_chain": open(own["GATEWAY_TLS_CERT_FILE"], "rb").read(),  # noqa: SIM115, PTH123
+            "private_key": Path(own["GATEWAY_TLS_KEY_FILE"]).read_bytes(),
+            "certificate_chain": Path(own["GATEWAY_TLS_CERT_FILE"]).read_bytes(),
         }
         if certificate
         else {}

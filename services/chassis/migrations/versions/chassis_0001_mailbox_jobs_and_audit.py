@@ -41,6 +41,7 @@ def upgrade() -> None:
         "inbox_pruned",
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("through", sa.BigInteger(), nullable=False),
+        sa.Column("before", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("source"),
     )
     op.create_table(
