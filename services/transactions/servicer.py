@@ -16,7 +16,7 @@ from protos.transactions_pb2_grpc import TransactionsServiceServicer
 from services.chassis import audit, database, interceptors
 from services.kernel.approval import MeetingStatus
 from services.kernel.caller import Caller
-from services.kernel.errors import Invalid, Refused, Unavailable
+from services.kernel.errors import Exhausted, Invalid, Refused, Unavailable
 from services.kernel.ids import parse_id
 from services.kernel.month import parse_date, today
 from services.kernel.page import page_size, page_unknown
@@ -144,7 +144,7 @@ def _answer(sent: pb.Meeting, caller: Caller, held_up: set[str]) -> pb.MeetingAn
         asked = _read(sent)
         with transaction() as connection:
             outcome = sync.sync_meeting(connection, caller, asked, today())
-    except (Unavailable, DBAPIError):
+    except Exhausted:
         raise
     except Refused as refused:
         outcome = Outcome.WAITING if isinstance(refused, rules.Waiting) else Outcome.REFUSED

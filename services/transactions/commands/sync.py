@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from services.chassis import audit
 from services.kernel.caller import Caller
-from services.kernel.errors import Unavailable
+from services.kernel.errors import Exhausted
 from services.transactions import queries
 from services.transactions.rules.books import Books, Member
 from services.transactions.rules.meeting import Effect, Line, Meeting, effect
@@ -74,7 +74,7 @@ def sync_meeting(connection: Connection, caller: Caller, meeting: Meeting, today
             return Outcome.ALREADY
         if connection.exec_driver_sql(STORE, parameters(caller, meeting, books, posting)).scalar_one():
             return Outcome.STORED
-    raise Unavailable("BUSY", "The books of this institution are being written to; try again in a moment.")
+    raise Exhausted("BUSY", "The books of this institution are being written to; try again in a moment.")
 
 
 def parameters(caller: Caller, meeting: Meeting, books: Books, posting: Posting) -> dict[str, Any]:

@@ -295,20 +295,17 @@ def _check_balance(meeting: Meeting, chain: Chain, change: Effect) -> None:
         raise Conflict("CASH_NEGATIVE", "{missing} more is paid out or deposited than there was cash.", field=field, missing=rupees(-cash))
     if bank < 0:
         raise Conflict("BANK_NEGATIVE", "{missing} more is withdrawn than there was in the bank.", field="withdrawn_paise", missing=rupees(-bank))
-    _agree("MEETING_UNBALANCED", "counted_cash_paise", meeting.counted_cash_paise, cash)
-    _agree("BANK_UNBALANCED", "passbook_bank_paise", meeting.passbook_bank_paise, bank)
+    if meeting.counted_cash_paise != cash:
+        field, gap = "counted_cash_paise", _gap(meeting.counted_cash_paise, cash)
+        if meeting.counted_cash_paise < cash:
+            raise Conflict("MEETING_UNBALANCED", "The cash counted is {counted}, and the book says {book}: {gap} is missing.", field=field, **gap)
+        raise Conflict("MEETING_UNBALANCED", "The cash counted is {counted}, and the book says {book}: {gap} is too much.", field=field, **gap)
+    if meeting.passbook_bank_paise != bank:
+        field, gap = "passbook_bank_paise", _gap(meeting.passbook_bank_paise, bank)
+        if meeting.passbook_bank_paise < bank:
+            raise Conflict("BANK_UNBALANCED", "The passbook says {counted}, and the book says {book}: {gap} is missing.", field=field, **gap)
+        raise Conflict("BANK_UNBALANCED", "The passbook says {counted}, and the book says {book}: {gap} is too much.", field=field, **gap)
 
 
-# Who counted, and whether she has less than the book or more; whole sentences, since they are translated.
-_DISAGREE = {
-    ("counted_cash_paise", True): "The cash counted is {counted}, and the book says {book}: {difference} is missing.",
-    ("counted_cash_paise", False): "The cash counted is {counted}, and the book says {book}: {difference} is too much.",
-    ("passbook_bank_paise", True): "The passbook says {counted}, and the book says {book}: {difference} is missing.",
-    ("passbook_bank_paise", False): "The passbook says {counted}, and the book says {book}: {difference} is too much.",
-}
-
-
-def _agree(code: str, field: str, counted: int, book: int) -> None:
-    if counted != book:
-        words = _DISAGREE[field, counted < book]
-        raise Conflict(code, words, field=field, counted=rupees(counted), book=rupees(book), difference=rupees(abs(book - counted)))
+def _gap(counted: int, book: int) -> dict[str, str]:
+    return {"counted": rupees(counted), "book": rupees(book), "gap": rupees(abs(book - counted))}
