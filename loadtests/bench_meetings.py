@@ -8,9 +8,10 @@ Needs an instance's settings: python3 -m deploy.machine with UP -- python -m loa
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -110,7 +111,7 @@ def ceiling(groups: list[Group], connection: psycopg.Connection[tuple[object, ..
     return spent
 
 
-def _timed(items: list, run: Callable) -> int:
+def _timed(items: Sequence[Any], run: Callable[[Any], object]) -> int:
     started = time.perf_counter_ns()
     for item in items:
         run(item)
