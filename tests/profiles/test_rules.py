@@ -187,7 +187,9 @@ def test_only_the_bookkeeper_of_that_kind_enters_a_new_one(kind, role):
     assert (code_of(institution.check_maker, kind, role)[0] == "") == (role == f"{kind}_BOOKKEEPER")
 
 
-@pytest.mark.parametrize(("remark", "code"), [("", "REMARK_MISSING"), ("  ", "REMARK_MISSING"), ("x" * 501, "REMARK_TOO_LONG"), ("name", "")])
+@pytest.mark.parametrize(
+    ("remark", "code"), [("", "REMARK_MISSING"), ("  ", "REMARK_MISSING"), ("\0", "REMARK_MISSING"), ("x" * 501, "REMARK_TOO_LONG"), ("name", "")]
+)
 def test_a_remark_says_something(remark, code):
     assert code_of(institution.check_remark, remark)[0] == code
 
@@ -365,6 +367,12 @@ def test_a_village_in_two_gram_panchayats_has_two_paths():
     gps = FILES["gps.csv"] + "2;9;12;Rampatti;\n"
     places, _ = geography.places(geography.read(FILES | {"mapping.csv": mapping, "gps.csv": gps}, 9))
     assert [place.path for place in places if place.path.endswith(".111")] == ["9.178.1504.11.111", "9.178.1504.12.111"]
+
+
+def test_what_cannot_be_read_is_refused_and_the_rest_goes_in():
+    broken = {"a.csv": FILES["villages.csv"] + '6,116,1,"' + "x" * 200_000, "b.csv": FILES["blocks.csv"].replace("KHALILABAD", "KH\ufffd")}
+    _, bad = geography.places(geography.read(FILES | broken, 9))
+    assert {("a.csv", 0), ("b.csv", 2)} <= {(one.file, one.row) for one in bad}
 
 
 def test_files_without_the_state_make_no_places_rather_than_end_all():

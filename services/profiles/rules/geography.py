@@ -98,14 +98,21 @@ def read(files: Mapping[str, str], state_lgd: int) -> Directory:
     """Take in LGD's files (name -> text) for one state; rows of other states are passed over, wrong ones refused."""
     directory = Directory(str(state_lgd))
     for file, text in sorted(files.items()):
-        for number, row in _rows(text):
-            if row.get("state", "").lstrip("0") not in {directory.state, ""}:
-                continue
-            try:
-                _take(directory, file, number, row)
-            except _WrongError as wrong:
-                directory.bad.append(Bad(file, number, str(wrong)))
+        try:
+            _read_file(directory, file, text)
+        except csv.Error as error:
+            directory.bad.append(Bad(file, 0, f"the file cannot be read to its end: {error}"))
     return directory
+
+
+def _read_file(directory: Directory, file: str, text: str) -> None:
+    for number, row in _rows(text):
+        if row.get("state", "").lstrip("0") not in {directory.state, ""}:
+            continue
+        try:
+            _take(directory, file, number, row)
+        except _WrongError as wrong:
+            directory.bad.append(Bad(file, number, str(wrong)))
 
 
 class _WrongError(Exception):
@@ -120,6 +127,14 @@ def _code(row: Mapping[str, str], level: str) -> str:
     return code
 
 
+def _check_name(row: Mapping[str, str], level: str, code: str) -> None:
+    """A column for the name must hold one, in letters that could be read."""
+    if f"{level}_name" in row and not row[f"{level}_name"]:
+        raise _WrongError(f"the name of the {level} {code} is missing")
+    if "\ufffd" in row.get(f"{level}_name", "") + row.get(f"{level}_name_local", ""):
+        raise _WrongError(f"the name of the {level} {code} is not written in UTF-8")
+
+
 def _take(directory: Directory, file: str, number: int, row: Mapping[str, str]) -> None:
     """Take in one row; its finest column says what it is about. Sub-districts are no level of ours."""
     about = next((level for level in ("village", "gp", "block", "subdistrict", "district", "state") if level in row), "")
@@ -130,20 +145,24 @@ def _take(directory: Directory, file: str, number: int, row: Mapping[str, str]) 
         raise _WrongError(f"the code of the {about} is missing")
     wider = {level: _code(row, level) for level in ("gp", "block", "district")}
     names = row.get(f"{about}_name", ""), row.get(f"{about}_name_local", "")
+    _check_name(row, about, code)
     if names[0]:
         directory.name(about, code, file, number, names)
-    elif f"{about}_name" in row:
-        raise _WrongError(f"the name of the {about} {code} is missing")
     if about == "block":
         directory.district_of[code] = wider["district"]
     if about == "village":
         directory.came.setdefault(("village", code), (file, number))
-        if wider["block"]:
-            directory.block_of[code] = wider["block"]
-        if wider["gp"]:
-            directory.gps_of.setdefault(code, set()).add(wider["gp"])
-            if row.get("gp_name"):
-                directory.name("gp", wider["gp"], file, number, (row["gp_name"], row.get("gp_name_local", "")))
+        _lay(directory, code, wider)
+    if about == "village" and wider["gp"] and row.get("gp_name"):
+        directory.name("gp", wider["gp"], file, number, (row["gp_name"], row.get("gp_name_local", "")))
+
+
+def _lay(directory: Directory, village: str, wider: Mapping[str, str]) -> None:
+    """Keep what a row says of the block and the Gram Panchayat that a village lies in."""
+    if wider["block"]:
+        directory.block_of[village] = wider["block"]
+    if wider["gp"]:
+        directory.gps_of.setdefault(village, set()).add(wider["gp"])
 
 
 def places(directory: Directory) -> tuple[list[Place], list[Bad]]:

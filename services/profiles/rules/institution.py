@@ -123,9 +123,14 @@ def check_members(kind: Kind, members: Mapping[Status, int]) -> None:
         raise Conflict("MEMBERS_TOO_FEW", "An SHG needs {least} active members; this has {active}.", least=ACTIVE_MEMBERS_MIN, active=active)
 
 
+def one_line(text: str) -> str:
+    """Free text with single spaces, and without the one character that no database takes."""
+    return " ".join(text.replace("\0", " ").split())
+
+
 def check_remark(remark: str) -> str:
     """What a checker tells the maker when she hands a record back."""
-    plain = " ".join(remark.split())
+    plain = one_line(remark)
     if not plain:
         raise Invalid("REMARK_MISSING", "Say in a remark what must be put right.", field="remark")
     if len(plain) > REMARK_LENGTH_MAX:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from services.kernel.caller import Caller
 from services.kernel.errors import Conflict, Forbidden, Invalid
+from services.profiles.rules.institution import one_line
 
 REASON_LENGTH_MAX = 500
 _CONFIRMED = "A confirmed duplicate cannot be overruled: reject her, or have her transferred."
@@ -58,7 +59,7 @@ def check_decisions(findings: Mapping[str, Verdict], decisions: Sequence[Decided
             raise Invalid("FINDING_UNKNOWN", "That finding is not of this screening; look at the member again.", field="decisions")
         if decided.finding_id in checked:
             raise Invalid("FINDING_TWICE", "A finding has one decision.", field="decisions")
-        reason = " ".join(decided.reason.split())
+        reason = one_line(decided.reason)
         if len(reason) > REASON_LENGTH_MAX:
             raise Invalid("REASON_TOO_LONG", "A reason has at most {most} characters.", field="decisions", most=REASON_LENGTH_MAX)
         if decided.decision == Decision.NOT_A_DUPLICATE:
