@@ -58,7 +58,7 @@ def _replace_by(code: str, words: list[str]) -> None:
         raise MachineError("Say what to run: python3 -m deploy.machine with UP -- CMD...")
     path = f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     try:
-        os.execvpe(words[0], words, {**os.environ, "PATH": path, **read_env(_env_file(code))})  # noqa: S606  # The point.
+        os.execvpe(words[0], words, {**os.environ, "PATH": path, **read_env(_env_file(code))})  # noqa: S606 - the point
     except FileNotFoundError:
         raise MachineError(f"There is no program {words[0]}.") from None
 
@@ -66,7 +66,7 @@ def _replace_by(code: str, words: list[str]) -> None:
 def _continue_in_venv() -> None:
     """Go on with the interpreter of the virtual environment, which has what the rest needs."""
     if Path(sys.prefix).resolve() != VENV.resolve():
-        os.execv(VENV_PYTHON, [str(VENV_PYTHON), "-m", "deploy.machine", *sys.argv[1:]])  # noqa: S606  # Ourselves.
+        os.execv(VENV_PYTHON, [str(VENV_PYTHON), "-m", "deploy.machine", *sys.argv[1:]])  # noqa: S606 - ourselves
 
 
 def _show_status() -> None:
@@ -104,7 +104,7 @@ def _run(arguments: argparse.Namespace) -> None:
         case "logs":
             files = [str(file) for file in Machine.from_environment().log_files(arguments.program)]
             if files:
-                os.execvp("tail", ["tail", "-n", "50", *(["-F"] if arguments.follow else []), *files])  # noqa: S606  # Tail it is, from here on.
+                os.execvp("tail", ["tail", "-n", "50", *(["-F"] if arguments.follow else []), *files])  # noqa: S606 - tail it is, from here on
         case "env":
             file = _env_file(arguments.code)
             read_env(file)

@@ -171,7 +171,7 @@ class Supervisor:
         self._layout = layout
         self._file = layout.run / "supervisord.conf"
 
-    def _call(self, method: str, *arguments: object) -> Any:  # noqa: ANN401  # XML-RPC answers with whatever each method has.
+    def _call(self, method: str, *arguments: object) -> Any:  # noqa: ANN401 - XML-RPC answers with whatever each method has
         """Call supervisord. Raises SupervisorAwayError, and xmlrpc.client.Fault when it refuses."""
         transport = _SocketTransport(self._layout.socket)
         try:
