@@ -718,6 +718,7 @@ def test_a_block_begins_over_the_wire(serving):
     request = profiles_pb2.ListMembersRequest(status=profiles_pb2.STATUS_DRAFT)
     request.page.size = 10
     page = made.ListMembers(request, None)
+    assert [one.name for one in page.members][5:8] == ["Jyoti Gautam", "Suneeta Devi", "Phulmati Nishad"]
     assert len(page.members) == 10
     request.page.after = page.next
     assert len(made.ListMembers(request, None).members) == 8

@@ -1,6 +1,6 @@
 """Lists taken in row by row: the good rows become drafts, the others are refused; the same list again changes nothing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -85,6 +85,7 @@ class _Institutions:
 
     caller: Caller
     today: date
+    ids: Iterator[UUID]
     listed: dict[UUID, UUID] = field(default_factory=dict)  # a row's key -> id
     named: dict[tuple[str, str, str], UUID] = field(default_factory=dict)  # region, kind, name -> id
     possible_parents: dict[tuple[str, str], list[tuple[UUID, str]]] = field(default_factory=dict)  # kind, name -> ids and regions
@@ -107,7 +108,7 @@ class _Institutions:
         savings_paise = parse_rupees(cells["compulsory_savings_paise"] or "0", "compulsory_savings_paise")
         parent_id = self._parent(kind, key(cells["parent_id"]), region)
         made = institution_rules.parse(cells | {"region": region, "parent_id": str(parent_id or "")}, savings_paise, self.today)
-        institution_id = uuid7()
+        institution_id = next(self.ids)
         self.hold(institution_id, kind, made.name_key, region, listed_as)
         self.new.append(institution_commands.columns(made) | {"id": institution_id, "listed_as": listed_as})
         return institution_id
@@ -139,7 +140,7 @@ class _Institutions:
 def upload_institutions(connection: Connection, caller: Caller, rows: Sequence[Row], today: date, *, dry_run: bool) -> list[Answer]:
     """The institutions of a block, those above before those below, wherever they stand in the sheet."""
     institution_commands.lock_names(connection, at_level(caller.region, Level.BLOCK))
-    block = _Institutions(caller, today)
+    block = _Institutions(caller, today, _ids(len(rows)))
     for held in queries.institutions_within(connection, caller.region):
         block.hold(held.id, held.kind, held.name_key, held.region, held.listed_as)
     order = {"CLF": 0, "VO": 1}
@@ -183,12 +184,17 @@ def _enrol(connection: Connection, caller: Caller, new: Sequence[dict[str, Any]]
     """Insert the drafts; the ids by the keys of their rows, also of those that the same list sent at once has made."""
     if not new:
         return {}
-    drafts = [_draft(caller, today) | {"id": uuid7()} | values for values in new]
+    drafts = [_draft(caller, today) | {"id": member_id} | values for member_id, values in zip(_ids(len(new)), new, strict=True)]
     statement = postgresql.insert(members).on_conflict_do_nothing(index_elements=["listed_as"]).returning(members)
     made = connection.execute(statement, drafts).all()
     tell_all(connection, [member_changed(row) for row in made])
     audit.changed(connection, caller, "member.upload", *(row.id for row in made), month=month_of(today))
     return queries.members_listed_as(connection, [values["listed_as"] for values in new])
+
+
+def _ids(count: int) -> Iterator[UUID]:
+    """Ids in order, so that what came in one list is shown in the list's order."""
+    return iter(sorted(uuid7() for _ in range(count)))
 
 
 def _draft(caller: Caller, today: date) -> dict[str, Any]:
