@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -30,7 +31,7 @@ def say(words: str) -> None:
 
 def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int = 1) -> None:
     """A table; columns from `numbers_from` on are right-aligned."""
-    made = Table(title=title, title_justify="left", show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for place, name in enumerate(header):
         made.add_column(name, justify="right" if place >= numbers_from else "left", no_wrap=True)
     for row in rows:
