@@ -12,11 +12,20 @@ os.environ.setdefault("LOKOS_PORT_BASE", "27000")
 from deploy.machine import Machine
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Flows last: they run every program, and what the command tests commit is none of those programs' business."""
+    items.sort(key=lambda item: item.get_closest_marker("flow") is not None)
+
+
 @pytest.fixture(scope="session")
 def machine() -> Iterator[Machine]:
     """PostgreSQL and RabbitMQ, with the databases, broker users, keys and tables of UP, BR and the nation. Stays up between runs."""
     made = Machine.from_environment()
     made.provision()
+    # Command tests have the instances to themselves; the flows, which come last, start the programs again.
+    for program in made.programs:
+        if program not in {one.name for one in made.infrastructure} and made.pid(program):
+            made.stop(program)
     yield made
     if os.environ.get("CI"):
         made.down()

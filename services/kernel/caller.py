@@ -6,7 +6,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from services.kernel.errors import Forbidden
-from services.kernel.region import NATION, Level, contains
+from services.kernel.region import NATION, Level, check_region, contains
 
 
 class Role(StrEnum):
@@ -89,7 +89,7 @@ class Caller:
         return institution_id in self.institutions if self.by_institution else self.sees_region(region)
 
     def must_see_region(self, region: str, field: str = "region") -> None:
-        if not self.sees_region(region):
+        if not self.sees_region(check_region(region, field)):
             raise Forbidden("REGION_NOT_YOURS", "The region {region} is not within yours.", field=field, region=region)
 
     def must_see(self, institution_id: UUID, region: str, field: str = "institution_id") -> None:

@@ -3,13 +3,20 @@
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import text
 
 from deploy.machine import Machine
+from services.chassis import database, settings
 from tests.flows.world import World, found
 
 
 @pytest.fixture(scope="session")
 def world(up: Machine) -> Iterator[World]:
+    for service in settings.services():
+        # What tests of commands told and committed has no place in the story.
+        with database.transaction(service) as connection:
+            connection.execute(text("delete from outbox where sent_at is null"))
+            connection.execute(text("truncate parked"))
     up.up()
     made = found(up)
     yield made

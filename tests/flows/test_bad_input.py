@@ -69,7 +69,8 @@ def expect(call, code, status=None):
     ("changes", "code"),
     [
         ({"region": "9.1.1.1.1.1.1"}, "REGION_INVALID"),
-        ({"region": "9.999999"}, "REGION_UNKNOWN"),
+        ({"region": "unknown village"}, "REGION_UNKNOWN"),
+        ({"region": "9.999999"}, "REGION_NOT_YOURS"),
         ({"region": "10"}, "REGION_NOT_YOURS"),
         ({"role": "QUEEN"}, "ROLE_UNKNOWN"),
         ({"role": "BLOCK_ADMIN"}, "MAY_NOT_CREATE"),
@@ -93,6 +94,8 @@ def test_a_user_that_cannot_be(world, changes, code):
         "role": "SHG_BOOKKEEPER",
         "region": world.up.block,
     }
+    if changes.get("region") == "unknown village":
+        changes = {"region": world.villages(world.up)[0] + "9"}
     expect(lambda: admin(admin.identity.CreateUser, identity_pb2.CreateUserRequest(**{**plain, **changes})), code)
 
 
@@ -148,9 +151,18 @@ def test_sheets_that_cannot_be_taken(world):
     village = world.villages(world.up)[0].split(".")[-1]
     answer = upload(workbook(header, [["SHG", '=HYPERLINK("x")', "", village, date(2015, 1, 1), "", 50]]))
     assert [(row.row, row.refusal.code, row.refusal.field) for row in answer.rows] == [(2, "SHEET_FORMULA", "Name")]
-    answer = upload(workbook(header, [["SHG", "Samooh", "", village, date(2015, 1, 1), "", "-5"], ["CLUB", "x", "", village, "", "", 5]]))
-    assert [row.row for row in answer.rows] == [2, 3]
-    assert answer.rows[0].refusal.code == "AMOUNT_NEGATIVE"
+    answer = upload(
+        workbook(
+            header,
+            [
+                ["SHG", "Samooh", "", village, date(2015, 1, 1), "", "-5"],
+                ["CLUB", "x", "", village, "", "", 5],
+                ["SHG", "Samooh", "", village, date(2015, 1, 1), "", "5.005"],
+            ],
+        )
+    )
+    assert [row.row for row in answer.rows] == [2, 3, 4]
+    assert [row.refusal.code for row in answer.rows] == ["AMOUNT_NEGATIVE", "KIND_UNKNOWN", "AMOUNT_FRACTIONAL"]
     assert answer.accepted == 0
 
 
@@ -161,7 +173,7 @@ def test_sheets_that_cannot_be_taken(world):
         ({"from_month": "x"}, "MONTH_INVALID"),
         ({"report": "gossip"}, "REPORT_UNKNOWN"),
         ({"region": "9.8888888"}, "REGION_UNKNOWN"),
-        ({"region": "10"}, "REGION_NOT_YOURS"),
+        ({"region": "10"}, "REGION_UNKNOWN"),
         ({"level": "NATION"}, "REGION_LEVEL"),
         ({"page": {"size": -1}}, "PAGE_INVALID"),
         ({"page": {"size": 10**6}}, "PAGE_INVALID"),
@@ -171,6 +183,15 @@ def test_reports_that_cannot_be(world, changes, code):
     reader = world.up.reader
     plain = {"report": "summary", "region": "9", "level": "STATE", "from_month": "2000-01", "to_month": month.month_of(month.today())}
     expect(lambda: reader(reader.reporting.Report, reporting_pb2.ReportRequest(**{**plain, **changes})), code)
+
+
+def test_a_block_manager_reads_her_block_and_no_more(world):
+    manager = world.up.manager
+    this_month = month.month_of(month.today())
+    request = reporting_pb2.ReportRequest(report="summary", region="9", level="STATE", from_month="2000-01", to_month=this_month)
+    expect(lambda: manager(manager.reporting.Report, request), "REGION_NOT_YOURS", grpc.StatusCode.PERMISSION_DENIED)
+    request.region, request.level = world.up.block, "BLOCK"
+    assert manager(manager.reporting.Report, request).rows
 
 
 def test_bytes_that_are_no_request_are_refused_not_called_our_bug(world):

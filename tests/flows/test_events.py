@@ -92,7 +92,7 @@ def test_a_handler_bug_parks_one_event_while_the_next_still_lands_and_replay_han
 
 def test_a_hearer_that_starts_late_has_lost_nothing(world, groups):
     """Its queue was declared before it ever ran, and keeps what it has not heard."""
-    before = figures(world.up)["meetings_held"]
+    before = books.wait_until("the figures stand still", lambda: steady(world.up))["meetings_held"]
     for program in ("up-drain", "up-consume"):
         world.machine.stop(program)
     try:

@@ -13,7 +13,7 @@ import psycopg
 
 from deploy.demo import books
 from deploy.demo.cast import Nation, State, create_user, institutions_of, invite_state_admin, make_officers, members_of, run_in
-from deploy.demo.client import Client, RefusedError
+from deploy.demo.client import Client
 from deploy.machine import Machine
 from protos import profiles_pb2, reporting_pb2, transactions_pb2
 from services.kernel import month
@@ -138,11 +138,14 @@ def make_groups(world: World, state: State, count: int) -> list[Group]:
 
 
 def known(group: Group) -> bool:
-    try:
-        books.position(group.keeper, group.institution_id)
-    except RefusedError:
-        return False
-    return True
+    """Whether the books have heard that the group and all its members are active."""
+    with database(group.state, "transactions") as kept:
+        active = kept.execute(
+            "select count(*) from institutions i join members m using (institution_id)"
+            " where i.institution_id = %s and i.status = 'ACTIVE' and m.status = 'ACTIVE'",
+            [group.institution_id],
+        ).fetchone()
+    return active == (len(group.members),)
 
 
 def upload(client: Client, method: Any, request: Any) -> Any:
