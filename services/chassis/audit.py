@@ -4,6 +4,7 @@ import hashlib
 import json
 import queue
 import threading
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ from services.kernel.caller import Caller
 
 SEAL_MAX = 5000
 READS_WAITING_MAX = 10_000
+GATHER_SECONDS = 0.2
 
 audit = Table(
     "audit",
@@ -77,7 +79,9 @@ class Reads:
 
     def _run(self) -> None:
         while True:
-            self.flush([self._rows.get()])
+            first = self._rows.get()
+            time.sleep(GATHER_SECONDS)  # So that under load a transaction carries many.
+            self.flush([first])
 
     def flush(self, rows: list[dict[str, Any]] | None = None) -> None:
         """Write what waits; while the database is away it goes on waiting."""
@@ -95,7 +99,7 @@ class Reads:
             except Exception as error:
                 if not database.is_away(error):
                     raise
-                threading.Event().wait(1)
+                time.sleep(1)
 
 
 def _seal(before: bytes, row: Any) -> bytes:  # noqa: ANN401 - a row of audit

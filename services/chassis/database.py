@@ -53,9 +53,24 @@ def transaction(service: str) -> Iterator[Connection]:
     try:
         connection = engine(service).connect()
     except PoolTimeout:
-        raise Exhausted("BUSY", "The system is busy; try again in a moment.") from None
+        raise _busy() from None
     with connection, connection.begin():
         yield connection
+
+
+@contextmanager
+def reading(service: str) -> Iterator[Connection]:
+    """A connection for queries alone: no transaction around them, which spares two of its round trips."""
+    try:
+        connection = engine(service).connect().execution_options(isolation_level="AUTOCOMMIT")
+    except PoolTimeout:
+        raise _busy() from None
+    with connection:
+        yield connection
+
+
+def _busy() -> Exhausted:
+    return Exhausted("BUSY", "The system is busy; try again in a moment.")
 
 
 def of(service: str) -> Callable[[], AbstractContextManager[Connection]]:

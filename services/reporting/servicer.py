@@ -13,7 +13,6 @@ from services.reporting.queries import Row
 from services.reporting.rules import Asked, Question
 
 SERVICE = "reporting"
-transaction = database.of(SERVICE)
 
 
 class Servicer(reporting_pb2_grpc.ReportingServiceServicer):
@@ -27,7 +26,7 @@ class Servicer(reporting_pb2_grpc.ReportingServiceServicer):
         asked = Asked(request.report, request.region, request.level, request.from_month, request.to_month, request.page.size, request.page.after)
         question = rules.check(asked, state, places.geography(), today())
         caller().must_see_region(question.region)
-        with transaction() as connection:
+        with database.reading(SERVICE) as connection:
             rows, after = queries.report(connection, question)
             registered = queries.registered_members(connection, state)
             as_of = queries.as_of(connection)
