@@ -59,7 +59,8 @@ def hierarchy(nation: Nation, states: list[State]) -> None:
     nation.found()
     for state in states:
         printed = cast.run_in(state.instance, "services.profiles", "geography", str(SAMPLES / "lgd"))
-        screen.say(f"{state.code}: {' '.join(printed.split())[:200]}")
+        for line in printed.splitlines():
+            screen.say(f"{state.code}: {line.removeprefix(state.code + ': ')}")
         geography = load(Path(state.instance.env["LOKOS_GEOGRAPHY_FILE"]))
         district = geography.below(str(state.instance.lgd))[0]
         state.block = next(block for block in geography.below(district) if geography.below(block))

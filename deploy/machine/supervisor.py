@@ -194,10 +194,13 @@ class Supervisor:
 
     def _answers(self) -> bool:
         """Whether a supervisord is there at all, be it that it is shutting down."""
+        connection = _SocketConnection(self._layout.socket)
         try:
-            _SocketConnection(self._layout.socket).connect()
+            connection.connect()
         except OSError:
             return False
+        finally:
+            connection.close()
         return True
 
     def ensure(self) -> None:

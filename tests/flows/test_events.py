@@ -1,5 +1,8 @@
 """Events over the real broker: thrice is once, a poison one stands aside, a late hearer has lost nothing."""
 
+import time
+
+import pika
 import pytest
 
 from deploy.demo import books
@@ -107,8 +110,6 @@ def test_a_hearer_that_starts_late_has_lost_nothing(world, groups):
 
 
 def test_an_undecodable_body_ends_in_parked_and_the_queue_goes_on(world, groups):
-    import pika
-
     for service, queue, exchange in (
         ("reporting", "reporting.transactions.MeetingApproved", "transactions.events"),
         ("transactions", "transactions.profiles.MemberChanged", "profiles.events"),
@@ -129,6 +130,28 @@ def test_an_undecodable_body_ends_in_parked_and_the_queue_goes_on(world, groups)
     settled(world.up, "meetings_held", before + 1)
 
 
+def test_a_full_queue_refuses_and_the_event_waits_in_its_outbox(world, groups):
+    """Bounded queues lose nothing: the broker says no to the relay, which tries again until there is room."""
+    before = books.wait_until("the figures stand still", lambda: steady(world.up))["meetings_held"]
+    with pika.BlockingConnection(pika.URLParameters(world.up.instance.env["MIGRATE_AMQP_URL"])) as connection:
+        channel = connection.channel()
+        channel.queue_declare("full", durable=True, arguments={"x-max-length": 0, "x-overflow": "reject-publish"})
+        channel.queue_bind("full", "transactions.events", "MeetingApproved")
+        try:
+            meeting_id = hold_meeting(groups[0])
+            settled(world.up, "meetings_held", before + 1)  # The reporting queue has room, and takes it each time.
+            with database(world.up, "transactions") as outbox:
+                unsent = "select 1 from outbox where subject = %s and sent_at is null and sequence is not null"
+                time.sleep(5)
+                assert outbox.execute(unsent, [meeting_id]).fetchone()
+                channel.queue_delete("full")
+                books.wait_until("it is sent", lambda: not outbox.execute(unsent, [meeting_id]).fetchone())
+        finally:
+            channel.queue_delete("full")
+    hold_meeting(groups[0])
+    settled(world.up, "meetings_held", before + 2)
+
+
 def test_figures_rebuilt_from_what_the_services_know_are_the_same(world, groups):
     hold_meeting(groups[0])
     with database(world.up, "transactions") as books_kept:
@@ -141,8 +164,6 @@ def test_figures_rebuilt_from_what_the_services_know_are_the_same(world, groups)
 
 
 def steady(state):
-    import time
-
     first = figures(state)
     time.sleep(1.5)
     return first if figures(state) == first else None

@@ -146,3 +146,21 @@ def test_a_consumer_killed_ten_times_in_a_row_counts_each_event_once(world, grou
     killer.join()
     world.machine.wait_well(program, 90)
     expect_all_once(world, groups, before, sent)
+
+
+def test_a_graceful_restart_of_every_process_loses_nothing(world, groups):
+    before = figures(world.up)
+    sending = Sending(groups)
+
+    def restart():
+        sending.half.wait(120)
+        for program in ("up-serve", "up-consume", "up-drain", "up-relay", "up-work"):
+            world.machine.stop(program)
+            world.machine.start(program)
+            world.machine.wait_well(program, 90)
+
+    restarter = threading.Thread(target=restart)
+    restarter.start()
+    sent = sending.run()
+    restarter.join()
+    expect_all_once(world, groups, before, sent)
