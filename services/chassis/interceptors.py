@@ -80,7 +80,11 @@ def status_of(refused: errors.Refused, language: str = "") -> status_pb2.Status:
     return status_pb2.Status(code=code, message=words, details=packed)
 
 
-def _our_bug() -> status_pb2.Status:
+def _status_of_any(error: Exception, rpc: Rpc, metadata: Mapping[str, str]) -> status_pb2.Status:
+    """A refusal's own status; anything else is our bug: logged in full, answered without detail."""
+    if isinstance(error, errors.Refused):
+        return status_of(error, metadata.get("accept-language", ""))
+    log.error("our bug", extra={"rpc": rpc.path}, exc_info=error)
     box = any_pb2.Any()
     box.Pack(error_details_pb2.RequestInfo(request_id=request_id.get()))
     return status_pb2.Status(code=code_pb2.INTERNAL, message="Something is wrong on our side; it has been noted.", details=[box])
@@ -179,11 +183,8 @@ class Door(grpc.ServerInterceptor):
                 raise errors.Unavailable("TOO_LATE", "The answer would come too late.")
             _caller.set(admit(rpc, metadata, over_federation=_over_federation(context)))
             response = self._run(rpc, handler, raw, context)
-        except errors.Refused as refused:
-            status = status_of(refused, metadata.get("accept-language", ""))
-        except Exception:
-            log.exception("our bug", extra={"rpc": rpc.path})
-            status = _our_bug()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a status
+            status = _status_of_any(error, rpc, metadata)
         else:
             _count(rpc, started, code_pb2.OK)
             return response
@@ -226,11 +227,8 @@ class AioDoor(grpc.aio.ServerInterceptor):
             try:
                 _caller.set(admit(rpc, metadata, over_federation=False))
                 response = await handler.unary_unary(_read(handler.request_deserializer, raw), context)
-            except errors.Refused as refused:
-                status = status_of(refused, metadata.get("accept-language", ""))
-            except Exception:
-                log.exception("our bug", extra={"rpc": rpc.path})
-                status = _our_bug()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a status
+                status = _status_of_any(error, rpc, metadata)
             else:
                 _count(rpc, started, code_pb2.OK)
                 return response
