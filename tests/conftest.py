@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 os.environ.setdefault("LOKOS_RUN", "run/test")
 os.environ.setdefault("LOKOS_PORT_BASE", "27000")
 
-from deploy.machine import Machine
+from deploy.machine import Machine, MachineError
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,7 +21,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def machine() -> Iterator[Machine]:
     """PostgreSQL and RabbitMQ, with the databases, broker users, keys and tables of UP, BR and the nation. Stays up between runs."""
     made = Machine.from_environment()
-    made.provision()
+    try:
+        made.provision()
+    except MachineError as error:
+        pytest.exit(f"The tests' own machine does not come up: {error}", returncode=1)
     # Command tests have the instances to themselves; the flows, which come last, start the programs again.
     for program in made.programs:
         if program not in {one.name for one in made.infrastructure} and made.pid(program):
