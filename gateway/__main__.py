@@ -24,12 +24,18 @@ from services.chassis.serve import server_credentials
 
 log = logging.getLogger("gateway")
 
+CALLS_MAX = 256
+MESSAGE_BYTES_MAX = 64 * 1024
 NAME = contracts.service_name("gateway")
 
 
 async def build(servicer: Servicer) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
     """The server, not yet on a port and not yet started."""
-    server = grpc.aio.server(interceptors=[AioDoor(contracts.rpcs("gateway"))])
+    server = grpc.aio.server(
+        interceptors=[AioDoor(contracts.rpcs("gateway"))],
+        maximum_concurrent_rpcs=CALLS_MAX,  # Each asks every state; beyond, gRPC itself answers RESOURCE_EXHAUSTED.
+        options=[("grpc.max_receive_message_length", MESSAGE_BYTES_MAX)],
+    )
     gateway_pb2_grpc.add_GatewayServiceServicer_to_server(servicer, server)
     checks = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)

@@ -86,8 +86,7 @@ class Machine:
 
         instances = self._chosen(codes)
         prepare()
-        self.run.mkdir(parents=True, exist_ok=True)
-        self.layout.marker.touch()
+        self._claim_folder()
         own = [program.name for program in self.infrastructure]
         if "postgres" in own:
             postgres.initialise(self.layout)
@@ -102,6 +101,14 @@ class Machine:
         provision.provision_databases(self.layout, instances)
         provision.provision_broker(self.layout)
         provision.migrate(instances)
+
+    def _claim_folder(self) -> None:
+        """Mark the run folder as ours, which is what a later wipe goes by; a folder with other things in it is not."""
+        self.run.mkdir(parents=True, exist_ok=True)
+        strange = [entry.name for entry in self.run.iterdir() if not (entry / self.layout.marker.name).exists()]
+        if strange and not self.layout.marker.exists():
+            raise MachineError(f"{self.run} holds other things ({', '.join(sorted(strange)[:3])}). Let LOKOS_RUN name a folder of its own.")
+        self.layout.marker.touch()
 
     def _chosen(self, codes: Iterable[str] | None) -> list[Instance]:
         wanted = list(codes or [])

@@ -42,6 +42,7 @@ password_encryption = scram-sha-256
 timezone = 'UTC'
 log_timezone = 'UTC'
 log_line_prefix = '%m [%p] %u@%d '
+log_error_verbosity = terse
 """
 
 

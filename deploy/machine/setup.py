@@ -16,7 +16,6 @@ APT = ("apt-get", "-q", "-o", "DPkg::Lock::Timeout=500")
 DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
 # Debian's /usr/sbin/rabbitmq-server changes user and uses the shared cookie; these scripts do as they are told.
 DEBIAN_RABBITMQ = Path("/usr/lib/rabbitmq/bin")
-TESTED_REQUIREMENTS = PROJECT / "requirements-dev.txt"
 
 
 def run(*command: str | Path, env: dict[str, str] | None = None, stdin: str | None = None, cwd: Path = PROJECT) -> str:

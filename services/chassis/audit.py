@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import queue
 import threading
 import time
@@ -13,12 +14,17 @@ from sqlalchemy import BigInteger, Column, Connection, DateTime, Index, LargeBin
 from sqlalchemy.dialects.postgresql import JSONB
 
 from services.chassis import database, mailbox
-from services.chassis.logs import request_id
+from services.chassis.logs import describe, request_id
 from services.kernel.caller import Caller
+from services.kernel.errors import Exhausted
 
 SEAL_MAX = 5000
 READS_WAITING_MAX = 10_000
 GATHER_SECONDS = 0.2
+SEEN_SECONDS_MAX = 5
+STOP_SECONDS_MAX = 3
+
+log = logging.getLogger(__name__)
 
 audit = Table(
     "audit",
@@ -62,7 +68,7 @@ _readers: list["Reads"] = []
 def flush_reads() -> None:
     """Write what was seen and not yet noted; called when a process that serves ends."""
     for reads in _readers:
-        reads.flush()
+        reads.stop()
 
 
 class Reads:
@@ -71,35 +77,38 @@ class Reads:
     def __init__(self, service: str) -> None:
         self._service = service
         self._rows: queue.Queue[dict[str, Any]] = queue.Queue(READS_WAITING_MAX)
-        threading.Thread(target=self._run, name=f"audit-{service}", daemon=True).start()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"audit-{service}", daemon=True)
+        self._thread.start()
         _readers.append(self)
 
     def seen(self, caller: Caller, action: str, subjects: Iterable[object]) -> None:
-        self._rows.put(row(caller, action, subjects, {}), timeout=5)
+        try:
+            self._rows.put(row(caller, action, subjects, {}), timeout=SEEN_SECONDS_MAX)
+        except queue.Full:
+            raise Exhausted("BUSY", "The system is busy; try again in a moment.") from None
+
+    def stop(self) -> None:
+        """Write what waits, for as long as the end of a process may take."""
+        self._stopping.set()
+        self._thread.join(STOP_SECONDS_MAX)
 
     def _run(self) -> None:
-        while True:
-            first = self._rows.get()
-            time.sleep(GATHER_SECONDS)  # So that under load a transaction carries many.
-            self.flush([first])
-
-    def flush(self, rows: list[dict[str, Any]] | None = None) -> None:
-        """Write what waits; while the database is away it goes on waiting."""
-        rows = rows or []
-        while len(rows) < SEAL_MAX:
-            try:
-                rows.append(self._rows.get_nowait())
-            except queue.Empty:
-                break
-        while rows:
-            try:
-                with database.transaction(self._service) as connection:
-                    connection.execute(insert(audit), rows)
-                return
-            except Exception as error:
-                if not database.is_away(error):
-                    raise
+        while not (self._stopping.is_set() and self._rows.empty()):
+            self._stopping.wait(GATHER_SECONDS)  # So that under load a transaction carries many.
+            rows = [self._rows.get_nowait() for _ in range(min(self._rows.qsize(), SEAL_MAX))]
+            while rows and not self._written(rows):
                 time.sleep(1)
+
+    def _written(self, rows: list[dict[str, Any]]) -> bool:
+        """False where they could not be: whatever the reason, they wait, and the log says so."""
+        try:
+            with database.transaction(self._service) as connection:
+                connection.execute(insert(audit), rows)
+        except Exception as error:  # noqa: BLE001 - a thread that ends here would forget all reads to come
+            log.error("reads are not noted yet", extra={"service": self._service, "rows": len(rows), "error": describe(error)})  # noqa: TRY400 - the trace may quote people's data
+            return False
+        return True
 
 
 def _seal(before: bytes, row: Any) -> bytes:  # noqa: ANN401 - a row of audit

@@ -18,8 +18,11 @@ eventlet.monkey_patch()
 
 import logging
 import signal
+import sys
+from contextlib import suppress
 from typing import Any
 
+from eventlet.event import Event
 from kombu.entity import Queue
 from kombu.serialization import register
 from nameko.messaging import Consumer, QueueConsumer
@@ -44,6 +47,15 @@ class StrictQueueConsumer(QueueConsumer):
     def on_decode_error(self, message: Any, exc: Exception) -> None:  # noqa: ANN401 - kombu's message
         log.error("an undecodable body", extra={"queue": message.delivery_info.get("routing_key"), "error": type(exc).__name__})
         message.reject(requeue=False)
+
+    # A broken pipe here would end the whole container; the broker hands the event out again, and the inbox knows it.
+    def ack_message(self, message: Any) -> None:  # noqa: ANN401 - kombu's message
+        with suppress(OSError):
+            super().ack_message(message)
+
+    def requeue_message(self, message: Any) -> None:  # noqa: ANN401 - kombu's message
+        with suppress(OSError):
+            super().requeue_message(message)
 
 
 class Hear(Consumer):
@@ -111,11 +123,14 @@ class Consuming:
 
 def main() -> None:
     services = process.names("consume", __doc__)
-    process.start("consume")
+    process.start("consume", services)
     routes = broker.routes(settings.services())
     consuming = [Consuming(service, heard) for service in services if (heard := [route for route in routes if route.hearer == service])]
 
-    def asked(_number: int, _frame: object) -> None:
+    stopping: list[int] = []
+
+    def asked(number: int, _frame: object) -> None:
+        stopping.append(number)
         for one in consuming:
             eventlet.spawn_n(one.stop)
 
@@ -124,8 +139,14 @@ def main() -> None:
     for one in consuming:
         one.start()
     log.info("consume is up", extra={"services": " ".join(services)})
+    # The first that ends, asked or not, ends the process; one dead among living ones nobody would notice.
+    ended = Event()
     for one in consuming:
-        one.wait()
+        eventlet.spawn(one.wait).link(lambda _thread: None if ended.ready() else ended.send())
+    ended.wait()
+    for one in consuming:
+        one.stop()
+    sys.exit(0 if stopping else 1)
 
 
 if __name__ == "__main__":

@@ -98,7 +98,9 @@ def is_back(service: str) -> bool:
     try:
         with engine(service).connect() as connection:
             connection.execute(text("select 1"))
-    except (DBAPIError, PoolTimeout):
+    except PoolTimeout:
+        return True  # Busy is not away.
+    except DBAPIError:
         engine(service).dispose()
         return False
     return True

@@ -129,9 +129,9 @@ def _with_tries(hearing: Hearing, consumer: Any, envelopes: Sequence[Envelope]) 
     raise AssertionError
 
 
-def run_new(hearing: Hearing, consumer: Any, connection: Connection, envelopes: Sequence[Envelope]) -> int:  # noqa: ANN401
+def run_new(hearing: Hearing, consumer: Any, connection: Connection, envelopes: Sequence[Envelope], *, replayed: bool = False) -> int:  # noqa: ANN401
     """Run the handler for the events not heard before, inside the given transaction; returns how many there were."""
-    new = unheard(connection, envelopes)
+    new = unheard(connection, envelopes, replayed=replayed)
     method = getattr(consumer, hearing.method)
     events = [_event(hearing, envelope) for envelope in new]
     if hearing.batched:

@@ -26,7 +26,8 @@ from services.kernel.caller import Caller
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1
-WAITING_MAX = 256  # Calls that may wait for a thread; beyond, each is refused at once with a delay to retry after.
+WAITING_MAX = 256  # Calls that may wait for a thread; while more do, each that gets one is refused, with a delay to retry after.
+ENGLISH = "en"
 _LOCALES = Path(__file__).parents[1] / "locale"
 
 CODES: Final[Mapping[type[errors.Refused], int]] = {
@@ -49,22 +50,30 @@ def caller() -> Caller:
 
 
 @cache
-def _catalogue(language: str) -> gettext.NullTranslations:
-    return gettext.translation("lokos", _LOCALES, [language] if language else [], fallback=True)
+def _catalogues() -> dict[str, gettext.NullTranslations]:
+    """The languages that services/locale has a catalogue of, and English, in which the sentences are written."""
+    found = {path.parents[1].name: gettext.translation("lokos", _LOCALES, [path.parents[1].name]) for path in _LOCALES.glob("*/LC_MESSAGES/lokos.mo")}
+    return {ENGLISH: gettext.NullTranslations(), **found}
 
 
-def sentence(refused: errors.Refused, language: str = "") -> str:
-    """The refusal's sentence in a language of the catalogue; English where it has none."""
-    return _catalogue(language).gettext(refused.sentence).format(**refused.params)
+def _language(accepted: str) -> str:
+    """The first language that the caller would accept and we have; English where there is none."""
+    wanted = (part.partition(";")[0].strip().partition("-")[0] for part in accepted.split(",")[:10])
+    return next((language for language in wanted if language in _catalogues()), ENGLISH)
 
 
-def status_of(refused: errors.Refused, language: str = "") -> status_pb2.Status:
+def sentence(refused: errors.Refused, language: str = ENGLISH) -> str:
+    """The refusal's sentence in one of our languages."""
+    return _catalogues()[language].gettext(refused.sentence).format(**refused.params)
+
+
+def status_of(refused: errors.Refused, language: str = ENGLISH) -> status_pb2.Status:
     """google.rpc.Status with ErrorInfo (code and parameters), LocalizedMessage, BadRequest (the field), RetryInfo, RequestInfo."""
     code = CODES[type(refused)]
     words = sentence(refused, language)
     details: list[Message] = [
         error_details_pb2.ErrorInfo(reason=refused.code, domain="lokos", metadata={key: str(value) for key, value in refused.params.items()}),
-        error_details_pb2.LocalizedMessage(locale=language or "en", message=words),
+        error_details_pb2.LocalizedMessage(locale=language, message=words),
         error_details_pb2.RequestInfo(request_id=request_id.get()),
     ]
     if refused.field:
@@ -80,18 +89,20 @@ def status_of(refused: errors.Refused, language: str = "") -> status_pb2.Status:
     return status_pb2.Status(code=code, message=words, details=packed)
 
 
-def _status_of_any(error: Exception, rpc: Rpc, metadata: Mapping[str, str]) -> status_pb2.Status:
+def _status_of_any(error: BaseException, rpc: Rpc, metadata: Mapping[str, str]) -> status_pb2.Status:
     """A refusal's own status; anything else is our bug: logged in full, answered without detail."""
     if isinstance(error, errors.Refused):
-        return status_of(error, metadata.get("accept-language", ""))
+        return status_of(error, _language(metadata.get("accept-language", "")))
     log.error("our bug", extra={"rpc": rpc.path}, exc_info=error)
     box = any_pb2.Any()
     box.Pack(error_details_pb2.RequestInfo(request_id=request_id.get()))
     return status_pb2.Status(code=code_pb2.INTERNAL, message="Something is wrong on our side; it has been noted.", details=[box])
 
 
-def _away() -> errors.Refused:
-    return errors.Unavailable("DATABASE_AWAY", "The database does not answer; try again in a moment.")
+def _later(*, away: bool) -> errors.Refused:
+    if away:
+        return errors.Unavailable("DATABASE_AWAY", "The database does not answer; try again in a moment.")
+    return errors.Unavailable("LOST_RACE", "Somebody else was writing the same; try again in a moment.")
 
 
 def admit(rpc: Rpc, metadata: Mapping[str, str], *, over_federation: bool) -> Caller:
@@ -183,7 +194,7 @@ class Door(grpc.ServerInterceptor):
                 raise errors.Unavailable("TOO_LATE", "The answer would come too late.")
             _caller.set(admit(rpc, metadata, over_federation=_over_federation(context)))
             response = self._run(rpc, handler, raw, context)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a status
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, a missing setting too, the caller gets a status
             status = _status_of_any(error, rpc, metadata)
         else:
             _count(rpc, started, code_pb2.OK)
@@ -203,8 +214,8 @@ class Door(grpc.ServerInterceptor):
                 away = is_away(error)
                 if not away and not may_try_again(error):
                     raise
-                if last or (away and not rpc.idempotent):
-                    raise _away() from error
+                if last or not rpc.idempotent:
+                    raise _later(away=away) from error
         raise AssertionError
 
 
@@ -227,7 +238,7 @@ class AioDoor(grpc.aio.ServerInterceptor):
             try:
                 _caller.set(admit(rpc, metadata, over_federation=False))
                 response = await handler.unary_unary(_read(handler.request_deserializer, raw), context)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a status
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, a missing setting too, the caller gets a status
                 status = _status_of_any(error, rpc, metadata)
             else:
                 _count(rpc, started, code_pb2.OK)

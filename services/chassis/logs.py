@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import traceback
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
@@ -28,8 +29,9 @@ class JsonLines(logging.Formatter):
             "message": record.getMessage(),
         }
         line.update({key: str(value) for key, value in vars(record).items() if key not in _STANDARD})
-        if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[1]:
+            line["error"] = describe(record.exc_info[1])
+            line["trace"] = "".join(traceback.format_tb(record.exc_info[2]))
         return json.dumps(line, ensure_ascii=False)
 
 
@@ -44,7 +46,7 @@ def start(process: str) -> None:
 
 
 def describe(error: BaseException) -> str:
-    """An error without what it quotes: database errors carry the parameters, and those are people's data."""
+    """An error without what it quotes, since that may be people's data: its kind and, from a database, the SQLSTATE."""
     original = getattr(error, "orig", None)
     name = type(error).__name__
     if original is None:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     DateTime,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     Table,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     insert,
     select,
     text,
+    update,
 )
 from sqlalchemy import (
     Sequence as DatabaseSequence,
@@ -53,6 +55,8 @@ outbox = Table(
     Column("body", LargeBinary, nullable=False),
     Column("destination", Text),  # A hearer, where the event is restated for that one alone.
     Column("sequence", BigInteger),  # Given by the relay when it publishes.
+    Column("refusals", Integer, nullable=False, server_default="0"),  # How often the broker would not take it,
+    Column("not_before", DateTime(timezone=True)),  # and so when to try again.
     Column("sent_at", DateTime(timezone=True)),
 )
 Index("outbox_unsent", outbox.c.id, postgresql_where=outbox.c.sent_at.is_(None))
@@ -147,19 +151,24 @@ _NOTE = text(
     " select distinct on (source, event_id) source, event_id, sequence"
     " from unnest(cast(:sources as text[]), cast(:ids as uuid[]), cast(:sequences as bigint[]), cast(:restated as timestamptz[]))"
     "   as came (source, event_id, sequence, restated)"
-    " where not exists (select from inbox_pruned p where p.source = came.source and (p.through >= came.sequence or p.before > came.restated))"
+    " where :replayed or not exists ("
+    "   select from inbox_pruned p where p.source = came.source and (p.through >= came.sequence or p.before > came.restated))"
     " order by source, event_id on conflict do nothing returning source, event_id",
 )
 
 
-def unheard(connection: Connection, envelopes: Sequence[Envelope]) -> list[Envelope]:
-    """Note the events in the inbox and give back those that were not in it; run in the handler's own transaction."""
+def unheard(connection: Connection, envelopes: Sequence[Envelope], *, replayed: bool = False) -> list[Envelope]:
+    """Note the events in the inbox and give back those that were not in it; run in the handler's own transaction.
+
+    A replayed event was parked, which the pruning never takes for heard, however long ago it came.
+    """
     noted = connection.execute(
         _NOTE,
         {
             "sources": [e.source for e in envelopes],
             "ids": [UUID(e.event_id) for e in envelopes],
             "sequences": [e.sequence for e in envelopes],
+            "replayed": replayed,
             "restated": [e.occurred_at.ToDatetime(UTC) if e.restated else None for e in envelopes],
         },
     )
@@ -175,14 +184,22 @@ def park(connection: Connection, source: str, event: str, raw: bytes, error: Bas
     except (DecodeError, ValueError):
         event_id = uuid.uuid5(uuid.NAMESPACE_OID, raw.hex())
     words = error if isinstance(error, str) else describe(error)
+    values = {"source": source, "event": event, "event_id": event_id, "envelope": raw, "error": words[:500]}
+    # One that was replayed and, after a rebuilding, comes and fails again is parked again.
+    again = {"envelope": raw, "error": words[:500], "parked_at": func.now(), "replayed_at": None}
     connection.execute(
-        postgresql.insert(parked).values(source=source, event=event, event_id=event_id, envelope=raw, error=words[:500]).on_conflict_do_nothing(),
+        postgresql.insert(parked)
+        .values(values)
+        .on_conflict_do_update(index_elements=["source", "event_id"], set_=again, where=parked.c.replayed_at.is_not(None)),
     )
 
 
 def prune(connection: Connection, now: datetime) -> None:
     """Forget what was sent and heard long ago; what is pruned from the inbox stays known by its sequence."""
     connection.execute(delete(outbox).where(outbox.c.sent_at < now - OUTBOX_KEPT))
+    # A parked event that came again and was handled needs no replaying; said while the inbox still knows it.
+    came_again = (inbox.c.source == parked.c.source) & (inbox.c.event_id == parked.c.event_id) & parked.c.replayed_at.is_(None)
+    connection.execute(update(parked).where(came_again).values(replayed_at=func.now()))
     before = now - INBOX_KEPT
     old = inbox.c.heard_at < before
     marks = connection.execute(select(inbox.c.source, func.max(inbox.c.sequence)).where(old).group_by(inbox.c.source)).all()

@@ -24,6 +24,7 @@ DATABASE_AWAY = Gauge("lokos_database_away", "1 while this process waits for its
 JOBS = Counter("lokos_jobs", "Jobs run, by outcome: done, failed", ["service", "job", "outcome"])
 JOB_AGE_SECONDS = Gauge("lokos_jobs_age_seconds", "How late the job is that has been due longest", ["service"])
 AUDIT_UNSEALED = Gauge("lokos_audit_unsealed", "Audit rows not yet sealed into the chain", ["service"])
+AUDIT_BROKEN_AT = Gauge("lokos_audit_broken_at", "Place of the first row that does not fit the audit's chain; 0 where all fit", ["service"])
 COPY_DRIFT = Gauge("lokos_copy_drift_blocks", "Blocks whose copy differs from its owner's tally", ["service", "copy"])
 
 

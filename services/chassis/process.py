@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from services.chassis import logs, metrics, settings
 
@@ -23,9 +23,20 @@ def names(kind: str, about: str | None = None) -> list[str]:
     return list(parser.parse_args().services)
 
 
-def start(kind: str) -> None:
-    """Logs and metrics; every process calls it first."""
+def start(kind: str, services: Sequence[str] = ()) -> None:
+    """Logs, metrics, and a look at every setting that this kind of process needs; each calls it before anything else."""
     logs.start(f"{settings.instance()}-{kind}")
+    for service in services:
+        for name in ("DATABASE_URL",) if kind == "serve" else ("DATABASE_URL", "AMQP_URL"):
+            settings.service_setting(service, name)
+    if kind in {"serve", "gateway"}:
+        for name in ("LOKOS_TLS_CERT_FILE", "LOKOS_TLS_KEY_FILE", "LOKOS_TLS_CA_FILE", "LOKOS_SIGNING_KEY_FILE", "LOKOS_TRUST_FILE"):
+            settings.file(name)
+        settings.text("LOKOS_SIGNING_KEY_ID")
+    if kind in {"serve", "work"} and settings.state_lgd():
+        settings.text("LOKOS_GEOGRAPHY_FILE")
+        settings.text("LOKOS_REGISTRY_DIR")
+        settings.text("LOKOS_ADVERTISE")
     metrics.start()
 
 
@@ -48,14 +59,14 @@ def run_threads(kind: str, about: str | None, body: Callable[[str, threading.Eve
     """Run `body(service, stopping)` in a thread a service. One that ends by itself ends the process, for the supervisor to see."""
     services = names(kind, about)
     hold_signals()
-    start(kind)
+    start(kind, services)
     stopping = threading.Event()
     failed: list[str] = []
 
     def guarded(service: str) -> None:
         try:
             body(service, stopping)
-        except Exception:
+        except BaseException:  # Whatever ends a thread, be it a missing setting, must end the process.
             log.exception("a thread ended", extra={"service": service})
         if not stopping.is_set():
             failed.append(service)

@@ -7,7 +7,6 @@ stands by behind an advisory lock.
 
 import logging
 import threading
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from protos.common_pb2 import Envelope
 from services.chassis import broker, database, metrics, process, settings
 from services.chassis.logs import describe
-from services.chassis.mailbox import CONTENT_TYPE, waiting
+from services.chassis.mailbox import CONTENT_TYPE
 from services.kernel.errors import Refused
 
 log = logging.getLogger(__name__)
@@ -30,13 +29,11 @@ log = logging.getLogger(__name__)
 WINDOW = 500
 IDLE_SECONDS = 0.05
 IDLE_SECONDS_MAX = 0.5
-REFUSED_SECONDS = 2.0  # How long to wait after the broker said no: a queue is full, or nobody is bound.
 RECONNECT_SECONDS = 1.0
-GAUGE_SECONDS = 5.0
 
 # Sequence numbers are given in the order of publishing, and kept when the same event is published again.
 _CLAIM = text(
-    "with next as (select id from outbox where sent_at is null order by id limit :window),"
+    "with next as (select id from outbox where sent_at is null and (not_before is null or not_before < now()) order by id limit :window),"
     " numbered as (update outbox set sequence = nextval('outbox_sequence')"
     "   from next where outbox.id = next.id and outbox.sequence is null returning outbox.id, outbox.sequence)"
     " select o.id, o.event_id, o.event, o.subject, o.version, o.occurred_at, o.request_id, o.body, o.destination,"
@@ -44,6 +41,10 @@ _CLAIM = text(
     " from outbox o join next on next.id = o.id left join numbered on numbered.id = o.id order by o.id",
 )
 _SENT = text("update outbox set sent_at = now() where id = any(:ids)")
+# A refused event steps back, longer each time, so that those behind it go on and the queues that did take it are not flooded.
+_REFUSED = text(
+    "update outbox set refusals = refusals + 1, not_before = now() + least(power(2, refusals + 1), 60) * interval '1 second' where id = any(:ids)",
+)
 
 
 @dataclass(slots=True)
@@ -68,7 +69,6 @@ class Relay:
         self._confirmed: list[int] = []
         self._tag = 0
         self._idle = IDLE_SECONDS
-        self._gauged = 0.0
         self._leaving = False
 
     def run(self) -> None:
@@ -133,7 +133,6 @@ class Relay:
             return
         with database.transaction(self._service) as connection:
             rows = connection.execute(_CLAIM, {"window": WINDOW}).all()
-            self._gauge(connection)
         if not rows:
             self._idle = min(self._idle * 1.5, IDLE_SECONDS_MAX)
             self._later(self._idle)
@@ -196,19 +195,12 @@ class Relay:
     def _finish(self) -> None:
         with database.transaction(self._service) as connection:
             connection.execute(_SENT, {"ids": self._confirmed})
+            if self._window.refused:
+                connection.execute(_REFUSED, {"ids": list(self._window.refused)})
         for row_id in self._confirmed:
             metrics.TOLD.labels(self._service, self._window.events[row_id]).inc()
-        refused = bool(self._window.refused)
         self._window, self._confirmed = _InFlight({}, {}, set()), []
-        self._later(REFUSED_SECONDS if refused else 0)
-
-    def _gauge(self, connection: Connection) -> None:
-        if time.monotonic() - self._gauged < GAUGE_SECONDS:
-            return
-        self._gauged = time.monotonic()
-        count, age = waiting(connection)
-        metrics.OUTBOX_WAITING.labels(self._service).set(count)
-        metrics.OUTBOX_AGE_SECONDS.labels(self._service).set(age)
+        self._later(0)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def replay(service: str) -> tuple[int, int]:
             with database.transaction(service) as connection:
                 row = connection.execute(select(parked).where(parked.c.id == row_id).with_for_update()).one()
                 envelope = open_envelope(row.envelope)
-                run_new(hearings[envelope.source, envelope.event], consumer_of(service), connection, [envelope])
+                run_new(hearings[envelope.source, envelope.event], consumer_of(service), connection, [envelope], replayed=True)
                 connection.execute(update(parked).where(parked.c.id == row_id).values(replayed_at=func.now()))
             handled += 1
         except Exception as error:  # noqa: BLE001 - whatever it is, the event stays parked

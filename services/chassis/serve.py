@@ -72,7 +72,7 @@ def _health(well: bool) -> int:  # noqa: FBT001 - one fact
 def main() -> None:
     services = process.names("serve", __doc__)
     process.hold_signals()
-    process.start("serve")
+    process.start("serve", services)
     server, checks = build(services)
     host = settings.text("LOKOS_GRPC_HOST", "127.0.0.1")
     server.add_secure_port(f"{host}:{settings.number('LOKOS_GRPC_PORT')}", server_credentials(nation_only=False))

@@ -9,6 +9,7 @@ import json
 import resource
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from services.kernel.errors import Invalid, Refused
+from services.kernel.errors import Exhausted, Invalid, Refused
 
 SHEET_BYTES_MAX = 2 * 1024 * 1024
 UNPACKED_BYTES_MAX = 200 * 1024 * 1024
@@ -24,6 +25,9 @@ ROWS_MAX = 10_000
 CELL_LENGTH_MAX = 1_000
 SECONDS_MAX = 30
 MEMORY_BYTES_MAX = 1024 * 1024 * 1024
+WAIT_SECONDS_MAX = 20
+
+_children = threading.BoundedSemaphore(2)  # As many as may read at once: each may take a core and a gigabyte.
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,8 @@ def read(workbook: bytes, columns: Sequence[str]) -> list[Row]:
         raise Invalid("SHEET_MISSING", "No spreadsheet was sent.", field="workbook")
     if len(workbook) > SHEET_BYTES_MAX:
         raise Invalid("SHEET_TOO_LARGE", "The spreadsheet is larger than {most} MiB; send it in parts.", field="workbook", most=SHEET_BYTES_MAX >> 20)
+    if not _children.acquire(timeout=WAIT_SECONDS_MAX):
+        raise Exhausted("BUSY", "The system is busy; try again in a moment.")
     try:
         child = subprocess.run(
             [sys.executable, "-m", "services.chassis.sheets", *columns],
@@ -59,6 +65,8 @@ def read(workbook: bytes, columns: Sequence[str]) -> list[Row]:
         answer = json.loads(child.stdout) if child.returncode == 0 else {}
     except (subprocess.TimeoutExpired, ValueError):
         answer = {}
+    finally:
+        _children.release()
     if "refused" in answer:
         raise Invalid(answer["refused"], answer["sentence"], field="workbook", **answer["params"])
     if "rows" not in answer:

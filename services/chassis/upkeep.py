@@ -1,15 +1,18 @@
-"""The jobs that every service has: sealing the audit, pruning the mailbox, parking dead letters, counting what is parked."""
+"""The jobs that every service has: sealing the audit, pruning the mailbox, parking dead letters, and its figures."""
 
+import logging
 from datetime import UTC, datetime
 from typing import Any
 
 import pika
 from google.protobuf.message import DecodeError
-from pika.exceptions import AMQPError
+from pika.exceptions import AMQPConnectionError, ProbableAccessDeniedError, ProbableAuthenticationError
 from sqlalchemy import func, select
 
 from services.chassis import audit, broker, database, mailbox, metrics
 from services.chassis.jobs import Arguments, job
+
+log = logging.getLogger(__name__)
 
 DEAD_LETTERS_MAX = 1000
 
@@ -40,7 +43,9 @@ def park_dead_letters(service: str, _arguments: Arguments) -> None:
                     break
                 _park_dead(service, properties, body)
                 channel.basic_ack(method.delivery_tag)
-    except (AMQPError, OSError):
+    except (ProbableAuthenticationError, ProbableAccessDeniedError):
+        raise
+    except (AMQPConnectionError, OSError):
         return  # The broker is away; the dead letters wait for the next round.
 
 
@@ -56,7 +61,21 @@ def _park_dead(service: str, properties: Any, body: bytes) -> None:  # noqa: ANN
 
 
 @job(every_seconds=5)
-def count_parked(service: str, _arguments: Arguments) -> None:
+def gauge_mailbox(service: str, _arguments: Arguments) -> None:
+    """Here and not in the relay, so that the outbox's age is seen to rise while the relay or the broker is away."""
     with database.transaction(service) as connection:
-        count = connection.execute(select(func.count()).select_from(mailbox.parked).where(mailbox.parked.c.replayed_at.is_(None))).scalar_one()
-    metrics.PARKED.labels(service).set(count)
+        parked = connection.execute(select(func.count()).select_from(mailbox.parked).where(mailbox.parked.c.replayed_at.is_(None))).scalar_one()
+        unsent, age = mailbox.waiting(connection)
+    metrics.PARKED.labels(service).set(parked)
+    metrics.OUTBOX_WAITING.labels(service).set(unsent)
+    metrics.OUTBOX_AGE_SECONDS.labels(service).set(age)
+
+
+@job(every_seconds=86400)
+def check_audit(service: str, _arguments: Arguments) -> None:
+    """Walk the whole chain: a row changed or taken out of it shows."""
+    with database.transaction(service) as connection:
+        broken_at = audit.broken_at(connection)
+    metrics.AUDIT_BROKEN_AT.labels(service).set(broken_at or 0)
+    if broken_at:
+        log.error("the audit's chain is broken", extra={"service": service, "place": broken_at})

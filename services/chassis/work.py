@@ -24,7 +24,8 @@ from services.kernel.errors import Refused
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(minutes=10)
+LEASE_SECONDS = 600
+TIMER_LEASE_SECONDS_MIN = 30
 IDLE_SECONDS = 0.5
 RETRY_SECONDS_MAX = 3600
 ATTEMPTS_MAX = 20
@@ -39,6 +40,11 @@ def jobs_of(service: str) -> dict[str, Job]:
         if error.name != f"services.{service}.jobs":
             raise
     return {made.name: made for room in rooms for made in vars(room).values() if isinstance(made, Job)}
+
+
+def _lease(every_seconds: int | None) -> timedelta:
+    """How long a job is its worker's alone. A frequent timer's is short, so that one whose worker died is soon taken over."""
+    return timedelta(seconds=min(max(every_seconds or LEASE_SECONDS, TIMER_LEASE_SECONDS_MIN), LEASE_SECONDS))
 
 
 class Worker:
@@ -109,7 +115,7 @@ class Worker:
                 connection.execute(
                     update(jobs)
                     .where(jobs.c.name == row.name, jobs.c.key == row.key)
-                    .values(leased_until=func.now() + LEASE, attempts=jobs.c.attempts + 1, begun=True),
+                    .values(leased_until=func.now() + _lease(row.every_seconds), attempts=jobs.c.attempts + 1, begun=True),
                 )
             return row
 

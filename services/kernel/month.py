@@ -1,9 +1,11 @@
 """Months as "YYYY-MM", business dates in Indian Standard Time, and years from April to March (decision 12)."""
 
+import re
 from datetime import UTC, date, datetime, timedelta, timezone
 
 from services.kernel.errors import Invalid
 
+_WRITTEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # Python would take week dates too.
 IST = timezone(timedelta(hours=5, minutes=30), "IST")
 
 
@@ -24,7 +26,7 @@ def month_of(day: date) -> str:
 def parse_date(text: str, field: str) -> date:
     """A date written YYYY-MM-DD."""
     try:
-        if len(text) == len("2026-01-31"):
+        if _WRITTEN.fullmatch(text):
             return date.fromisoformat(text)
     except ValueError:
         pass
