@@ -44,7 +44,11 @@ class Snapshots:
         self._given_up: set[str] = set()
 
     def get(self, state: str, question: ReportRequest) -> Snapshot | None:
-        return self._kept.get(_key(state, question))
+        """What is asked for stays: the answers of a state that is away are the ones that matter, and no newer ones come."""
+        key = _key(state, question)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return self._kept.get(key)
 
     def put(self, state: str, question: ReportRequest, snapshot: Snapshot) -> None:
         self._keep(_key(state, question), snapshot)
@@ -68,9 +72,15 @@ class Snapshots:
 
     def write(self) -> None:
         """Bring the folder up to date."""
-        for key in self._swap_unwritten():
-            if snapshot := self._kept.get(key):
-                _write(self._folder / f"{key}{_SUFFIX}", snapshot)
+        unwritten = self._swap_unwritten()
+        while unwritten:
+            key = unwritten.pop()
+            try:
+                if snapshot := self._kept.get(key):
+                    _write(self._folder / f"{key}{_SUFFIX}", snapshot)
+            except OSError:
+                self._unwritten |= unwritten | {key}  # For the next round, when there may be room again.
+                raise
         given_up, self._given_up = self._given_up, set()
         for key in given_up - self._kept.keys():
             (self._folder / f"{key}{_SUFFIX}").unlink(missing_ok=True)

@@ -59,10 +59,13 @@ def transaction(service: str) -> Iterator[Connection]:
 
 
 @contextmanager
-def reading(service: str) -> Iterator[Connection]:
-    """A connection for queries alone: no transaction around them, which spares two of its round trips."""
+def reading(service: str, *, of_one_moment: bool = False) -> Iterator[Connection]:
+    """A connection for queries alone: no transaction around them, which spares two of its round trips.
+
+    With `of_one_moment` there is one, and all its queries see the books as they were at the first.
+    """
     try:
-        connection = engine(service).connect().execution_options(isolation_level="AUTOCOMMIT")
+        connection = engine(service).connect().execution_options(isolation_level="REPEATABLE READ" if of_one_moment else "AUTOCOMMIT")
     except PoolTimeout:
         raise _busy() from None
     with connection:

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 from services.kernel.errors import Invalid
 
+YEAR_MIN = 1900
 _WRITTEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # Python would take week dates too.
 IST = timezone(timedelta(hours=5, minutes=30), "IST")
 
@@ -26,8 +27,8 @@ def month_of(day: date) -> str:
 def parse_date(text: str, field: str) -> date:
     """A date written YYYY-MM-DD."""
     try:
-        if _WRITTEN.fullmatch(text):
-            return date.fromisoformat(text)
+        if _WRITTEN.fullmatch(text) and (day := date.fromisoformat(text)).year >= YEAR_MIN:
+            return day
     except ValueError:
         pass
     raise Invalid("DATE_INVALID", "{text} is no date; write it as 2026-01-31.", field=field, text=text[:20])

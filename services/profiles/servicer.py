@@ -119,8 +119,11 @@ class Servicer(profiles_pb2_grpc.ProfilesServiceServicer):
             return show_institution(institution.reject(connection, caller(), institution_id, request.revision, request.remark))
 
 
-def _evidence(attestation: str, member_id: UUID) -> member.Evidence | None:
-    """What identity attests, if the bookkeeper hands in an attestation: it must be genuine, and this member's."""
+def _evidence(attestation: str, member_id: UUID) -> member.Evidence | Invalid | None:
+    """What identity attests, if the bookkeeper hands in an attestation: it must be genuine, and this member's.
+
+    One that is merely too old comes back as the refusal that it is, unless the submission was stored before.
+    """
     if not attestation:
         return None
     try:
@@ -128,7 +131,7 @@ def _evidence(attestation: str, member_id: UUID) -> member.Evidence | None:
     except Unauthenticated as refused:
         # It is the attestation that is wrong, not the caller's login.
         if refused.code == "TOKEN_EXPIRED":
-            raise Invalid("ATTESTATION_EXPIRED", "This verification is too old; verify her again.", field="attestation") from None
+            return Invalid("ATTESTATION_EXPIRED", "This verification is too old; verify her again.", field="attestation")
         raise Invalid("ATTESTATION_INVALID", "This is no verification of this state; verify her again.", field="attestation") from None
     if claims.get("sub") != str(member_id):
         raise Invalid("ATTESTATION_NOT_HERS", "This verification is another member's.", field="attestation")
@@ -197,7 +200,7 @@ def show_institution(row: AnyRow) -> profiles_pb2.Institution:
 # The fields that travel as the table keeps them.
 _AS_KEPT = (
     *("revision", "name", "name_local", "gender", "birth_year", "relation", "relation_name", "social_category", "mobile"),
-    *("account_number", "ifsc", "account_holding", "remark", "reasons", "version", "region"),
+    *("account_number", "ifsc", "account_holding", "remark", "reasons", "version", "region", "identity_notes"),
 )
 
 

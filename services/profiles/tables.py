@@ -76,6 +76,9 @@ members = Table(
     Column("reasons", ARRAY(Text), nullable=False, server_default="{}"),
     Column("remark", Text, nullable=False, server_default=""),
     Column("identity_token", Text),  # Not unique: a second one is stored and flagged (decision 3).
+    # What the evidence says, kept so that each revision is compared with it, and where they differ.
+    Column("attested_birth_year", Integer, nullable=False, server_default="0"),
+    Column("attested_gender", Text, nullable=False, server_default=""),
     Column("identity_notes", ARRAY(Text), nullable=False, server_default="{}"),
     # What the duplicate check last said of this revision; empty until it speaks of it.
     Column("verdict", Text),

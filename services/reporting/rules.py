@@ -229,6 +229,14 @@ class Question:
         object.__setattr__(self, "stocks", tuple(measure.number for measure in self.measures if measure.kind is Kind.STOCK))
 
 
+def _is_path(text: str) -> bool:
+    try:
+        regions.check_region(text)
+    except Invalid:
+        return False
+    return True
+
+
 def check(asked: Asked, state: str, geography: Geography, today: date) -> Question:
     """The question, or a refusal. The state's own region is known even before its geography is loaded."""
     if asked.report not in REPORTS:
@@ -240,6 +248,8 @@ def check(asked: Asked, state: str, geography: Geography, today: date) -> Questi
     if level < max(regions.level(region), Level.STATE):
         raise Invalid("REGION_LEVEL", "The rows cannot be of a level above the region.", field="level")
     from_month, to_month = parse_period(asked.from_month, asked.to_month, month_of(today))
+    if asked.after and not _is_path(asked.after):
+        raise page_unknown()
     if asked.after and not (asked.after.count(".") + 1 == level and regions.contains(region, asked.after)):
         raise page_unknown()
     return Question(REPORTS[asked.report], region, level, from_month, to_month, page_size(asked.size), asked.after)

@@ -27,9 +27,9 @@ class Servicer(reporting_pb2_grpc.ReportingServiceServicer):
         question = rules.check(asked, state, places.geography(), today())
         caller().must_see_region(question.region)
         with database.reading(SERVICE) as connection:
+            as_of = queries.as_of(connection)  # First: what comes between may make the figures newer than it says, never older.
             rows, after = queries.report(connection, question)
             registered = queries.registered_members(connection, state)
-            as_of = queries.as_of(connection)
         self._reads.seen(caller(), f"report.{request.report}", [question.region])
         return _show(question, rows, after, registered, as_of)
 

@@ -29,6 +29,7 @@ from services.transactions.rules.record import MEETINGS_MAX, Outcome
 log = logging.getLogger(__name__)
 
 SERVICE = "transactions"
+INTEGER_MAX = 2**31 - 1  # Of a meeting's number and a line's, in the tables.
 transaction = database.of(SERVICE)
 
 
@@ -89,7 +90,7 @@ class Servicer(TransactionsServiceServicer):
 
     def Pull(self, request: pb.PullRequest, _context: grpc.ServicerContext) -> pb.Position:
         institution_id = parse_id(request.institution_id, "institution_id")
-        with transaction() as connection:
+        with database.reading(SERVICE, of_one_moment=True) as connection:
             chain, members, loans = queries.position(connection, interceptors.caller(), institution_id)
         self._seen("books.pull", institution_id)
         return pb.Position(
@@ -125,7 +126,7 @@ class Servicer(TransactionsServiceServicer):
 
     def TrialBalance(self, request: pb.TrialBalanceRequest, _context: grpc.ServicerContext) -> pb.TrialBalanceResponse:
         institution_id = parse_id(request.institution_id, "institution_id")
-        with transaction() as connection:
+        with database.reading(SERVICE, of_one_moment=True) as connection:
             through, heads = queries.trial_balance(connection, interceptors.caller(), institution_id)
         self._seen("books.trial_balance", institution_id)
         return pb.TrialBalanceResponse(
@@ -228,5 +229,7 @@ def _page_after(page: common_pb2.Page, read: Callable[[str], Any]) -> Any:  # no
 def _meeting_and_line(text: str) -> tuple[int, int]:
     number, line = text.split(".")
     if not (number.isascii() and number.isdecimal() and line.isascii() and line.isdecimal() and len(text) <= 18):
+        raise ValueError(text)
+    if max(int(number), int(line)) > INTEGER_MAX:
         raise ValueError(text)
     return int(number), int(line)

@@ -43,12 +43,13 @@ members = Table(
 # For the nightly comparison, block by block.
 Index("members_region", members.c.region)
 
-# Where a copy of a block's members differs from what their owner says of them.
+# Where a copy of a block's members differed from what their owner said of them, until it is equal.
 drift = Table(
     "drift",
     metadata,
     Column("block", Text, primary_key=True),
     Column("members_told", BigInteger, nullable=False),
+    Column("fingerprint_told", BigInteger, nullable=False),
     Column("members_held", BigInteger, nullable=False),
     Column("found_at", DateTime(timezone=True), nullable=False),
 )

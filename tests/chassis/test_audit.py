@@ -41,6 +41,17 @@ def test_a_changed_or_missing_row_breaks_it_where_it_stands(sealed, tamper):
     assert audit.broken_at(sealed) == 3
 
 
+def test_what_was_seen_is_noted_before_a_process_ends(up):
+    reads = audit.Reads(SERVICE)
+    marker = f"test-{time.monotonic_ns()}"
+    for number in range(3):
+        reads.seen(CALLER, marker, [number])
+    reads.stop()
+    with database.transaction(SERVICE) as connection:
+        rows = connection.execute(select(audit.audit.c.subjects).where(audit.audit.c.action == marker)).scalars().all()
+    assert rows == [["0"], ["1"], ["2"]]
+
+
 def test_a_read_is_noted_after_the_answer(up):
     reads = audit.Reads(SERVICE)
     marker = f"test-{time.monotonic_ns()}"

@@ -74,4 +74,27 @@ def test_every_kind_of_refusal_has_a_status():
 
 def test_an_unknown_language_is_answered_in_english():
     refused = errors.NotFound("X", "There is no {thing}.", thing="village")
-    assert interceptors.sentence(refused, "xx") == "There is no village."
+    assert interceptors.sentence(refused, interceptors._language("xx")) == "There is no village."
+
+
+def test_a_strangers_languages_are_not_remembered():
+    for number in range(100):
+        assert interceptors._language(f"x{number}, ../../etc;q=0.5, hi-IN") == "en"
+    assert set(interceptors._catalogues()) == {"en"}
+
+
+def test_a_trace_in_the_log_quotes_nothing():
+    import json
+    import logging
+    import sys
+
+    from services.chassis.logs import JsonLines
+
+    quoted = f"{int(9876543210)}"
+    try:
+        raise ValueError(quoted)
+    except ValueError:
+        record = logging.LogRecord("x", logging.ERROR, "f", 1, "our bug", (), sys.exc_info())
+    line = JsonLines("p").format(record)
+    assert quoted not in line
+    assert json.loads(line)["error"] == "ValueError"

@@ -128,6 +128,29 @@ def test_a_poison_event_is_parked_alone_and_the_others_land(request, connection,
     assert len(connection.execute(select(mailbox.parked).where(poison)).all()) == 1
 
 
+def test_what_was_parked_is_replayed_however_long_ago_and_is_parked_again_if_it_fails_again(connection):
+    old, later = envelope(3), envelope(4)
+    mailbox.park(connection, "toy", "MemberDecided", old.SerializeToString(), "ValueError")
+    mailbox.unheard(connection, [later])
+    long_ago = datetime.now(UTC) - mailbox.INBOX_KEPT - timedelta(days=1)
+    connection.execute(update(mailbox.inbox).where(mailbox.inbox.c.source == "toy").values(heard_at=long_ago))
+    mailbox.prune(connection, datetime.now(UTC))
+    toy = Toy()
+    assert run_new(HEARING, toy, connection, [old], replayed=True) == 1
+    of_toy = mailbox.parked.c.source == "toy"
+    connection.execute(update(mailbox.parked).where(of_toy).values(replayed_at=datetime.now(UTC)))
+    mailbox.park(connection, "toy", "MemberDecided", old.SerializeToString(), "KeyError")
+    assert connection.execute(select(mailbox.parked.c.error, mailbox.parked.c.replayed_at).where(of_toy)).all() == [("KeyError", None)]
+
+
+def test_a_parked_event_that_came_again_and_was_handled_needs_no_replaying(connection):
+    event = envelope(3)
+    mailbox.park(connection, "toy", "MemberDecided", event.SerializeToString(), "ValueError")
+    mailbox.unheard(connection, [event])
+    mailbox.prune(connection, datetime.now(UTC))
+    assert connection.execute(select(mailbox.parked.c.replayed_at).where(mailbox.parked.c.source == "toy")).scalar_one()
+
+
 def forget_toys():
     with database.transaction(SERVICE) as own:
         for table in (mailbox.inbox, mailbox.parked):

@@ -99,4 +99,4 @@ def test_two_workers_never_take_the_same_job(worker):
 
 
 def test_every_service_has_the_chassis_upkeep():
-    assert {"seal_audit", "prune_mailbox", "park_dead_letters", "count_parked"} <= set(jobs_of(SERVICE))
+    assert {"seal_audit", "prune_mailbox", "park_dead_letters", "gauge_mailbox", "check_audit"} <= set(jobs_of(SERVICE))

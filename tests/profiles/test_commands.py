@@ -301,6 +301,23 @@ def test_revisions_conflict_naming_the_field(connection):
     assert code_of(submit, connection, bookkeeper(shg_id, other_id), other_id, row.id, 2) == "FIELD_FIXED"
 
 
+def test_an_attestation_that_grew_too_old_refuses_what_is_new_and_not_what_was_stored(connection):
+    shg_id, maker = new_shg(connection)
+    row = submit(connection, maker, shg_id, evidence=member.Evidence("token-1", 1985, "F"))
+    too_old = Invalid("ATTESTATION_EXPIRED", "Too old.")
+    assert submit(connection, maker, shg_id, row.id, evidence=too_old) == row
+    assert code_of(submit, connection, maker, shg_id, None, evidence=too_old) == "ATTESTATION_EXPIRED"
+
+
+def test_a_revision_that_tells_of_another_woman_than_the_evidence_is_noted(connection):
+    shg_id, maker = new_shg(connection)
+    row = submit(connection, maker, shg_id, evidence=member.Evidence("token-1", 1985, "F"))
+    assert row.identity_notes == []
+    member.reject(connection, manager(), row.id, 1, ["OTHER"], "again", [])
+    again = submit(connection, maker, shg_id, row.id, 2, birth_year="1960")
+    assert (again.identity_token, again.identity_notes) == ("token-1", ["BIRTH_YEAR"])
+
+
 def test_evidence_is_kept_as_a_token_and_is_part_of_what_was_said(connection):
     shg_id, maker = new_shg(connection)
     evidence = member.Evidence("token-1", 1979, "F")
@@ -773,12 +790,13 @@ def test_an_attestation_is_hers_and_genuine(up):
     assert servicer._evidence(attestation(hers), hers) == member.Evidence("token-1", 1985, "F")
     for token, code in (
         (attestation(uuid7()), "ATTESTATION_NOT_HERS"),
-        (attestation(hers, timedelta(minutes=-2)), "ATTESTATION_EXPIRED"),
         (attestation(hers, purpose="users"), "ATTESTATION_INVALID"),
         (attestation(hers)[:-8] + "AAAAAAAA", "ATTESTATION_INVALID"),
         ("x", "ATTESTATION_INVALID"),
     ):
         assert code_of(servicer._evidence, token, hers) == code
+    too_old = servicer._evidence(attestation(hers, timedelta(minutes=-2)), hers)
+    assert too_old.code == "ATTESTATION_EXPIRED"
 
 
 # --- The command line

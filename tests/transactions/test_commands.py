@@ -206,7 +206,10 @@ def test_a_rejection_takes_back_the_meeting_and_all_that_stand_on_it(connection,
         sync(connection, group, one)
     assert position(connection, group)[2] == {loan.loan_id: 60_00}
     assert reject(connection, group, second).remark == "The cash was counted wrong."
-    assert reject(connection, group, second, "Said again.").remark == "The cash was counted wrong."
+    assert reject(connection, group, second).remark == "The cash was counted wrong."
+    with pytest.raises(Conflict) as refused:
+        reject(connection, group, second, "Said otherwise.")
+    assert refused.value.code == "MOVE_NOT_ALLOWED"
     assert position(connection, group) == stood
     later = queries.meeting(connection, group.bookkeeper(), third.meeting_id)
     assert (later.status, later.remark) == ("REJECTED", "Meeting 2 was handed back, and this one stands on it.")

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql
 
 from services.chassis import audit, settings, tokens
+from services.identity import queries
 from services.identity.commands import password as passwords
 from services.identity.commands import user as users
 from services.identity.rules import user as rules
@@ -53,6 +54,9 @@ def redeem(connection: Connection, claims: Mapping[str, Any], user_id: str, pass
         raise Conflict("INVITATION_USED", "This invitation has been used; ask for another one.", field="invitation")
     region = str(settings.state_lgd())
     wanted = User(user_id, claims["full_name"], claims["mobile"], frozenset({Role.STATE_ADMIN}), region, frozenset(), today)
+    if queries.user(connection, user_id) is not None:
+        # Else a second invitation would seem to set a new password and would not.
+        raise Conflict("USER_EXISTS", "There already is a user {user_id}; take another user id.", field="user_id", user_id=user_id)
     caller = Caller(user_id, Role.STATE_ADMIN, region)
     audit.changed(connection, caller, "state_admin.redeem", invitation_id, user_id)
     return users.add(connection, caller, wanted, passwords.hashed(password))

@@ -50,10 +50,14 @@ def submit(
     member_id: UUID,
     revision: int,
     said: dict[str, str],
-    evidence: Evidence | None,
+    evidence: Evidence | Invalid | None,
     today: date,
 ) -> AnyRow:
-    """Hand a member to the checker and to the duplicate check; the row as it then stands. `said` are her fields as texts."""
+    """Hand a member to the checker and to the duplicate check; the row as it then stands. `said` are her fields as texts.
+
+    `evidence` may be a refusal, of an attestation that has grown too old: it does not matter to a submission that is
+    stored already, and refuses every other.
+    """
     institution = queries.institution_held(connection, rules.institution_id(said))
     if institution is None:
         raise queries.unknown_institution()
@@ -67,14 +71,17 @@ def submit(
     held = Held(Status(row.status), row.revision, content_of(row).content()) if row else None
     if is_repeat(held, revision, member.content()):
         assert row is not None
-        _must_be_same_evidence(row, evidence)
+        if isinstance(evidence, Evidence):
+            _must_be_same_evidence(row, evidence)
         return row
+    if isinstance(evidence, Invalid):
+        raise evidence
     if held:
         must_stay(held.content, member.content(), "institution_id")
     # Without a new attestation what was verified of her before stays verified.
     values = (
         columns(member)
-        | _evidence(member, evidence)
+        | _evidence(member, evidence or _held_evidence(row))
         | {
             "region": institution.region,
             "revision": revision,
@@ -94,17 +101,24 @@ def submit(
     return changed
 
 
+def _held_evidence(row: AnyRow | None) -> Evidence | None:
+    return Evidence(row.identity_token, row.attested_birth_year, row.attested_gender) if row and row.identity_token else None
+
+
 def _evidence(member: rules.Member, evidence: Evidence | None) -> dict[str, object]:
+    """What is kept of it; a revision that tells of another woman than the evidence does is noted for the checker."""
     if evidence is None:
         return {}
     return {
         "identity_token": evidence.identity_token,
+        "attested_birth_year": evidence.birth_year,
+        "attested_gender": evidence.gender,
         "identity_notes": rules.identity_notes(member, evidence.birth_year, evidence.gender),
     }
 
 
-def _must_be_same_evidence(row: AnyRow, evidence: Evidence | None) -> None:
-    if evidence and evidence.identity_token != row.identity_token:
+def _must_be_same_evidence(row: AnyRow, evidence: Evidence) -> None:
+    if evidence.identity_token != row.identity_token:
         raise Conflict("REVISION_CONTENT", "Revision {revision} was sent before with another {field}.", field="attestation", revision=row.revision)
 
 

@@ -166,6 +166,8 @@ def upload_members(connection: Connection, caller: Caller, rows: Sequence[Row], 
             raise queries.unknown_institution()
         made = member_rules.parse(cells, shg.id, shg.formed_on, today)
         listed_as = derived("member", shg.id, key(made.name), key(made.relation_name), made.born_on or made.birth_year)
+        if listed_as in taken:
+            raise Invalid("ROW_TWICE", "This list names her in a row before; if she is another woman, tell them apart by birth date or relation.")
         taken.setdefault(listed_as, member_commands.columns(made) | {"region": shg.region, "listed_as": listed_as})
         return listed_as
 

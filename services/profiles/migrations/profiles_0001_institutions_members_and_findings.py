@@ -69,6 +69,8 @@ def upgrade() -> None:
         sa.Column("reasons", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.Column("remark", sa.Text(), server_default="", nullable=False),
         sa.Column("identity_token", sa.Text(), nullable=True),
+        sa.Column("attested_birth_year", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("attested_gender", sa.Text(), server_default="", nullable=False),
         sa.Column("identity_notes", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.Column("verdict", sa.Text(), nullable=True),
         sa.Column("screening_version", sa.BigInteger(), server_default="0", nullable=False),

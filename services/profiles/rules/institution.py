@@ -1,5 +1,6 @@
 """What an SHG, a VO or a CLF must be (domain 2.1, 2.3-2.5), and when one may be activated (R-SHG-1)."""
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -65,8 +66,8 @@ class Institution:
 
 
 def key(name: str) -> str:
-    """One key for a name in any case and spacing."""
-    return " ".join(name.split()).casefold()
+    """One key for a name in any case, spacing and way of composing its letters."""
+    return " ".join(unicodedata.normalize("NFC", name).split()).casefold()
 
 
 def parse_kind(text: str) -> Kind:

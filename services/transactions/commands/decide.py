@@ -65,7 +65,7 @@ def reject_meeting(connection: Connection, caller: Caller, meeting_id: UUID, rev
     institution_id, chain = queries.chain_for_update(connection, caller, meeting_id)
     pending, row = queries.pending(connection, meeting_id)
     record.must_decide(pending, revision, caller)
-    if pending.status == MeetingStatus.REJECTED:
+    if pending.status == MeetingStatus.REJECTED and row.remark == remark:
         return row
     status = record.reject(pending)
     undone = queries.closed_from(connection, institution_id, pending.number)
@@ -82,7 +82,7 @@ def reject_meeting(connection: Connection, caller: Caller, meeting_id: UUID, rev
     }
     connection.execute(update(chains).where(chains.c.institution_id == institution_id).values(back))
     _undo(connection, institution_id, undone, change)
-    audit.changed(connection, caller, "meeting.reject", *undone, revision=revision, remark=remark)
+    audit.changed(connection, caller, "meeting.reject", *undone, revision=revision)
     return queries.pending(connection, meeting_id)[1]
 
 

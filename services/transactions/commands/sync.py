@@ -13,7 +13,7 @@ from services.kernel.errors import Exhausted
 from services.transactions import queries
 from services.transactions.rules.books import Books, Member
 from services.transactions.rules.meeting import Effect, Line, Meeting, effect
-from services.transactions.rules.record import Outcome, Posting, admit
+from services.transactions.rules.record import Outcome, Posting, admit, taken_elsewhere
 
 TRIES_MAX = 5
 
@@ -36,6 +36,8 @@ with chain as (
         content_hash = excluded.content_hash, status = excluded.status, maker_user = excluded.maker_user,
         maker_person = excluded.maker_person, stored_at = excluded.stored_at, remark = '', decided_by = '', decided_person = '',
         decided_at = null
+    where m.institution_id = excluded.institution_id
+    returning meeting_id
 ), posted as (
     insert into lines (meeting_id, revision, line, institution_id, member_id, loan_id, debit, credit, amount_paise)
     select %(meeting_id)s, %(revision)s, new.line, institution_id, new.member_id, new.loan_id, new.debit, new.credit, new.paise
@@ -61,7 +63,7 @@ with chain as (
     insert into audit (at, user_id, role, action, subjects, facts, request_id)
     select %(at)s, %(user_id)s, %(role)s, %(action)s, %(subjects)s::jsonb, %(facts)s::jsonb, %(request_id)s from chain
 )
-select count(*) from chain
+select (select count(*) from chain), (select count(*) from meeting)
 """
 
 
@@ -72,7 +74,10 @@ def sync_meeting(connection: Connection, caller: Caller, meeting: Meeting, today
         posting = admit(meeting, books, caller, today)
         if posting is None:
             return Outcome.ALREADY
-        if connection.exec_driver_sql(STORE, parameters(caller, meeting, books, posting)).scalar_one():
+        chained, stored = connection.exec_driver_sql(STORE, parameters(caller, meeting, books, posting)).one()
+        if chained and not stored:  # Another institution took this id at the same instant; what the chain did is rolled back.
+            raise taken_elsewhere()
+        if chained:
             return Outcome.STORED
     raise Exhausted("BUSY", "The books of this institution are being written to; try again in a moment.")
 

@@ -40,6 +40,7 @@ def upgrade() -> None:
         "drift",
         sa.Column("block", sa.Text(), nullable=False),
         sa.Column("members_told", sa.BigInteger(), nullable=False),
+        sa.Column("fingerprint_told", sa.BigInteger(), nullable=False),
         sa.Column("members_held", sa.BigInteger(), nullable=False),
         sa.Column("found_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("block"),

@@ -69,12 +69,17 @@ def admit(meeting: Meeting, books: Books, caller: Caller, today: date) -> Postin
     return Posting(dict(sent), sent_hash, check(meeting, books, today))
 
 
+def taken_elsewhere() -> Conflict:
+    """The meeting's id is another institution's meeting."""
+    return Conflict("REVISION_CONTENT", "This revision is stored already, with another {name}.", field="institution_id", name="institution_id")
+
+
 def _is_recorded(meeting: Meeting, books: Books, sent_hash: bytes) -> bool:
     """Whether it was stored before; a refusal where it is no next revision of what is stored."""
     recorded = books.recorded
     expected = 1 if recorded is None else recorded.revision + 1
     if recorded is not None and recorded.institution_id != meeting.institution_id:
-        raise Conflict("REVISION_CONTENT", "This revision is stored already, with another {name}.", field="institution_id", name="institution_id")
+        raise taken_elsewhere()
     if recorded is not None and meeting.revision == recorded.revision:
         if sent_hash == recorded.content_hash:
             return True

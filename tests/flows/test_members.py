@@ -1,0 +1,116 @@
+"""The member flow over real processes: verified, compared, decided, counted; with exactly the verdicts that are due."""
+
+import csv
+import random
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from deploy.demo import books, cast
+from protos import dedup_pb2, profiles_pb2
+from services.kernel.ids import uuid7
+from tests.flows.world import figures, make_groups
+
+pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
+
+CLEAR, POTENTIAL, CONFIRMED = profiles_pb2.VERDICT_CLEAR, profiles_pb2.VERDICT_POTENTIAL, profiles_pb2.VERDICT_CONFIRMED
+
+
+@pytest.fixture(scope="module")
+def groups(world):
+    return make_groups(world, world.up, 2)
+
+
+@pytest.fixture
+def residents(world):
+    """Invented residents that no run before this one has enrolled, by a dice of this run."""
+    with Path(world.up.instance.env["LOKOS_SANDBOX_RESIDENTS_FILE"]).open(encoding="utf-8", newline="") as file:
+        everybody = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    random.shuffle(everybody)
+    return iter(everybody)
+
+
+def enrol(group, name, relation_name, resident=None, **changes):
+    """Hand a new woman in, as the device makes her; the answer once she has been compared."""
+    member = profiles_pb2.Member(
+        member_id=str(uuid7()),
+        institution_id=group.institution_id,
+        name=name,
+        gender="FEMALE",
+        birth_year=1985,
+        relation="SPOUSE",
+        relation_name=relation_name,
+        social_category="OBC",
+        joined_on=date(2016, 1, 1).isoformat(),
+        **changes,
+    )
+    attestation = cast.verify_identity(group.keeper, member.member_id, resident).attestation if resident else ""
+    books.submit(group.keeper, member, attestation)
+    return books.screened(group.state.manager, member.member_id, 1)
+
+
+def strange_name():
+    """A name of this run alone, so that only what a test plants is alike."""
+    return " ".join("".join(random.choices("bdgjklmnprst", k=1)[0] + random.choice("aiu") for _ in range(4)).capitalize() for _ in range(2))
+
+
+def test_the_same_identity_is_confirmed_under_any_spelling_and_nobody_clears_it(world, groups, residents):
+    first, second = groups
+    resident = next(residents)
+    one = enrol(first, strange_name(), strange_name(), resident)
+    other = enrol(second, strange_name(), strange_name(), resident)
+    assert other.verdict == CONFIRMED
+    assert one.member_id in {finding.other_member_id for finding in other.findings if finding.verdict == CONFIRMED}
+    manager = world.up.manager
+    assert books.refusal_of(lambda: books.approve(manager, other, reason="She says she is another")).code == "FINDING_CONFIRMED"
+    screening = manager(manager.dedup.GetScreening, dedup_pb2.GetScreeningRequest(member_id=other.member_id))
+    assert screening.verdict == dedup_pb2.VERDICT_CONFIRMED
+
+
+def test_a_look_alike_is_potential_and_is_cleared_with_a_reason_alone(world, groups, residents):
+    name, husband = strange_name(), strange_name()
+    enrol(groups[0], name, husband)
+    alike = enrol(groups[0], name, husband, next(residents))
+    potential = [finding for finding in alike.findings if finding.verdict == POTENTIAL]
+    assert potential
+    assert all(finding.clues for finding in potential)
+    manager = world.up.manager
+    undecided = profiles_pb2.ApproveMemberRequest(member_id=alike.member_id, revision=1)
+    assert books.refusal_of(lambda: manager(manager.profiles.ApproveMember, undecided)).code == "FINDING_UNDECIDED"
+
+
+def test_two_women_with_different_identities_are_clear_however_alike_they_look(groups, residents):
+    name, husband = strange_name(), strange_name()
+    enrol(groups[0], name, husband, next(residents))
+    other = enrol(groups[0], name, husband, next(residents))
+    assert not [finding for finding in other.findings if finding.other_member_id and finding.verdict == POTENTIAL and len(finding.clues) > 3]
+
+
+def test_a_rejected_member_is_corrected_approved_and_counted_once(world, groups):
+    group, manager = groups[1], world.up.manager
+    before = figures(world.up, world.up.block)
+    member = enrol(group, strange_name(), strange_name())
+    assert member.verdict == CLEAR
+    request = profiles_pb2.RejectMemberRequest(member_id=member.member_id, revision=1, reasons=["NAME_WRONG"], remark="As the passbook has it")
+    rejected = manager(manager.profiles.RejectMember, request)
+    assert (rejected.status, rejected.remark) == (profiles_pb2.STATUS_REJECTED, "As the passbook has it")
+    books.wait_until("she is counted as rejected", lambda: figures(world.up, world.up.block)["members_rejected"] == before["members_rejected"] + 1)
+    corrected = books.submit(group.keeper, rejected, name=strange_name())
+    assert corrected.revision == 2
+    approved = books.approve(manager, books.screened(manager, corrected.member_id, 2))
+    assert approved.code.startswith("M09")
+    assert books.approve(manager, approved) == approved
+    books.wait_until("she is counted as active", lambda: figures(world.up, world.up.block)["members_active"] == before["members_active"] + 1)
+    after = figures(world.up, world.up.block)
+    assert after["members_rejected"] == before["members_rejected"]
+
+
+def test_the_vault_alone_knows_the_number(world, groups, residents):
+    resident = next(residents)
+    member = enrol(groups[0], strange_name(), strange_name(), resident)
+    assert member.identity_verified
+    number = resident["number"]
+    for program in world.machine.programs:
+        for log in world.machine.log_files(program):
+            assert number not in log.read_text(errors="replace"), program
