@@ -90,7 +90,7 @@ def test_a_trace_in_the_log_quotes_nothing():
 
     from services.chassis.logs import JsonLines
 
-    quoted = f"{int(9876543210)}"
+    quoted = str(9876543210)
     try:
         raise ValueError(quoted)
     except ValueError:
