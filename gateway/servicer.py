@@ -116,20 +116,22 @@ def _show(asked: list[Instance], answers: list[Answer], whole: merge.Whole) -> N
         rows=[reporting_pb2.Row(region=row.region, name=row.name, values=row.values) for row in whole.rows],
     )
     for instance, answer in zip(asked, answers, strict=True):
+        # Its own answer knows best; the registry knows a state that was never heard.
+        members = answer.report.registered_members if answer.report else instance.registered_members
         part = response.parts.add(
             state=answer.state,
             freshness=f"FRESHNESS_{answer.freshness}",
             reason=answer.reason,
-            registered_members=instance.registered_members,
+            registered_members=members,
             version=instance.version,
             columns_missing=whole.missing.get(answer.state, ()),
         )
         if answer.at:
             part.as_of.FromDatetime(answer.at)
             part.age_seconds = max(int((now - answer.at).total_seconds()), 0)
-        response.members_registered += instance.registered_members
+        response.members_registered += members
         if answer.report:
-            response.members_covered += instance.registered_members
+            response.members_covered += members
     return response
 
 

@@ -87,6 +87,7 @@ class State(reporting_pb2_grpc.ReportingServiceServicer):
         self.code, self.lgd, self.world = code, lgd, world
         self.columns, self.values = COLUMNS, (members, savings)
         self.delay_seconds = 0
+        self.joined_since = 0  # Members that the registry has not heard of yet.
         self.refusal = None
         self.asked = []
         self._authority = Authority(code)
@@ -122,6 +123,7 @@ class State(reporting_pb2_grpc.ReportingServiceServicer):
             columns=[reporting_pb2.Column(name=name, kind=kind, unit=unit) for name, kind, unit in self.columns],
             rows=[reporting_pb2.Row(region=request.region or str(self.lgd), name=self.code, values=self.values[: len(self.columns)])],
             next="9.178" if request.page.size == 1 else "",
+            registered_members=self.values[0] + self.joined_since,
         )
 
 
@@ -232,6 +234,17 @@ def test_all_states_are_asked_and_added_up(world):
                 "10": {"members_active": 60, "savings_paise": 3000},
             }
             assert {request_id for _, request_id in world.up.asked} == {"a-test"}
+
+    run(test())
+
+
+def test_a_states_own_answer_knows_its_members_better_than_the_registry(world):
+    world.up.joined_since = 7
+
+    async def test():
+        async with world.gateway() as national:
+            answer = await national()
+            assert (answer.members_covered, answer.members_registered) == (167, 167)
 
     run(test())
 
