@@ -1,0 +1,53 @@
+"""Each kind of process ends at its start, and says by name what is missing."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PLAIN = {"PATH": os.environ["PATH"], "LOKOS_INSTANCE": "UP", "LOKOS_STATE_LGD": "9"}
+
+
+def start(kind, *arguments, **settings):
+    return subprocess.run(
+        [sys.executable, "-m", f"services.chassis.{kind}", *arguments],
+        cwd=ROOT,
+        env={**PLAIN, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+@pytest.mark.parametrize("kind", ["serve", "consume", "drain", "relay", "work"])
+def test_a_missing_setting_ends_it_by_name(kind):
+    ended = start(kind, "reporting")
+    assert ended.returncode != 0
+    assert "The setting REPORTING_DATABASE_URL is missing" in ended.stderr
+    if kind != "serve":
+        ended = start(kind, "reporting", REPORTING_DATABASE_URL="postgresql+psycopg://x@127.0.0.1:1/x")
+        assert "The setting REPORTING_AMQP_URL is missing" in ended.stderr
+
+
+def test_a_file_that_is_not_there_ends_it_by_name():
+    ended = start("serve", "reporting", REPORTING_DATABASE_URL="x", LOKOS_TLS_CERT_FILE="/nowhere.pem")
+    assert ended.returncode != 0
+    assert "LOKOS_TLS_CERT_FILE" in ended.stderr
+    assert "/nowhere.pem" in ended.stderr
+
+
+def test_an_unknown_service_is_refused_with_those_that_there_are():
+    ended = start("relay", "gossip")
+    assert ended.returncode == 2
+    assert "profiles" in ended.stderr
+
+
+@pytest.mark.parametrize("kind", ["serve", "consume", "drain", "relay", "work", "replay", "migrate"])
+def test_each_explains_itself(kind):
+    ended = start(kind, "--help")
+    assert ended.returncode == 0
+    assert "SERVICE" in ended.stdout
