@@ -23,8 +23,14 @@ from protos import (
 DEADLINE_SECONDS = 10.0
 RETRY_SECONDS_MAX = 60.0
 PAUSE_SECONDS = 0.3
-# Worth another try: the server is away or busy, and every call made here is safe to repeat.
-_AGAIN = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.DEADLINE_EXCEEDED}
+# Worth another try: the server is away, busy, or going down (it cancels what it had not begun), and every call made here
+# is safe to repeat.
+_AGAIN = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,
+}
 
 Call = Callable[..., Any]
 
