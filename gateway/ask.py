@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Final
 
 import grpc
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 from prometheus_client import Counter, Histogram
 
 from gateway.registry import States
@@ -21,6 +19,7 @@ from gateway.snapshots import Snapshot, Snapshots
 from protos.reporting_pb2 import ReportRequest, ReportResponse
 from protos.reporting_pb2_grpc import ReportingServiceStub
 from services.chassis import settings, tokens
+from services.chassis.interceptors import read_refusal
 from services.chassis.logs import request_id
 from services.kernel.errors import Invalid, NotFound, Refused
 from services.kernel.month import financial_year, month_of, today
@@ -256,21 +255,13 @@ def refusal_of(error: grpc.aio.AioRpcError) -> Refused | None:
     kind = _REFUSALS.get(error.code())
     if kind is None:
         return None
-    try:
-        status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it has all that is read of a call
-    except ValueError:
-        status = None
-    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-    for detail in status.details if status else ():
-        detail.Unpack(info)
-        detail.Unpack(bad)
-    if not info.reason:
+    told = read_refusal(error)
+    if not told.code:
         return None
-    field = bad.field_violations[0].field if bad.field_violations else ""
     # The state has filled in the parameters already: what looks like one in its sentence is none.
     sentence = (error.details() or "").replace("{", "{{").replace("}", "}}")
-    refused = kind(info.reason, sentence, field=field)
-    refused.params = dict(info.metadata)
+    refused = kind(told.code, sentence, field=told.field)
+    refused.params = dict(told.params)
     return refused
 
 

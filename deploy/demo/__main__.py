@@ -20,7 +20,6 @@ from deploy.machine import Machine
 from deploy.machine.layout import PROJECT
 from protos import gateway_pb2, identity_pb2, profiles_pb2, reporting_pb2
 from services.kernel import month
-from services.kernel.geography import load
 from services.kernel.money import grouped, rupees
 
 SAMPLES = PROJECT / "samples"
@@ -58,12 +57,8 @@ def hierarchy(nation: Nation, states: list[State]) -> None:
     screen.chapter(2, "Who works here, from the National Admin down")
     nation.found()
     for state in states:
-        printed = cast.run_in(state.instance, "services.profiles", "geography", str(SAMPLES / "lgd"))
-        for line in printed.splitlines():
+        for line in cast.take_in_geography(state, SAMPLES / "lgd").splitlines():
             screen.say(f"{state.code}: {line.removeprefix(state.code + ': ')}")
-        geography = load(Path(state.instance.env["LOKOS_GEOGRAPHY_FILE"]))
-        district = geography.below(str(state.instance.lgd))[0]
-        state.block = next(block for block in geography.below(district) if geography.below(block))
         with screen.step(f"the National Admin invites the State Admin of {state.code}, who redeems it"):
             if not cast.invite_state_admin(nation, state):
                 screen.say("(she is there already)")
@@ -122,14 +117,19 @@ def keeper_of(state: State) -> Client:
 
 def sheet_user(state: State, role: str) -> Client:
     """A user of the mapping sheet, with the password that the sheet gave her."""
+    person = mapped_person(
+        state, {"SHG_BOOKKEEPER": "SHG Bookkeeper", "VO_BOOKKEEPER": "VO Bookkeeper", "SHG_TRANS_APPROVER": "SHG Trans Approver"}[role]
+    )
+    return state.client_of(Login(str(person["User ID"]), str(person["Initial password"]), role))
+
+
+def mapped_person(state: State, label: str) -> dict[str, Any]:
+    """The first row of a role in the mapping sheet, by column."""
     import openpyxl
 
     sheet = openpyxl.load_workbook(SAMPLES / f"bookkeepers_{state.code.lower()}.xlsx", read_only=True).worksheets[0]
     header, *rows = [[cell.value for cell in row] for row in sheet.iter_rows()]
-    people = [dict(zip(header, row, strict=True)) for row in rows]
-    label = {"SHG_BOOKKEEPER": "SHG Bookkeeper", "VO_BOOKKEEPER": "VO Bookkeeper", "SHG_TRANS_APPROVER": "SHG Trans Approver"}[role]
-    person = next(one for one in people if one["Role"] == label)
-    return state.client_of(Login(str(person["User ID"]), str(person["Initial password"]), role))
+    return next(person for person in (dict(zip(map(str, header), row, strict=True)) for row in rows) if person["Role"] == label)
 
 
 def enrol(state: State, shg_name: str, *, in_the_middle: Callable[[], None] | None = None) -> None:
@@ -281,11 +281,7 @@ def expect_stored(answers: list[Any]) -> None:
 
 def second_self(up: State) -> Client:
     """An approver's user id on the bookkeeper's own phone: the person claim tells that they are one woman."""
-    import openpyxl
-
-    sheet = openpyxl.load_workbook(SAMPLES / "bookkeepers_up.xlsx", read_only=True).worksheets[0]
-    header, *rows = [[cell.value for cell in row] for row in sheet.iter_rows()]
-    person = next(one for one in (dict(zip(header, row, strict=True)) for row in rows) if one["Role"] == "SHG Bookkeeper")
+    person = mapped_person(up, "SHG Bookkeeper")
     cast.create_user(up, up.block_admin, "SECONDSELF", "SHG_TRANS_APPROVER", up.block, str(person["Mobile"]))
     return up.client("SECONDSELF", "SHG_TRANS_APPROVER")
 

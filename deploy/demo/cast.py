@@ -4,19 +4,19 @@ Everything here may be played again: what is there already is left as it is. The
 """
 
 import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deploy.demo.books import wait_until
 from deploy.demo.client import Client, Login, RefusedError
 from deploy.machine import Instance, Machine
 from deploy.machine.layout import PROJECT, VENV_PYTHON
 from protos import identity_pb2, profiles_pb2
+from services.kernel.geography import load
 
 NATION = "IN"
-HEARD_SECONDS_MAX = 60
 
 
 def password(user_id: str) -> str:
@@ -124,6 +124,15 @@ class Nation(State):
         run_in(self.instance, "services.identity", *arguments, stdin=password(user_id) + "\n")
 
 
+def take_in_geography(state: State, folder: Path) -> str:
+    """Take in the state's geography, and set the story in the first block that has Gram Panchayats; what the import printed."""
+    printed = run_in(state.instance, "services.profiles", "geography", str(folder))
+    geography = load(Path(state.instance.env["LOKOS_GEOGRAPHY_FILE"]))
+    district = geography.below(str(state.instance.lgd))[0]
+    state.block = next(block for block in geography.below(district) if geography.below(block))
+    return printed
+
+
 def invite_state_admin(nation: Nation, state: State) -> bool:
     """The National Admin invites, the state redeems; False where the State Admin is there already."""
     try:
@@ -180,18 +189,18 @@ def create_user(state: State, maker: Client, name: str, role: str, region: str, 
         region=region,
         institution_ids=institution_ids,
     )
-    until = time.monotonic() + HEARD_SECONDS_MAX
-    while True:
+
+    def made() -> bool:
         try:
             maker(maker.identity.CreateUser, request)
         except RefusedError as error:
             # Identity hears of a new institution by event, a moment after it was made.
-            if error.code == "INSTITUTION_UNKNOWN" and time.monotonic() < until:
-                time.sleep(0.2)
-                continue
-            if error.code != "USER_EXISTS":
+            if error.code not in {"USER_EXISTS", "INSTITUTION_UNKNOWN"}:
                 raise
-        return
+            return error.code == "USER_EXISTS"
+        return True
+
+    wait_until(f"identity knows the institutions of {user_id}", made)
 
 
 def residents(path: Path) -> list[dict[str, str]]:

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
 from protos import (
     dedup_pb2_grpc,
@@ -19,6 +17,7 @@ from protos import (
     reporting_pb2_grpc,
     transactions_pb2_grpc,
 )
+from services.chassis.interceptors import read_refusal
 
 DEADLINE_SECONDS = 10.0
 RETRY_SECONDS_MAX = 60.0
@@ -49,23 +48,8 @@ class RefusedError(Exception):
 
 def refused(error: grpc.RpcError) -> RefusedError:
     """The refusal that a gRPC error carries in its rich details."""
-    code = field = ""
-    retry_seconds = 0.0
-    rich = rpc_status.from_call(error)  # type: ignore[arg-type]  # what is raised is the call itself
-    for detail in rich.details if rich else ():
-        if detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
-            info = error_details_pb2.ErrorInfo()
-            detail.Unpack(info)
-            code = info.reason
-        elif detail.Is(error_details_pb2.BadRequest.DESCRIPTOR):
-            bad = error_details_pb2.BadRequest()
-            detail.Unpack(bad)
-            field = bad.field_violations[0].field
-        elif detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR):
-            retry = error_details_pb2.RetryInfo()
-            detail.Unpack(retry)
-            retry_seconds = retry.retry_delay.ToTimedelta().total_seconds()
-    return RefusedError(error.code(), code, error.details() or "", field, retry_seconds)
+    told = read_refusal(error)
+    return RefusedError(error.code(), told.code, error.details() or "", told.field, told.retry_seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, DateTime, Index, LargeBinary, Table, Text, insert, select, update
+from sqlalchemy import BigInteger, Column, Connection, DateTime, Index, LargeBinary, Table, Text, bindparam, insert, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from services.chassis import database, mailbox
 from services.chassis.logs import describe, request_id
 from services.kernel.caller import Caller
-from services.kernel.errors import Exhausted
+from services.kernel.errors import busy
 
 SEAL_MAX = 5000
 READS_WAITING_MAX = 10_000
@@ -86,7 +86,7 @@ class Reads:
         try:
             self._rows.put(row(caller, action, subjects, {}), timeout=SEEN_SECONDS_MAX)
         except queue.Full:
-            raise Exhausted("BUSY", "The system is busy; try again in a moment.") from None
+            raise busy() from None
 
     def stop(self) -> None:
         """Write what waits, for as long as the end of a process may take."""
@@ -121,20 +121,25 @@ def seal(connection: Connection) -> int:
     last = connection.execute(
         select(audit.c.place, audit.c.seal).where(audit.c.place.is_not(None)).order_by(audit.c.place.desc()).limit(1)
     ).one_or_none()
-    place, before = (last.place, last.seal) if last else (0, b"")
+    taken, before = (last.place, last.seal) if last else (0, b"")
     rows = connection.execute(select(audit).where(audit.c.place.is_(None)).order_by(audit.c.id).limit(SEAL_MAX)).all()
-    for row in rows:
-        place, before = place + 1, _seal(before, row)
-        connection.execute(update(audit).where(audit.c.id == row.id).values(place=place, seal=before))
-    return len(rows)
+    sealed = []
+    for place, row in enumerate(rows, taken + 1):
+        before = _seal(before, row)
+        sealed.append({"sealed_id": row.id, "place": place, "seal": before})
+    if sealed:
+        connection.execute(update(audit).where(audit.c.id == bindparam("sealed_id")).values(place=bindparam("place"), seal=bindparam("seal")), sealed)
+    return len(sealed)
 
 
 def broken_at(connection: Connection) -> int | None:
     """The place of the first sealed row that does not fit the chain; None where all fit."""
     before = b""
-    rows = connection.execute(select(audit).where(audit.c.place.is_not(None)).order_by(audit.c.place))
-    for expected, row in enumerate(rows, 1):
-        before = _seal(before, row)
-        if row.place != expected or row.seal != before:
-            return expected
+    # In parts: the chain is as long as the instance is old.
+    chain = select(audit).where(audit.c.place.is_not(None)).order_by(audit.c.place).execution_options(yield_per=SEAL_MAX)
+    with connection.execute(chain) as rows:
+        for expected, row in enumerate(rows, 1):
+            before = _seal(before, row)
+            if row.place != expected or row.seal != before:
+                return expected
     return None

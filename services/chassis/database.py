@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from services.chassis import metrics, settings
-from services.kernel.errors import Exhausted
+from services.kernel.errors import busy
 
 STATEMENT_SECONDS_MAX = 30
 WAIT_FOR_CONNECTION_SECONDS = 5
@@ -53,7 +53,7 @@ def transaction(service: str) -> Iterator[Connection]:
     try:
         connection = engine(service).connect()
     except PoolTimeout:
-        raise _busy() from None
+        raise busy() from None
     with connection, connection.begin():
         yield connection
 
@@ -67,13 +67,9 @@ def reading(service: str, *, of_one_moment: bool = False) -> Iterator[Connection
     try:
         connection = engine(service).connect().execution_options(isolation_level="REPEATABLE READ" if of_one_moment else "AUTOCOMMIT")
     except PoolTimeout:
-        raise _busy() from None
+        raise busy() from None
     with connection:
         yield connection
-
-
-def _busy() -> Exhausted:
-    return Exhausted("BUSY", "The system is busy; try again in a moment.")
 
 
 def of(service: str) -> Callable[[], AbstractContextManager[Connection]]:

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from protos.common_pb2 import Refusal
 from services.chassis import metrics, tokens
 from services.chassis.contracts import Rpc
 from services.chassis.database import is_away, may_try_again
@@ -87,6 +89,35 @@ def status_of(refused: errors.Refused, language: str = ENGLISH) -> status_pb2.St
         box.Pack(detail)
         packed.append(box)
     return status_pb2.Status(code=code, message=words, details=packed)
+
+
+def show_refusal(refused: errors.Refused, field: str = "") -> Refusal:
+    """A refusal as the answer to one item of many; `field` is what the item calls the field at fault."""
+    return Refusal(code=refused.code, sentence=sentence(refused), field=field or refused.field)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a client reads out of a refusal that `status_of` wrote; empty where it says nothing of the kind."""
+
+    code: str
+    field: str
+    params: Mapping[str, str]
+    retry_seconds: float
+
+
+def read_refusal(error: grpc.RpcError) -> Told:
+    """The refusal in a gRPC error's rich details, whoever it came from."""
+    try:
+        status = rpc_status.from_call(error)  # type: ignore[arg-type]  # what is raised is the call itself, or has all that is read of one
+    except ValueError:  # Details that contradict the status: somebody else's.
+        status = None
+    info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+    for detail in status.details if status else ():
+        for kind in (info, bad, retry):
+            detail.Unpack(kind)  # Does nothing where it is of another kind.
+    field = bad.field_violations[0].field if bad.field_violations else ""
+    return Told(info.reason, field, dict(info.metadata), retry.retry_delay.ToTimedelta().total_seconds())
 
 
 def _status_of_any(error: BaseException, rpc: Rpc, metadata: Mapping[str, str]) -> status_pb2.Status:
@@ -188,7 +219,7 @@ class Door(grpc.ServerInterceptor):
         try:
             if self._waiting() > WAITING_MAX:
                 metrics.CALLS_SHED.inc()
-                raise errors.Exhausted("BUSY", "The system is busy; try again in a moment.")
+                raise errors.busy()
             left = context.time_remaining()
             if left is not None and left <= 0:
                 raise errors.Unavailable("TOO_LATE", "The answer would come too late.")

@@ -17,7 +17,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from services.kernel.errors import Exhausted, Invalid, Refused
+from services.kernel.errors import Invalid, Refused, busy
 
 SHEET_BYTES_MAX = 2 * 1024 * 1024
 UNPACKED_BYTES_MAX = 200 * 1024 * 1024
@@ -52,7 +52,7 @@ def read(workbook: bytes, columns: Sequence[str]) -> list[Row]:
     if len(workbook) > SHEET_BYTES_MAX:
         raise Invalid("SHEET_TOO_LARGE", "The spreadsheet is larger than {most} MiB; send it in parts.", field="workbook", most=SHEET_BYTES_MAX >> 20)
     if not _children.acquire(timeout=WAIT_SECONDS_MAX):
-        raise Exhausted("BUSY", "The system is busy; try again in a moment.")
+        raise busy()
     try:
         child = subprocess.run(
             [sys.executable, "-m", "services.chassis.sheets", *columns],

@@ -7,7 +7,7 @@ import grpc
 from protos import common_pb2, identity_pb2, identity_pb2_grpc
 from services.chassis import database, places, settings, sheets, tokens
 from services.chassis.audit import Reads
-from services.chassis.interceptors import caller
+from services.chassis.interceptors import caller, show_refusal
 from services.identity import queries
 from services.identity.adapters import ekyc
 from services.identity.commands import invitation, kyc, sheet, user, vault
@@ -139,7 +139,4 @@ def show(made: User) -> identity_pb2.User:
 
 
 def _show_answer(answer: sheet.Answer) -> common_pb2.RowAnswer:
-    shown = common_pb2.RowAnswer(row=answer.row, id=answer.user_id)
-    if answer.refused:
-        shown.refusal.MergeFrom(common_pb2.Refusal(code=answer.refused.code, sentence=str(answer.refused), field=answer.refused.field))
-    return shown
+    return common_pb2.RowAnswer(row=answer.row, id=answer.user_id, refusal=show_refusal(answer.refused) if answer.refused else None)

@@ -45,3 +45,8 @@ class Unavailable(Refused):
 
 class Exhausted(Refused):
     """Too much at once; the same request may succeed after a pause."""
+
+
+def busy() -> Exhausted:
+    """Threads, connections or places to wait have run out."""
+    return Exhausted("BUSY", "The system is busy; try again in a moment.")

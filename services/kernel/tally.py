@@ -2,9 +2,12 @@
 
 import hashlib
 from collections.abc import Iterable
+from datetime import timedelta
 from uuid import UUID
 
 MODULUS = 1 << 63
+# How long events told before a tally may still be on their way when the tally is heard.
+ON_THE_WAY = timedelta(minutes=5)
 
 
 def fingerprint(member_id: UUID, version: int) -> int:

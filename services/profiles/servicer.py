@@ -10,7 +10,7 @@ from google.protobuf.descriptor import EnumDescriptor
 from protos import common_pb2, profiles_pb2, profiles_pb2_grpc
 from services.chassis import database, sheets, tokens
 from services.chassis.audit import Reads
-from services.chassis.interceptors import caller
+from services.chassis.interceptors import caller, show_refusal
 from services.kernel.errors import Invalid, Unauthenticated
 from services.kernel.ids import parse_id
 from services.kernel.month import today
@@ -173,7 +173,7 @@ def _decisions(given: Iterable[profiles_pb2.FindingDecision]) -> list[Decided]:
 def _sheet_answer(answers: Sequence[upload.Answer]) -> common_pb2.SheetAnswer:
     rows = []
     for one in answers:
-        refusal = common_pb2.Refusal(code=one.refused.code, sentence=str(one.refused), field=one.column) if one.refused else None
+        refusal = show_refusal(one.refused, one.column) if one.refused else None
         rows.append(common_pb2.RowAnswer(row=one.row, id=str(one.id) if one.id else "", refusal=refusal))
     refused = sum(one.refused is not None for one in answers)
     return common_pb2.SheetAnswer(rows=rows, accepted=len(answers) - refused, refused=refused)

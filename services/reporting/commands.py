@@ -2,20 +2,18 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.chassis import mailbox
 from services.kernel import region as regions
+from services.kernel.tally import ON_THE_WAY
 from services.reporting import queries, rules
 from services.reporting.queries import Tally
 from services.reporting.rules import Cells, Contribution
 from services.reporting.tables import contributions, figures, freshness, tallies
-
-# How long events told before a tally may still be on their way when the tally is heard.
-ON_THE_WAY = timedelta(minutes=5)
 
 # Two batches that replace the same subject must not both take away the same old contribution. They would wait for each
 # other anyway, at the state's own figures, where all of them end.

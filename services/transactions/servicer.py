@@ -151,7 +151,7 @@ def _answer(sent: pb.Meeting, caller: Caller, held_up: set[str]) -> pb.MeetingAn
         outcome = Outcome.WAITING if isinstance(refused, rules.Waiting) else Outcome.REFUSED
         if outcome == Outcome.WAITING:
             held_up.add(sent.institution_id)
-        refusal = common_pb2.Refusal(code=refused.code, sentence=interceptors.sentence(refused), field=refused.field)
+        refusal = interceptors.show_refusal(refused)
         return pb.MeetingAnswer(meeting_id=sent.meeting_id, revision=sent.revision, outcome=_wire(outcome), refusal=refusal)
     return pb.MeetingAnswer(meeting_id=sent.meeting_id, revision=sent.revision, outcome=_wire(outcome))
 

@@ -1,6 +1,5 @@
 """The member flow over real processes: verified, compared, decided, counted; with exactly the verdicts that are due."""
 
-import csv
 import random
 from datetime import date
 from pathlib import Path
@@ -25,8 +24,7 @@ def groups(world):
 @pytest.fixture
 def residents(world):
     """Invented residents that no run before this one has enrolled, by a dice of this run."""
-    with Path(world.up.instance.env["LOKOS_SANDBOX_RESIDENTS_FILE"]).open(encoding="utf-8", newline="") as file:
-        everybody = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    everybody = cast.residents(Path(world.up.instance.env["LOKOS_SANDBOX_RESIDENTS_FILE"]))
     random.shuffle(everybody)
     return iter(everybody)
 

@@ -12,7 +12,7 @@ import openpyxl
 import psycopg
 
 from deploy.demo import books
-from deploy.demo.cast import Nation, State, create_user, institutions_of, invite_state_admin, make_officers, members_of, run_in
+from deploy.demo.cast import Nation, State, create_user, institutions_of, invite_state_admin, make_officers, members_of, take_in_geography
 from deploy.demo.client import Client
 from deploy.machine import Machine
 from protos import profiles_pb2, reporting_pb2, transactions_pb2
@@ -47,11 +47,7 @@ def found(machine: Machine) -> World:
     made = World(machine, Nation(machine), State(machine, "UP"), State(machine, "BR"))
     made.nation.found()
     for state in (made.up, made.br):
-        run_in(state.instance, "services.profiles", "geography", str(ROOT / "samples" / "lgd"))
-        geography = load(Path(state.instance.env["LOKOS_GEOGRAPHY_FILE"]))
-        district = geography.below(str(state.instance.lgd))[0]
-        # The first block that has Gram Panchayats in the samples.
-        state.block = next(block for block in geography.below(district) if geography.below(block))
+        take_in_geography(state, ROOT / "samples" / "lgd")
         invite_state_admin(made.nation, state)
         make_officers(state)
     return made
