@@ -20,6 +20,7 @@ from sqlalchemy import text
 from services.chassis import database
 from services.kernel.caller import Caller, Role
 from services.kernel.ids import uuid7
+from services.kernel.policies import Policies
 from services.transactions import queries
 from services.transactions.commands import copies, sync
 from services.transactions.rules.meeting import Attendance, Fine, Meeting, Repayment, Saving
@@ -87,7 +88,7 @@ def through_commands(groups: list[Group]) -> int:
 def _store(item: tuple[Group, Meeting]) -> None:
     group, meeting = item
     with database.transaction(SERVICE) as connection:
-        sync.sync_meeting(connection, group.caller, meeting, TODAY)
+        sync.sync_meeting(connection, group.caller, meeting, Policies(), TODAY)
 
 
 def ceiling(groups: list[Group], connection: psycopg.Connection[tuple[object, ...]]) -> int:
@@ -99,7 +100,7 @@ def ceiling(groups: list[Group], connection: psycopg.Connection[tuple[object, ..
             meeting = group.next_meeting()
             with database.transaction(SERVICE) as reader:
                 books = queries.books(reader, meeting)
-            posting = admit(meeting, books, group.caller, TODAY)
+            posting = admit(meeting, books, group.caller, Policies(), TODAY)
             assert posting is not None
             ready.append(sync.parameters(group.caller, meeting, books, posting))
 

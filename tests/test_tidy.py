@@ -154,6 +154,6 @@ def test_no_page_speaks_of_a_machines_paths():
 
 
 def test_a_missing_setting_stops_the_process_by_its_name(monkeypatch):
-    monkeypatch.delenv("LOKOS_INSTANCE", raising=False)
-    with pytest.raises(SystemExit, match="LOKOS_INSTANCE"):
+    monkeypatch.delenv("LOKOS_STATE_FILE", raising=False)
+    with pytest.raises(SystemExit, match="LOKOS_STATE_FILE"):
         settings.instance()

@@ -54,7 +54,7 @@ class State:
 
     def user_id(self, name: str) -> str:
         """IUP_BPM in Uttar Pradesh."""
-        return self.instance.env["LOKOS_USER_PREFIX"] + name
+        return self.instance.state.user_prefix + name
 
     def client(self, name: str, role: str) -> Client:
         """The client of a user at work in a role; one channel each, as each has a device."""
@@ -128,7 +128,7 @@ def take_in_geography(state: State, folder: Path) -> str:
     """Take in the state's geography, and set the story in the first block that has Gram Panchayats; what the import printed."""
     printed = run_in(state.instance, "services.profiles", "geography", str(folder))
     geography = load(Path(state.instance.env["LOKOS_GEOGRAPHY_FILE"]))
-    district = geography.below(str(state.instance.lgd))[0]
+    district = geography.below(str(state.instance.state.lgd_code))[0]
     state.block = next(block for block in geography.below(district) if geography.below(block))
     return printed
 
@@ -157,7 +157,7 @@ def invite_state_admin(nation: Nation, state: State) -> bool:
 
 def _mobile(state: State, number: int) -> str:
     """A number of nobody: the officers of the story have phones that differ by state and person."""
-    return f"90000{int(state.instance.lgd or 0):02}{number:03}"
+    return f"90000{state.instance.state.lgd_code:02}{number:03}"
 
 
 def make_officers(state: State) -> list[str]:

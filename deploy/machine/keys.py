@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from deploy.machine.layout import NATION
+from services.kernel.statefile import NATION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

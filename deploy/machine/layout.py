@@ -6,12 +6,16 @@ import hashlib
 import os
 import sys
 import tempfile
-import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from services.kernel import statefile
+from services.kernel.statefile import StateFile
+
 PROJECT = Path(__file__).resolve().parents[2]
+STATES = PROJECT / "deploy" / "states"
 VENV = PROJECT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 
@@ -23,10 +27,10 @@ STATE_SERVICES = ("identity", "profiles", "transactions", "dedup", "reporting")
 NATION_SERVICES = ("identity",)
 # The vault is a part of identity with a database role of its own; it speaks to no broker and runs no process.
 VAULT = "vault"
-NATION = "IN"
-# A state's block of ports is found by its place here, so that adding a state never moves another one's ports.
-BLOCKS = {"UP": 1, "BR": 2, NATION: 3}
-BLOCK_SIZE = 100
+STATES_DEFAULT = "UP BR"
+# An instance's block of ports is found by its LGD code (the nation's is 0), so that adding a state moves no other one's ports.
+BLOCKS_START = 100
+BLOCK_SIZE = 20
 
 # How a program shows that it is well: it takes a login, it answers gRPC's health check, or its metrics can be read.
 Proof = Literal["port", "postgres", "rabbitmq", "health", "metrics"]
@@ -52,23 +56,39 @@ def read_env(file: Path) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
+@cache
+def read_state(file: Path) -> StateFile:
+    """One state's file. Raises MachineError with every fault in it."""
+    try:
+        return statefile.read(file.read_text(encoding="utf-8"), file.stem)
+    except statefile.StateFileError as invalid:
+        raise MachineError(f"{file} is wrong:\n" + "\n".join(f"  {fault}" for fault in invalid.faults)) from None
+
+
 @dataclass(frozen=True)
 class Instance:
     """One state, or the nation, as it stands on this machine."""
 
-    code: str
-    name: str
-    lgd: int | None
-    user_prefix: str
-    languages: tuple[str, ...]
-    federation_levels: tuple[str, ...]
-    services: tuple[str, ...]
+    state: StateFile
+    state_file: Path
     folder: Path
     port: int
 
     @property
+    def code(self) -> str:
+        return self.state.code
+
+    @property
+    def name(self) -> str:
+        return self.state.name
+
+    @property
     def is_nation(self) -> bool:
-        return self.code == NATION
+        return self.state.is_nation
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        return NATION_SERVICES if self.is_nation else STATE_SERVICES
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -140,21 +160,27 @@ class Program:
 
 @dataclass(frozen=True)
 class Layout:
-    """One run folder and one base port: everything else follows from these two."""
+    """One run folder, one base port and the states that run there: everything else follows from these."""
 
     run: Path
     port_base: int
+    states: tuple[str, ...] = tuple(STATES_DEFAULT.split())
 
     @classmethod
     def from_environment(cls) -> Layout:
-        """Take LOKOS_RUN (default: run/ in the project) and LOKOS_PORT_BASE (default: 26000)."""
+        """Take LOKOS_RUN (default: run/ in the project), LOKOS_PORT_BASE (default: 26000) and LOKOS_STATES (default: UP BR; or "all")."""
         base = os.environ.get("LOKOS_PORT_BASE") or str(PORT_BASE_DEFAULT)
         if not base.isdecimal() or not 1024 <= int(base) <= 65000:
             raise MachineError(f"LOKOS_PORT_BASE is {base!r}; give a number from 1024 to 65000.")
         run = (PROJECT / (os.environ.get("LOKOS_RUN") or "run")).resolve()
         if "%" in str(run) or '"' in str(run):
             raise MachineError(f"The supervisor cannot keep its logs below {run}: set LOKOS_RUN to a path without % and quotes.")
-        return cls(run, int(base))
+        known = tuple(sorted(file.stem for file in STATES.glob("*.toml")))
+        asked = (os.environ.get("LOKOS_STATES") or STATES_DEFAULT).split()
+        states = known if asked == ["all"] else tuple(dict.fromkeys(asked))
+        if unknown := [code for code in states if code not in known]:
+            raise MachineError(f"LOKOS_STATES names {', '.join(unknown)}, which deploy/states lacks. It has {', '.join(known)}.")
+        return cls(run, int(base), states)
 
     @property
     def postgres_port(self) -> int:
@@ -195,28 +221,18 @@ class Layout:
         return Path(tempfile.gettempdir()) / f"lokos-{os.getuid()}-{digest}.sock"
 
     def instances(self) -> dict[str, Instance]:
-        """Read the states' files and the nation's; the nation comes last."""
-        files = [*sorted((PROJECT / "deploy" / "states").glob("*.toml")), PROJECT / "deploy" / "nation.toml"]
-        found = (self._instance(file) for file in files)
-        return {instance.code: instance for instance in found}
-
-    def _instance(self, file: Path) -> Instance:
-        about = tomllib.loads(file.read_text(encoding="utf-8"))
-        try:
-            code = about["code"]
-            return Instance(
-                code=code,
-                name=about["name"],
-                lgd=about.get("lgd_code"),
-                user_prefix=about["user_prefix"],
-                languages=tuple(about["languages"]),
-                federation_levels=tuple(about.get("federation_levels", ())),
-                services=NATION_SERVICES if code == NATION else STATE_SERVICES,
-                folder=self.run / "instances" / code,
-                port=self.port_base + BLOCKS[code] * BLOCK_SIZE,
+        """The states of this machine and the nation, which comes last. Raises MachineError where a file is wrong."""
+        files = [*(STATES / f"{code}.toml" for code in self.states), PROJECT / "deploy" / "nation.toml"]
+        found = [(file, read_state(file)) for file in files]
+        return {
+            state.code: Instance(
+                state=state,
+                state_file=file,
+                folder=self.run / "instances" / state.code,
+                port=self.port_base + BLOCKS_START + state.lgd_code * BLOCK_SIZE,
             )
-        except KeyError as missing:
-            raise MachineError(f"{file} lacks {missing}: give it there, or for a new state a free number in BLOCKS of {__file__}.") from None
+            for file, state in found
+        }
 
     def infrastructure(self) -> list[Program]:
         """List the programs under all instances, in the order in which they start."""

@@ -6,13 +6,15 @@ import os
 from typing import TYPE_CHECKING
 
 from deploy.machine import keys, postgres, rabbitmq
-from deploy.machine.layout import NATION, PROJECT, VENV_PYTHON, Instance, Layout, say
+from deploy.machine.layout import PROJECT, VENV_PYTHON, Instance, Layout, say
 from deploy.machine.setup import run
+from services.kernel.statefile import NATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 MIGRATE_MODULE = "services.chassis.migrate"
+SAMPLE_RESIDENTS = PROJECT / "samples" / "sandbox_residents.csv"
 
 
 def _secrets(instance: Instance) -> keys.Secrets:
@@ -42,10 +44,8 @@ def _settings(layout: Layout, instance: Instance, nation: Instance) -> dict[str,
     secret = _secrets(instance).word
     folder = instance.keys
     settings = {
-        "LOKOS_INSTANCE": instance.code,
-        "LOKOS_STATE_LGD": "" if instance.lgd is None else str(instance.lgd),
+        "LOKOS_STATE_FILE": str(instance.state_file),
         "LOKOS_SERVICES": " ".join(instance.services),
-        "LOKOS_USER_PREFIX": instance.user_prefix,
         "LOKOS_GRPC_PORT": str(instance.port),
         "LOKOS_FEDERATION_PORT": str(instance.port + 1),
         "LOKOS_ADVERTISE": instance.federation_address,
@@ -62,7 +62,7 @@ def _settings(layout: Layout, instance: Instance, nation: Instance) -> dict[str,
         "LOKOS_VAULT_KEY": secret("vault key"),
         "LOKOS_VAULT_TOKEN_KEY": secret("vault token key"),
         "LOKOS_EKYC": "sandbox",
-        "LOKOS_SANDBOX_RESIDENTS_FILE": str(PROJECT / "samples" / "sandbox_residents.csv"),
+        "LOKOS_SANDBOX_RESIDENTS_FILE": os.environ.get("LOKOS_SANDBOX_RESIDENTS_FILE") or str(SAMPLE_RESIDENTS),
         "MIGRATE_AMQP_URL": rabbitmq.service_url(layout, instance, rabbitmq.MIGRATE, secret("rabbitmq migrate")),
     }
     for role in instance.roles:

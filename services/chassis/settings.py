@@ -1,7 +1,11 @@
-"""Settings come from the environment; a missing one stops the process at its start, by name."""
+"""Settings come from the environment and from the state's file; what is missing or wrong stops the process at its start, by name."""
 
 import os
+from functools import cache
 from pathlib import Path
+
+from services.kernel import statefile
+from services.kernel.statefile import StateFile
 
 
 class MissingSetting(SystemExit):
@@ -34,14 +38,27 @@ def file(name: str) -> Path:
     return path
 
 
+def state() -> StateFile:
+    """Who this instance is and what it has set, from its state's file."""
+    return _state(file("LOKOS_STATE_FILE"))
+
+
+@cache
+def _state(path: Path) -> StateFile:
+    try:
+        return statefile.read(path.read_text(encoding="utf-8"), path.stem)
+    except statefile.StateFileError as invalid:
+        raise SystemExit(f"The state's file {path} is wrong:\n" + "\n".join(f"  {fault}" for fault in invalid.faults)) from None
+
+
 def instance() -> str:
     """The code of this instance: "UP", or "IN" for the nation."""
-    return text("LOKOS_INSTANCE")
+    return state().code
 
 
 def state_lgd() -> int:
     """The LGD code of this instance's state; 0 for the nation."""
-    return number("LOKOS_STATE_LGD", 0)
+    return state().lgd_code
 
 
 def services() -> list[str]:

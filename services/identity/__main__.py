@@ -19,7 +19,7 @@ PAGE = 500
 
 
 def create_national_admin(arguments: argparse.Namespace) -> str:
-    user_id = check_user_id(arguments.user_id, settings.text("LOKOS_USER_PREFIX"))
+    user_id = check_user_id(arguments.user_id, settings.state().user_prefix)
     name, mobile = clean_name(arguments.name, "name"), check_mobile(arguments.mobile, "mobile")
     wanted = User(user_id, name, mobile, frozenset({Role.NATIONAL_ADMIN}), NATION, frozenset(), today())
     password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")

@@ -33,7 +33,7 @@ class Servicer(identity_pb2_grpc.IdentityServiceServicer):
     def __init__(self) -> None:
         vault.must_have_keys()
         self._person_key = settings.text("LOKOS_PERSON_KEY").encode()
-        self._prefix = settings.text("LOKOS_USER_PREFIX")
+        self._prefix = settings.state().user_prefix
         self._ekyc = ekyc.provider()
         self._reads = Reads(SERVICE)
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from protos import common_pb2
 from protos import transactions_pb2 as pb
 from protos.transactions_pb2_grpc import TransactionsServiceServicer
-from services.chassis import audit, database, interceptors
+from services.chassis import audit, database, interceptors, settings
 from services.kernel.approval import MeetingStatus
 from services.kernel.caller import Caller
 from services.kernel.errors import Exhausted, Invalid, Refused, Unavailable
@@ -144,7 +144,7 @@ def _answer(sent: pb.Meeting, caller: Caller, held_up: set[str]) -> pb.MeetingAn
             raise rules.Waiting("MEETING_WAITING", "The meeting before waits, and so does this one.", field="number")
         asked = _read(sent)
         with transaction() as connection:
-            outcome = sync.sync_meeting(connection, caller, asked, today())
+            outcome = sync.sync_meeting(connection, caller, asked, settings.state().policies, today())
     except Exhausted:
         raise
     except Refused as refused:

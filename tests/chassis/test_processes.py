@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PLAIN = {"PATH": os.environ["PATH"], "LOKOS_INSTANCE": "UP", "LOKOS_STATE_LGD": "9"}
+PLAIN = {"PATH": os.environ["PATH"], "LOKOS_STATE_FILE": "deploy/states/UP.toml"}
 
 
 def start(kind, *arguments, **settings):

@@ -26,7 +26,7 @@ def keys(tmp_path, monkeypatch):
         trust.append({"issuer": issuer, "key_id": key_id, "public_key": public, "scopes": scopes})
     (tmp_path / "trust.json").write_text(json.dumps(trust))
     for name, value in {
-        "LOKOS_INSTANCE": "UP",
+        "LOKOS_STATE_FILE": "deploy/states/UP.toml",
         "LOKOS_SIGNING_KEY_FILE": str(tmp_path / "UP-1.pem"),
         "LOKOS_SIGNING_KEY_ID": "UP-1",
         "LOKOS_TRUST_FILE": str(tmp_path / "trust.json"),
@@ -68,11 +68,11 @@ def test_a_token_of_another_state_is_foreign(keys, monkeypatch):
 
 
 def test_the_nations_key_is_trusted_for_its_scope_alone(keys, monkeypatch):
-    monkeypatch.setenv("LOKOS_INSTANCE", "IN")
+    monkeypatch.setenv("LOKOS_STATE_FILE", "deploy/nation.toml")
     nation = {"key_file": keys / "IN-1.pem", "key_id": "IN-1"}
     invitation, _ = tokens.sign("invitation", "UP", timedelta(minutes=1), {}, **nation)
     user, _ = tokens.sign("users", "UP", timedelta(minutes=1), {}, **nation)
-    monkeypatch.setenv("LOKOS_INSTANCE", "UP")
+    monkeypatch.setenv("LOKOS_STATE_FILE", "deploy/states/UP.toml")
     assert tokens.verify(invitation, "invitation")["iss"] == "IN"
     assert refusal(invitation, "users") == "TOKEN_PURPOSE"
     assert refusal(user, "users") == "TOKEN_PURPOSE"

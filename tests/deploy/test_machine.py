@@ -30,7 +30,7 @@ def test_the_environment_names_the_machine(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("LOKOS_PORT_BASE", "31000")
     machine = Machine.from_environment()
     assert machine.run == PROJECT / "run" / "other"
-    assert machine.instances["BR"].grpc_address == "127.0.0.1:31200"
+    assert machine.instances["BR"].grpc_address == "127.0.0.1:31300"
 
 
 def test_a_port_base_that_is_no_number_is_refused_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def test_the_nation_gets_a_gateway_and_no_members_services(layout: Layout) -> No
     nation = layout.instances()["IN"].env
     assert {name for name in nation if name.endswith("_DATABASE_URL")} == {"IDENTITY_DATABASE_URL", "VAULT_DATABASE_URL"}
     assert nation["GATEWAY_SIGNING_KEY_ID"] == "IN-gateway"
-    assert nation["LOKOS_STATE_LGD"] == ""
+    assert nation["LOKOS_STATE_FILE"].endswith("nation.toml")
 
 
 def test_a_state_trusts_its_own_identity_and_three_narrow_things_of_the_nation(layout: Layout) -> None:

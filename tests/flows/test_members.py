@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.demo import books, cast
+from deploy.machine.provision import SAMPLE_RESIDENTS
 from protos import dedup_pb2, profiles_pb2
 from services.kernel.ids import uuid7
 from tests.flows.world import figures, make_groups
@@ -21,12 +22,11 @@ def groups(world):
     return make_groups(world, world.up, 2)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def residents(world):
-    """Invented residents that no run before this one has enrolled, by a dice of this run."""
+    """Invented residents of this run alone, each drawn once."""
     everybody = cast.residents(Path(world.up.instance.env["LOKOS_SANDBOX_RESIDENTS_FILE"]))
-    random.shuffle(everybody)
-    return iter(everybody)
+    return iter(everybody[len(cast.residents(SAMPLE_RESIDENTS)) :])
 
 
 def enrol(group, name, relation_name, resident=None, **changes):
@@ -50,7 +50,7 @@ def enrol(group, name, relation_name, resident=None, **changes):
 
 def strange_name():
     """A name of this run alone, so that only what a test plants is alike."""
-    return " ".join("".join(random.choices("bdgjklmnprst", k=1)[0] + random.choice("aiu") for _ in range(4)).capitalize() for _ in range(2))
+    return " ".join("".join(random.choices("bdgjklmnprst", k=1)[0] + random.choice("aiu") for _ in range(6)).capitalize() for _ in range(2))
 
 
 def test_the_same_identity_is_confirmed_under_any_spelling_and_nobody_clears_it(world, groups, residents):

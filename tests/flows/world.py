@@ -154,7 +154,7 @@ def figures(state: State, region: str = "") -> dict[str, int]:
     """Every figure of the state's own report for a region, all time."""
     request = reporting_pb2.ReportRequest(
         report="summary",
-        region=region or str(state.instance.lgd),
+        region=region or str(state.instance.state.lgd_code),
         level={1: "STATE", 2: "DISTRICT", 3: "BLOCK", 4: "GP", 5: "VILLAGE"}[len((region or "9").split("."))],
         from_month="2000-01",
         to_month=month.month_of(month.today()),

@@ -148,7 +148,7 @@ class World:
         for setting, content in files.items():
             (folder / setting).write_bytes(content)
             environment.setenv(setting, str(folder / setting))
-        environment.setenv("LOKOS_INSTANCE", "IN")
+        environment.setenv("LOKOS_STATE_FILE", "deploy/nation.toml")
         environment.setenv("LOKOS_SIGNING_KEY_ID", "IN-identity")
         environment.setenv("GATEWAY_SIGNING_KEY_ID", "IN-gateway")
         self.up = State(self, "UP", 9, 100, 5000)

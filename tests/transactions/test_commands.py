@@ -24,6 +24,7 @@ from services.kernel import tally
 from services.kernel.caller import Role
 from services.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from services.kernel.ids import derived, uuid7
+from services.kernel.policies import Policies
 from services.transactions import queries
 from services.transactions.commands import decide, upkeep
 from services.transactions.commands.sync import sync_meeting
@@ -78,7 +79,7 @@ def kept(up):
 
 
 def sync(connection, group, one, **caller):
-    return sync_meeting(connection, group.bookkeeper(**caller), one, TODAY)
+    return sync_meeting(connection, group.bookkeeper(**caller), one, Policies(), TODAY)
 
 
 def saved(group, number=1, rupees=50, before=0, **changes):

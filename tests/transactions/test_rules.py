@@ -15,6 +15,7 @@ from services.kernel.canonical import content_hash
 from services.kernel.errors import Conflict, Forbidden, Invalid, Refused
 from services.kernel.ids import uuid7
 from services.kernel.money import AMOUNT_PAISE_MAX
+from services.kernel.policies import Period, Policies
 from services.transactions.rules.books import Chain, Institution, Loan, Member, Recorded
 from services.transactions.rules.heads import HEADS_OF, TITLES, Head, Item
 from services.transactions.rules.meeting import Attendance, Fine, LoanGiven, Repayment, Saving, Waiting, check, content, effect, lines
@@ -41,7 +42,7 @@ def loan(**changes):
 
 def refusal(one, books=BOOKS, today=TODAY):
     with pytest.raises(Refused) as refused:
-        check(one, books, today)
+        check(one, books, Policies(), today)
     str(refused.value)  # The sentence has all that it names.
     return refused.value.code, refused.value.field
 
@@ -59,6 +60,7 @@ def test_a_sound_meeting_gives_its_lines():
             passbook_bank_paise=680_00,
         ),
         BOOKS,
+        Policies(),
         TODAY,
     )
     assert [(line.line, str(line.debit), str(line.credit), line.amount_paise, line.member_id, line.loan_id) for line in posted] == [
@@ -131,14 +133,23 @@ def test_what_is_wrong_is_refused_by_name_and_field(what):
 def test_a_day_before_the_last_meeting_is_too_early():
     books = replace(BOOKS, chain=replace(CHAIN, last_number=4, last_held_on=date(2026, 10, 6)))
     assert refusal(sound(number=5, held_on=date(2026, 10, 5)), books) == ("HELD_TOO_EARLY", "held_on")
-    assert check(sound(number=5, held_on=date(2026, 10, 6)), books, TODAY) == []
+    assert check(sound(number=5, held_on=date(2026, 10, 6)), books, Policies(), TODAY) == []
 
 
 def test_the_sentence_says_what_is_missing():
     books = replace(BOOKS, chain=replace(CHAIN, cash_paise=1250_00))
     with pytest.raises(Conflict) as refused:
-        check(sound(counted_cash_paise=1240_00), books, TODAY)
+        check(sound(counted_cash_paise=1240_00), books, Policies(), TODAY)
     assert str(refused.value) == "The cash counted is ₹1,240, and the book says ₹1,250: ₹10 is missing."
+
+
+def test_a_states_policy_of_the_day_of_the_meeting_bounds_a_loan():
+    policies = Policies({"loan_months_max": (Period(9, date(2026, 10, 6)),)})
+    before, after = (sound(held_on=date(2026, 10, day), loans=(loan(months=10),), counted_cash_paise=900_00) for day in (5, 6))
+    assert check(before, BOOKS, policies, TODAY)
+    with pytest.raises(Invalid) as refused:
+        check(after, BOOKS, policies, TODAY)
+    assert (refused.value.code, str(refused.value)) == ("MONTHS_INVALID", "A loan runs for 1 to 9 months.")
 
 
 def test_a_member_of_another_institution_is_refused_and_one_not_active_is_waited_for():
@@ -146,11 +157,11 @@ def test_a_member_of_another_institution_is_refused_and_one_not_active_is_waited
     assert refusal(sound(), elsewhere) == ("MEMBER_ELSEWHERE", "attendance[0].member_id")
     pending = replace(BOOKS, members={**BOOKS.members, TWO: Member(GROUP.institution_id, active=False)})
     with pytest.raises(Waiting):
-        check(sound(), pending, TODAY)
+        check(sound(), pending, Policies(), TODAY)
     # She who has a loan may leave; what she still owes can be paid.
     attendance = tuple(Attendance(one, True) for one in GROUP.member_ids if one != TWO)
     owed = replace(pending, loans={LOAN: Loan(GROUP.institution_id, TWO, 300_00)})
-    assert check(sound(attendance=attendance, repayments=(Repayment(LOAN, 1_00, 0),), counted_cash_paise=1001_00), owed, TODAY)
+    assert check(sound(attendance=attendance, repayments=(Repayment(LOAN, 1_00, 0),), counted_cash_paise=1001_00), owed, Policies(), TODAY)
 
 
 def test_a_loan_of_another_institution_is_not_known_here():
@@ -160,7 +171,7 @@ def test_a_loan_of_another_institution_is_not_known_here():
 
 def admitted(one, books=BOOKS, caller=None):
     try:
-        return "STORE" if admit(one, books, caller or GROUP.bookkeeper(), TODAY) else "ALREADY"
+        return "STORE" if admit(one, books, caller or GROUP.bookkeeper(), Policies(), TODAY) else "ALREADY"
     except Refused as refused:
         return f"{type(refused).__name__} {refused.code} {refused.field}".strip()
 
@@ -268,7 +279,7 @@ def test_any_history_of_meetings_keeps_the_books_sound(random):
         undecided = len(history.stored) - history.approved_through
         if step < 0.6 or not undecided:
             one = history.next_meeting()
-            history.keep(one, check(one, history.books(), TODAY))
+            history.keep(one, check(one, history.books(), Policies(), TODAY))
             _refuses_a_slip(history, one, random)
             before.append(history.position)
         elif step < 0.8:
@@ -288,8 +299,8 @@ def _refuses_a_slip(history, one, random):
     slip = random.choice([-1, 1]) * random.randint(1, 10_000)
     for name in ("counted_cash_paise", "passbook_bank_paise"):
         with pytest.raises(Refused):
-            check(replace(one, **{name: getattr(one, name) + slip}), history.books(), TODAY)
-    history.keep(one, check(one, history.books(), TODAY))
+            check(replace(one, **{name: getattr(one, name) + slip}), history.books(), Policies(), TODAY)
+    history.keep(one, check(one, history.books(), Policies(), TODAY))
 
 
 def _sound(history):
@@ -318,7 +329,7 @@ def test_what_lines_change_is_taken_back_exactly(random):
     history = History(Group(), random)
     for _ in range(4):
         one = history.next_meeting()
-        history.keep(one, check(one, history.books(), TODAY))
+        history.keep(one, check(one, history.books(), Policies(), TODAY))
     undone = effect(line for stored in history.stored[1:] for line in stored.lines)
     full, first = history.position, Position.of(history.stored[0].lines)
     assert full.cash_paise - undone.cash_paise == first.cash_paise

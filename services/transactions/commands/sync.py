@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from services.chassis import audit
 from services.kernel.caller import Caller
 from services.kernel.errors import Exhausted
+from services.kernel.policies import Policies
 from services.transactions import queries
 from services.transactions.rules.books import Books, Member
 from services.transactions.rules.meeting import Effect, Line, Meeting, effect
@@ -67,11 +68,11 @@ select (select count(*) from chain), (select count(*) from meeting)
 """
 
 
-def sync_meeting(connection: Connection, caller: Caller, meeting: Meeting, today: date) -> Outcome:
+def sync_meeting(connection: Connection, caller: Caller, meeting: Meeting, policies: Policies, today: date) -> Outcome:
     """STORED or ALREADY; what waits or is refused is raised."""
     for _ in range(TRIES_MAX):
         books = queries.books(connection, meeting)
-        posting = admit(meeting, books, caller, today)
+        posting = admit(meeting, books, caller, policies, today)
         if posting is None:
             return Outcome.ALREADY
         chained, stored = connection.exec_driver_sql(STORE, parameters(caller, meeting, books, posting)).one()

@@ -9,14 +9,13 @@ from uuid import UUID
 from services.kernel.canonical import Content
 from services.kernel.errors import Conflict, Invalid
 from services.kernel.money import check_amount, rupees
+from services.kernel.policies import Policies
 from services.transactions.rules.books import Books, Chain, Loan
 from services.transactions.rules.heads import HEADS_OF, Head, Item
 
 MEMBERS_MAX = 100
 REPAYMENTS_MAX = 500
 PURPOSE_LENGTH_MAX = 100
-RATE_BASIS_POINTS_MAX = 6000
-LOAN_MONTHS_MAX = 120
 
 
 class Waiting(Conflict):
@@ -169,9 +168,9 @@ def effect(posted: Iterable[Line]) -> Effect:
     return Effect(heads[Head.CASH], heads[Head.BANK], members[Head.COMPULSORY_SAVINGS], members[Head.VOLUNTARY_SAVINGS], outstanding)
 
 
-def check(meeting: Meeting, books: Books, today: date) -> list[Line]:
+def check(meeting: Meeting, books: Books, policies: Policies, today: date) -> list[Line]:
     """The lines of a new meeting that stands on these books, or a refusal. Waiting comes last: what is wrong is told at once."""
-    _check_amounts(meeting)
+    _check_amounts(meeting, policies)
     _check_lists(meeting)
     _check_members(meeting, books)
     _check_place(meeting, books, today)
@@ -182,7 +181,7 @@ def check(meeting: Meeting, books: Books, today: date) -> list[Line]:
     return posted
 
 
-def _check_amounts(meeting: Meeting) -> None:
+def _check_amounts(meeting: Meeting, policies: Policies) -> None:
     for name in ("deposited_paise", "withdrawn_paise", "counted_cash_paise", "passbook_bank_paise"):
         check_amount(getattr(meeting, name), name)
     for place, saving in enumerate(meeting.savings):
@@ -193,17 +192,18 @@ def _check_amounts(meeting: Meeting) -> None:
         check_amount(repayment.interest_paise, f"repayments[{place}].interest_paise")
     for place, fine in enumerate(meeting.fines):
         check_amount(fine.amount_paise, f"fines[{place}].amount_paise")
+    rate_max, months_max = (policies.value(name, meeting.held_on) for name in ("loan_rate_basis_points_max", "loan_months_max"))
     for place, loan in enumerate(meeting.loans):
         check_amount(loan.principal_paise, f"loans[{place}].principal_paise", at_least=1)
-        if not 0 <= loan.annual_rate_basis_points <= RATE_BASIS_POINTS_MAX:
+        if not 0 <= loan.annual_rate_basis_points <= rate_max:
             raise Invalid(
                 "RATE_INVALID",
                 "Interest is between 0% and {most}% a year.",
                 field=f"loans[{place}].annual_rate_basis_points",
-                most=RATE_BASIS_POINTS_MAX // 100,
+                most=f"{rate_max / 100:g}",
             )
-        if not 1 <= loan.months <= LOAN_MONTHS_MAX:
-            raise Invalid("MONTHS_INVALID", "A loan runs for 1 to {most} months.", field=f"loans[{place}].months", most=LOAN_MONTHS_MAX)
+        if not 1 <= loan.months <= months_max:
+            raise Invalid("MONTHS_INVALID", "A loan runs for 1 to {most} months.", field=f"loans[{place}].months", most=months_max)
         if len(loan.purpose) > PURPOSE_LENGTH_MAX or any(ord(letter) < ord(" ") for letter in loan.purpose):
             raise Invalid(
                 "PURPOSE_INVALID", "A purpose is one line of at most {most} letters.", field=f"loans[{place}].purpose", most=PURPOSE_LENGTH_MAX

@@ -10,6 +10,7 @@ from services.kernel.approval import MeetingStatus, Step, move_meeting
 from services.kernel.caller import Caller
 from services.kernel.canonical import content_hash, first_difference
 from services.kernel.errors import Conflict, Forbidden, Invalid
+from services.kernel.policies import Policies
 from services.transactions.rules.books import Books, Chain
 from services.transactions.rules.heads import Head
 from services.transactions.rules.meeting import Line, Meeting, Waiting, check, content
@@ -52,7 +53,7 @@ def must_be_hers(meeting: Meeting, caller: Caller) -> None:
         raise Forbidden("INSTITUTION_NOT_YOURS", "This institution is not among yours.", field="institution_id")
 
 
-def admit(meeting: Meeting, books: Books, caller: Caller, today: date) -> Posting | None:
+def admit(meeting: Meeting, books: Books, caller: Caller, policies: Policies, today: date) -> Posting | None:
     """What to store, or None where this very revision is stored already, whatever became of it since."""
     must_be_hers(meeting, caller)
     sent = content(meeting)
@@ -66,7 +67,7 @@ def admit(meeting: Meeting, books: Books, caller: Caller, today: date) -> Postin
         raise Forbidden(
             "BOOKKEEPER_KIND", "The meetings of a {kind} are kept by the {kind} Bookkeeper.", field="institution_id", kind=institution.kind
         )
-    return Posting(dict(sent), sent_hash, check(meeting, books, today))
+    return Posting(dict(sent), sent_hash, check(meeting, books, policies, today))
 
 
 def taken_elsewhere() -> Conflict:

@@ -1,0 +1,48 @@
+"""What a state may set by itself, each with its unit, its bounds and the value that holds where a state says nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One policy that there is. The unit stands in its name; source: domain 4.2, CP where a state gives none."""
+
+    about: str
+    least: int
+    most: int
+    default: int
+
+
+RULES = MappingProxyType(
+    {
+        "loan_rate_basis_points_max": Rule("The highest yearly interest that a group may ask of a member", 0, 6000, 6000),
+        "loan_months_max": Rule("The longest time in which a member repays a loan", 1, 120, 120),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A value that holds from one date to another, both included; without an end it holds on."""
+
+    value: int
+    first: date
+    last: date | None = None
+
+    def holds(self, on: date) -> bool:
+        return self.first <= on and (self.last is None or on <= self.last)
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """What one state has set. A day that no period covers has the default."""
+
+    periods: Mapping[str, tuple[Period, ...]] = field(default_factory=dict)
+
+    def value(self, name: str, on: date) -> int:
+        """The value of a policy on a date: a meeting's rules are those of the day on which it was held."""
+        set_here = (period.value for period in self.periods.get(name, ()) if period.holds(on))
+        return next(set_here, RULES[name].default)
