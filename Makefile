@@ -5,11 +5,13 @@ BIN := .venv/bin
 TEST_MACHINE := LOKOS_RUN=run/test LOKOS_PORT_BASE=27000
 STATE ?= UP
 SERVICE ?= transactions
+LOAD_USERS ?= 20
+LOAD_SECONDS ?= 60
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--python-version 3.11 --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs test check protos lock migrate replay rebuild
+.PHONY: help setup demo up down status logs test check protos lock migrate replay rebuild load
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,3 +64,8 @@ replay:  ## try a service's parked events again: make replay STATE=UP SERVICE=tr
 rebuild:  ## make a state's figures anew from what the services know: make rebuild STATE=UP
 	@$(MACHINE) with $(STATE) -- python -m services.reporting rebuild
 	@for owner in identity profiles transactions; do $(MACHINE) with $(STATE) -- python -m services.$$owner restate --to reporting || exit 1; done
+
+load:  ## put load on the running system: make load LOAD_USERS=50 LOAD_SECONDS=300; PEOPLE=file for another one, LOAD_UI=1, ARGS
+	@$(MACHINE) setup --load
+	@$(BIN)/python -m loadtests --users $(LOAD_USERS) --seconds $(LOAD_SECONDS) --state $(STATE) \
+		$(if $(PEOPLE),--people $(PEOPLE)) $(if $(LOAD_UI),--ui) $(ARGS)

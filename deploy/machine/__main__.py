@@ -28,6 +28,7 @@ def _parser() -> argparse.ArgumentParser:
 
     setup = command("setup", "install what is missing and generate the protos; quick when nothing changed")
     setup.add_argument("--dev", action="store_true", help="also what the tests and checks need")
+    setup.add_argument("--load", action="store_true", help="also what load tests need, in .venv-load")
     up = command("up", "set up, start everything, and wait until each program is well")
     up.add_argument("codes", nargs="*", metavar="CODE", help="only these instances, such as UP or IN")
     up.add_argument("--only", nargs="+", metavar="PROGRAM", help="of the programs only these, beside the servers")
@@ -88,7 +89,7 @@ def _run(arguments: argparse.Namespace) -> None:
         case "with":
             _replace_by(arguments.code, arguments.words)
         case "setup":
-            prepare(dev=arguments.dev)
+            prepare(dev=arguments.dev, load=arguments.load)
         case "up" | "provision":
             prepare()
             _continue_in_venv()

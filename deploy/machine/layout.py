@@ -18,6 +18,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 STATES = PROJECT / "deploy" / "states"
 VENV = PROJECT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
+# What makes load has an environment of its own: gevent and eventlet patch the same modules.
+LOAD_VENV = PROJECT / ".venv-load"
 
 PORT_BASE_DEFAULT = 26000
 # supervisord first binds "<path>.<pid>", and the kernel takes 107 characters for a unix socket.

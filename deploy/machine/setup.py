@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy.machine.layout import PROJECT, VENV, VENV_PYTHON, MachineError, say
+from deploy.machine.layout import LOAD_VENV, PROJECT, VENV, VENV_PYTHON, MachineError, say
 
 APT = ("apt-get", "-q", "-o", "DPkg::Lock::Timeout=500")
 DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
@@ -31,41 +31,45 @@ def run(*command: str | Path, env: dict[str, str] | None = None, stdin: str | No
     return done.stdout
 
 
-def prepare(*, dev: bool = False) -> None:
+def prepare(*, dev: bool = False, load: bool = False) -> None:
     """Do what is not done yet. When nothing changed this only looks at a few files."""
     # Two shells may do this at the same time (`make up` beside `make test`); the second waits and finds it done.
     with (PROJECT / ".setup.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _virtual_environment()
+        _virtual_environment(VENV)
         _requirements("requirements.txt")
         if dev:
             _requirements("requirements-dev.txt")
+        if load:
+            _virtual_environment(LOAD_VENV)
+            _requirements("requirements-load.txt", LOAD_VENV)
         _servers()
         make_protos()
 
 
-def _virtual_environment() -> None:
+def _virtual_environment(venv: Path) -> None:
     # The interpreter that it was made with may be gone since; then it is made anew.
-    if VENV_PYTHON.exists() and subprocess.run([VENV_PYTHON, "-c", ""], check=False).returncode == 0:
+    python = venv / "bin" / "python"
+    if python.exists() and subprocess.run([python, "-c", ""], check=False).returncode == 0:
         return
-    say("setup: making the virtual environment in .venv")
-    shutil.rmtree(VENV, ignore_errors=True)
+    say(f"setup: making the virtual environment in {venv.name}")
+    shutil.rmtree(venv, ignore_errors=True)
     try:
-        run(sys.executable, "-m", "venv", VENV)
+        run(sys.executable, "-m", "venv", venv)
     except MachineError as error:
-        shutil.rmtree(VENV, ignore_errors=True)
+        shutil.rmtree(venv, ignore_errors=True)
         raise MachineError(f"{error}\nOn Debian, `apt-get install python3-venv` gives Python what it lacks here.") from None
 
 
-def _requirements(name: str) -> None:
+def _requirements(name: str, venv: Path = VENV) -> None:
     """Install one hashed requirements file, unless the stamp says that this very file is installed already."""
     file = PROJECT / name
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    stamp = VENV / f"{name}.installed"
+    stamp = venv / f"{name}.installed"
     if stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
         return
     say(f"setup: installing {name}")
-    run(VENV_PYTHON, "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", file)
+    run(venv / "bin" / "python", "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", file)
     stamp.write_text(digest, encoding="utf-8")
 
 

@@ -1,0 +1,391 @@
+"""What people do with LokOS, call by call, and the valid documents that their devices make. Shared by Locust and the sender."""
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import cycle, zip_longest
+from typing import Any, TypeVar
+
+from rich.progress import track
+
+from loadtests.client import CallFailedError, Device, Institution, Network, People, Sample, User
+from protos import gateway_pb2, profiles_pb2, reporting_pb2, transactions_pb2
+from services.kernel import month, region
+from services.kernel.caller import Role
+from services.kernel.ids import uuid7
+
+T = TypeVar("T")
+
+# Decision 17: with so many unsent meetings a device takes no further one.
+UNSENT_MAX = 4
+PAGE = 200
+TASKS_AT_ONCE = 5
+
+COMPULSORY_PAISE = 50_00
+VOLUNTARY_PAISE = 20_00
+FINE_PAISE = 5_00
+LOAN_PAISE = 2_000_00
+LOAN_MONTHS = 10
+RATE_BASIS_POINTS = 2400
+CASH_KEPT_PAISE = 1_000_00
+
+_STORED = (transactions_pb2.OUTCOME_STORED, transactions_pb2.OUTCOME_ALREADY)
+READERS = (Role.BLOCK_PROGRAM_MANAGER, Role.DISTRICT_PROGRAM_MANAGER, Role.STATE_PROGRAM_MANAGER)
+_LEVEL_BELOW = {Role.BLOCK_PROGRAM_MANAGER: "GP", Role.DISTRICT_PROGRAM_MANAGER: "BLOCK", Role.STATE_PROGRAM_MANAGER: "DISTRICT"}
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A part of the day: until which hour, how many of the peak's users are at work, and which of Locust's users these are."""
+
+    name: str
+    until_hour: int
+    share_percent: int
+    users: tuple[str, ...]
+
+
+_OFFICE = ("Bookkeeper", "Approver", "BlockManager", "NationalReader")
+DAY = (
+    Phase("night", 6, 5, ("NationalReader", "BlockManager")),
+    Phase("morning logins", 9, 50, ("MorningLogin", "BlockManager")),
+    Phase("forenoon meetings", 13, 80, _OFFICE),
+    Phase("afternoon", 17, 40, _OFFICE),
+    Phase("evening reconnect", 20, 100, (*_OFFICE, "Reconnecting")),
+    Phase("late evening", 24, 10, ("Bookkeeper", "NationalReader")),
+)
+
+
+def phase_at(second: float, day_seconds: float) -> Phase | None:
+    """The phase of a day compressed into `day_seconds`; None when the day is over."""
+    return next((phase for phase in DAY if second * 24 < phase.until_hour * day_seconds), None)
+
+
+def users_in(phase: Phase, peak_users: int) -> int:
+    return max(1, peak_users * phase.share_percent // 100)
+
+
+@dataclass
+class Standing:
+    """Where a group's books stand: the last meeting's number, cash in hand, bank, and what is outstanding of each loan."""
+
+    number: int
+    cash_paise: int
+    bank_paise: int
+    outstanding_paise: dict[str, int]
+
+    @classmethod
+    def of(cls, position: Any) -> "Standing":  # noqa: ANN401 - a Position
+        outstanding = {loan.loan_id: loan.outstanding_paise for loan in position.loans}
+        return cls(position.last_number, position.cash_paise, position.bank_paise, outstanding)
+
+
+def next_meeting(standing: Standing, group: Institution, held_on: date, dice: random.Random) -> Any:  # noqa: ANN401 - a Meeting
+    """The meeting that follows: all save, one may be absent and fined, every loan is repaid by an instalment, one may be given.
+
+    Cash above a limit goes to the bank, and comes back for a loan; so amounts and loans stay as they are in a real group
+    however many meetings are held.
+    """
+    members = list(group.member_ids)
+    absent = dice.choice(members) if len(members) > 1 and dice.random() < 0.5 else ""
+    present = [member for member in members if member != absent]
+    savings = [
+        transactions_pb2.Saving(member_id=member, compulsory_paise=COMPULSORY_PAISE, voluntary_paise=VOLUNTARY_PAISE if dice.random() < 0.5 else 0)
+        for member in present
+    ]
+    repayments = [
+        transactions_pb2.Repayment(
+            loan_id=loan_id,
+            principal_paise=min(LOAN_PAISE // LOAN_MONTHS, outstanding),
+            interest_paise=outstanding * RATE_BASIS_POINTS // (12 * 10_000),
+        )
+        for loan_id, outstanding in standing.outstanding_paise.items()
+    ]
+    fines = [transactions_pb2.Fine(member_id=absent, amount_paise=FINE_PAISE)] if absent else []
+    received = sum(one.compulsory_paise + one.voluntary_paise for one in savings) + sum(one.amount_paise for one in fines)
+    received += sum(one.principal_paise + one.interest_paise for one in repayments)
+    cash = standing.cash_paise + received
+    lends = len(repayments) < len(members) // 2 and cash + standing.bank_paise >= LOAN_PAISE
+    lent = LOAN_PAISE if lends else 0
+    withdrawn = max(lent - cash, 0)
+    deposited = max(cash + withdrawn - lent - CASH_KEPT_PAISE, 0)
+    loan = transactions_pb2.LoanGiven(
+        loan_id=str(uuid7()),
+        member_id=dice.choice(present),
+        principal_paise=LOAN_PAISE,
+        annual_rate_basis_points=RATE_BASIS_POINTS,
+        months=LOAN_MONTHS,
+        purpose="Goats",
+    )
+    return transactions_pb2.Meeting(
+        meeting_id=str(uuid7()),
+        institution_id=group.institution_id,
+        revision=1,
+        number=standing.number + 1,
+        held_on=held_on.isoformat(),
+        attendance=[transactions_pb2.Attendance(member_id=member, present=member != absent) for member in members],
+        savings=savings,
+        repayments=repayments,
+        loans=[loan] if lends else [],
+        fines=fines,
+        deposited_paise=deposited,
+        withdrawn_paise=withdrawn,
+        counted_cash_paise=cash + withdrawn - lent - deposited,
+        passbook_bank_paise=standing.bank_paise + deposited - withdrawn,
+    )
+
+
+def stands_after(standing: Standing, meeting: Any) -> Standing:  # noqa: ANN401 - a Meeting
+    """Where the books stand when the meeting is in them."""
+    repaid = {one.loan_id: one.principal_paise for one in meeting.repayments}
+    outstanding = {loan_id: paise - repaid.get(loan_id, 0) for loan_id, paise in standing.outstanding_paise.items()}
+    outstanding |= {loan.loan_id: loan.principal_paise for loan in meeting.loans}
+    left = {loan_id: paise for loan_id, paise in outstanding.items() if paise}
+    return Standing(meeting.number, meeting.counted_cash_paise, meeting.passbook_bank_paise, left)
+
+
+@dataclass
+class Book:
+    """One group's books on its bookkeeper's device: where they stand, what is not sent yet, what the server has acknowledged."""
+
+    group: Institution
+    dice: random.Random
+    standing: Standing | None = None
+    unsent: list[Any] = field(default_factory=list)
+    acknowledged: list[str] = field(default_factory=list)
+    refused: int = 0
+
+    def hold_meeting(self, held_on: date) -> None:
+        assert self.standing is not None, "the device pulls before it holds a meeting"
+        meeting = next_meeting(self.standing, self.group, held_on, self.dice)
+        self.standing = stands_after(self.standing, meeting)
+        self.unsent.append(meeting)
+
+    def settle(self, answers: Any) -> None:  # noqa: ANN401 - MeetingAnswers
+        """What was stored is no longer kept; what waits is sent again; after a refusal the device starts from what the server says."""
+        done = {answer.meeting_id for answer in answers if answer.outcome in _STORED}
+        self.acknowledged.extend(meeting.meeting_id for meeting in self.unsent if meeting.meeting_id in done)
+        self.unsent = [meeting for meeting in self.unsent if meeting.meeting_id not in done]
+        if any(answer.outcome == transactions_pb2.OUTCOME_REFUSED for answer in answers):
+            self.refused += 1
+            self.standing, self.unsent = None, []
+
+
+def _refusals(answer: Any) -> str:  # noqa: ANN401 - a SyncMeetingsResponse
+    refused = [one.refusal for one in answer.answers if one.outcome == transactions_pb2.OUTCOME_REFUSED]
+    return f"REFUSED {refused[0].code}: {refused[0].sentence}" if refused else ""
+
+
+async def hold_meetings(device: Device, book: Book, count: int = 1) -> None:
+    """See where the books stand, hold so many meetings without a network, and send them all at once."""
+    journey = "bookkeeper" if count == 1 else "reconnect"
+    if not book.unsent:
+        await _pull(device, book, journey)
+    while len(book.unsent) < min(count, UNSENT_MAX):
+        book.hold_meeting(month.today())
+    request = transactions_pb2.SyncMeetingsRequest(meetings=book.unsent)
+    step = "SyncMeetings" if len(book.unsent) == 1 else f"SyncMeetings of {len(book.unsent)}"
+    answer = await device.call(journey, "transactions.SyncMeetings", request, step=step, fault=_refusals)
+    book.settle(answer.answers)
+
+
+async def _pull(device: Device, book: Book, journey: str) -> None:
+    """The server's position must be the device's own, once the device has one."""
+
+    def differs(position: Any) -> str:  # noqa: ANN401 - a Position
+        same = book.standing is None or Standing.of(position) == book.standing
+        return "" if same else "the books stand otherwise than this device left them"
+
+    request = transactions_pb2.PullRequest(institution_id=book.group.institution_id)
+    book.standing = Standing.of(await device.call(journey, "transactions.Pull", request, fault=differs))
+
+
+async def enrol_member(device: Device, group: Institution, dice: random.Random) -> None:
+    """Look at the list of members, and hand in a woman who is new."""
+    request = profiles_pb2.ListMembersRequest(institution_id=group.institution_id)
+    await device.call("bookkeeper", "profiles.ListMembers", request)
+    await device.call("bookkeeper", "profiles.SubmitMember", profiles_pb2.SubmitMemberRequest(member=new_member(group.institution_id, dice)))
+
+
+def new_member(institution_id: str, dice: random.Random) -> Any:  # noqa: ANN401 - a Member
+    """A woman of nowhere, whose name is no name, so that she resembles nobody."""
+    return profiles_pb2.Member(
+        member_id=str(uuid7()),
+        revision=1,
+        institution_id=institution_id,
+        name=invented_name(dice),
+        gender="FEMALE",
+        birth_year=dice.randrange(1960, 2000),
+        relation="SPOUSE",
+        relation_name=invented_name(dice),
+        social_category=dice.choice(("SC", "ST", "OBC", "OTHER")),
+        joined_on=month.today().isoformat(),
+    )
+
+
+def invented_name(dice: random.Random) -> str:
+    return " ".join("".join(dice.choice("bdgjklmnprst") + dice.choice("aiu") for _ in range(5)).capitalize() for _ in range(2))
+
+
+async def approve_meetings(device: Device, institution_id: str) -> None:
+    """What waits for the approver, in its order."""
+    request = transactions_pb2.ListMeetingsRequest(institution_id=institution_id, status=transactions_pb2.MEETING_STATUS_CLOSED)
+    request.page.size = TASKS_AT_ONCE
+    for meeting in (await device.call("approver", "transactions.ListMeetings", request)).meetings:
+        decided = transactions_pb2.ApproveMeetingRequest(meeting_id=meeting.meeting_id, revision=meeting.revision)
+        await device.call("approver", "transactions.ApproveMeeting", decided)
+
+
+async def do_tasks(device: Device) -> None:
+    """My Task: what was handed in, each with her duplicate check, and a few decisions."""
+    asked = profiles_pb2.ListInstitutionsRequest(status=profiles_pb2.STATUS_SUBMITTED)
+    await device.call("block manager", "profiles.ListInstitutions", asked)
+    request = profiles_pb2.ListMembersRequest(status=profiles_pb2.STATUS_SUBMITTED)
+    request.page.size = PAGE
+    listed = await device.call("block manager", "profiles.ListMembers", request)
+    screened = [member for member in listed.members if member.verdict]
+    for member in screened[:TASKS_AT_ONCE]:
+        await decide(device, member)
+
+
+async def decide(device: Device, member: Any) -> None:  # noqa: ANN401 - a Member
+    """Approve her, with a reason where she resembles somebody; a confirmed duplicate is handed back."""
+    confirmed = member.verdict == profiles_pb2.VERDICT_CONFIRMED
+    decision = profiles_pb2.DECISION_DUPLICATE_REJECT if confirmed else profiles_pb2.DECISION_NOT_A_DUPLICATE
+    reason = "Enrolled already" if confirmed else "Seen at home: another woman"
+    decisions = [profiles_pb2.FindingDecision(finding_id=one.finding_id, decision=decision, reason=reason) for one in member.findings]
+    key = {"member_id": member.member_id, "revision": member.revision}
+    if confirmed:
+        back = profiles_pb2.RejectMemberRequest(**key, reasons=["DUPLICATE"], remark=reason, decisions=decisions)
+        await device.call("block manager", "profiles.RejectMember", back)
+    else:
+        await device.call("block manager", "profiles.ApproveMember", profiles_pb2.ApproveMemberRequest(**key, decisions=decisions))
+
+
+async def read_report(device: Device, journey: str) -> None:
+    """Her region's summary of this year, a row for each place below."""
+    request = reporting_pb2.ReportRequest(report="summary", region=device.user.region, level=_LEVEL_BELOW[device.user.role], **_this_year())
+    await device.call(journey, "reporting.Report", request)
+
+
+async def read_national_report(device: Device) -> None:
+    request = gateway_pb2.NationalReportRequest(report="summary", level="STATE", **_this_year())
+    await device.call("national reader", "gateway.NationalReport", request)
+
+
+def _this_year() -> dict[str, Any]:
+    today = month.today()
+    first = date(today.year if today.month >= 4 else today.year - 1, 4, 1)
+    return {"from_month": month.month_of(first), "to_month": month.month_of(today)}
+
+
+async def check_book(device: Device, book: Book) -> str:
+    """What is wrong with a group's books after a run, in words: every acknowledged meeting must be there once, and no other."""
+    if book.unsent:
+        unsent = transactions_pb2.SyncMeetingsRequest(meetings=book.unsent)
+        book.settle((await device.call("check", "transactions.SyncMeetings", unsent, fault=_refusals)).answers)
+    if not book.acknowledged:
+        return ""
+    pull = transactions_pb2.PullRequest(institution_id=book.group.institution_id)
+    if book.standing not in (None, Standing.of(await device.call("check", "transactions.Pull", pull))):
+        return "the books stand otherwise than the device left them"
+    first, *later = book.acknowledged
+    stored = [(await device.call("check", "transactions.GetMeeting", transactions_pb2.GetMeetingRequest(meeting_id=first))).meeting_id]
+    request = transactions_pb2.ListMeetingsRequest(institution_id=book.group.institution_id)
+    request.page.size, request.page.after = PAGE, first
+    while request.page.after:
+        page = await device.call("check", "transactions.ListMeetings", request)
+        stored.extend(meeting.meeting_id for meeting in page.meetings)
+        request.page.after = page.next
+    return differences([first, *later], stored)
+
+
+async def check_books(books: Sequence[tuple[Device, Book]]) -> list[str]:
+    """Every fault that is found in the books after a run; empty where nothing is lost and nothing is there twice."""
+    faults = []
+    for device, book in track(books, "checking the books", transient=True):
+        try:
+            fault = await check_book(device, book)
+        except CallFailedError as error:
+            fault = f"could not be checked: {error}"
+        if fault:
+            faults.append(f"{book.group.institution_id}: {fault}")
+    return faults
+
+
+def differences(acknowledged: list[str], stored: list[str]) -> str:
+    lost, strange = set(acknowledged) - set(stored), set(stored) - set(acknowledged)
+    twice = len(stored) - len(set(stored))
+    found = ((len(lost), "lost"), (len(strange), "stored that nobody here sent"), (twice, "stored twice"))
+    return ", ".join(f"{count} meetings {what}" for count, what in found if count)
+
+
+@contextmanager
+def taken(idle: deque[T]) -> Iterator[T | None]:
+    """The one that has rested longest, for nobody else meanwhile; None where all are at work."""
+    one = idle.popleft() if idle else None
+    try:
+        yield one
+    finally:
+        if one is not None:
+            idle.append(one)
+
+
+@dataclass
+class Desk:
+    """A person's device and what she works on, of which each thing is in one hand at a time."""
+
+    device: Device
+    books: deque[Book] = field(default_factory=deque)
+    institution_ids: deque[str] = field(default_factory=deque)
+
+
+class Roster:
+    """Everybody of a people file at her desk. Virtual users sit down at the desks of their role in turn."""
+
+    def __init__(self, people: People, network: Network, note: Callable[[Sample], None], dice: random.Random) -> None:
+        def device(user: User) -> Device:
+            return Device(network.wire, network.stubs(people.state), user, note)
+
+        keepers = [user for user in people.in_role(Role.SHG_BOOKKEEPER) if user.institutions]
+        groups = [group for user in keepers for group in user.institutions]
+        self.keepers = [Desk(device(user), deque(Book(group, dice) for group in user.institutions)) for user in keepers]
+        # The first book of every bookkeeper, then the second of each: neighbours in the list are kept by different women.
+        rows = ([(desk.device, book) for book in desk.books] for desk in self.keepers)
+        self.books = [one for column in zip_longest(*rows) for one in column if one is not None]
+        approvers = people.in_role(Role.SHG_TRANS_APPROVER)
+        self.approvers = [Desk(device(user), institution_ids=deque(_in_sight(user, groups))) for user in approvers]
+        self.managers = [Desk(device(user)) for user in people.in_role(Role.BLOCK_PROGRAM_MANAGER)]
+        self.readers = [Desk(device(user)) for user in people.in_role(*READERS)]
+        self.national = []
+        if people.nation and people.gateway:
+            for user in people.national_users:
+                stubs = network.stubs(people.gateway) | {"identity": network.stubs(people.nation)["identity"]}
+                self.national.append(Desk(Device(network.wire, stubs, user, note)))
+        self._turns = {name: cycle(desks) for name, desks in self.desks().items() if desks}
+
+    def desks(self) -> dict[str, list[Desk]]:
+        """The desks that each of Locust's users may sit at."""
+        return {
+            "Bookkeeper": self.keepers,
+            "Reconnecting": self.keepers,
+            "MorningLogin": [*self.keepers, *self.approvers, *self.managers],
+            "Approver": [desk for desk in self.approvers if desk.institution_ids],
+            "BlockManager": self.managers,
+            "NationalReader": self.national,
+        }
+
+    def next_desk(self, name: str) -> Desk:
+        return next(self._turns[name])
+
+    @property
+    def acknowledged(self) -> int:
+        return sum(len(book.acknowledged) for _, book in self.books)
+
+
+def _in_sight(user: User, groups: list[Institution]) -> list[str]:
+    """An approver decides in her region; the file may name fewer."""
+    named = user.institutions or [group for group in groups if region.contains(user.region, group.block)]
+    return [group.institution_id for group in named]
