@@ -5,8 +5,6 @@ BIN := .venv/bin
 TEST_MACHINE := LOKOS_RUN=run/test LOKOS_PORT_BASE=27000
 STATE ?= UP
 SERVICE ?= transactions
-LOAD_USERS ?= 20
-LOAD_SECONDS ?= 60
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--python-version 3.11 --custom-compile-command "make lock"
 
@@ -67,5 +65,5 @@ rebuild:  ## make a state's figures anew from what the services know: make rebui
 
 load:  ## put load on the running system: make load LOAD_USERS=50 LOAD_SECONDS=300; PEOPLE=file for another one, LOAD_UI=1, ARGS
 	@$(MACHINE) setup --load
-	@$(BIN)/python -m loadtests --users $(LOAD_USERS) --seconds $(LOAD_SECONDS) --state $(STATE) \
-		$(if $(PEOPLE),--people $(PEOPLE)) $(if $(LOAD_UI),--ui) $(ARGS)
+	@$(BIN)/python -m loadtests --state $(STATE) $(if $(PEOPLE),--people $(PEOPLE)) $(if $(LOAD_USERS),--users $(LOAD_USERS)) \
+		$(if $(LOAD_SECONDS),--seconds $(LOAD_SECONDS)) $(if $(LOAD_UI),--ui) $(ARGS)

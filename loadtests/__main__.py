@@ -1,7 +1,8 @@
 """make load: Locust against the running system, with its people made where there are none, and its reports kept.
 
 The reports, HTML and CSV, go to load/<time>/ in the run folder. Further arguments are Locust's: --day-seconds 600 --peak-users 100 plays
-a whole day, --help shows all. Exits with 1 where the books are not what was acknowledged, or too many requests failed.
+a whole day; `.venv-load/bin/python -m locust -f loadtests/locustfile.py --help` lists them. Exits with 1 where the books are not what was
+acknowledged, or too many requests failed.
 """
 
 import argparse

@@ -21,7 +21,7 @@ from protos import gateway_pb2_grpc, identity_pb2, identity_pb2_grpc, profiles_p
 from services.kernel.caller import Role
 
 DEADLINE_SECONDS = 10.0
-RETRY_SECONDS_MAX = 30.0
+RETRY_SECONDS_MAX = 60.0
 PAUSE_SECONDS = 0.3
 TOKEN_LEFT_SECONDS = 60
 STUBS: Mapping[str, Callable[[Any], Any]] = {
@@ -38,7 +38,6 @@ _AGAIN = {
     grpc.StatusCode.DEADLINE_EXCEEDED,
     grpc.StatusCode.CANCELLED,
 }
-
 
 Metadata = tuple[tuple[str, str], ...]
 # What is wrong with an answer, in words; empty where nothing is.

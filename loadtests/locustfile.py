@@ -96,6 +96,7 @@ class Load:
         self.roster = self._seat()  # The web page may start again, and the groups stand elsewhere by then.
         self.tally.start()
         gevent.spawn(self._tell)
+        gevent.spawn(run_now, self.tally.watch(self.network.wire))
 
     def _tell(self) -> None:
         begun = time.monotonic()

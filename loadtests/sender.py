@@ -11,7 +11,6 @@ import random
 import sys
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -115,26 +114,22 @@ class Sender:
 
 
 async def run(given: argparse.Namespace) -> bool:
-    tally = Tally()
-    roster = Roster(read_people(given.people), Network(Asyncio(), given.connections), tally.note, random.Random())  # noqa: S311 - no secret
+    tally, wire = Tally(), Asyncio()
+    roster = Roster(read_people(given.people), Network(wire, given.connections), tally.note, random.Random())  # noqa: S311 - no secret
     sender = Sender(roster, tally, given)
     try:
         await sender.log_in()
     except CallFailedError as error:
         raise PeopleError(f"Logging in does not work: {error}. Is the system up (make status), and is this people file its own?") from None
-    await _measured(tally, sender.open if given.rate else sender.closed)
+    tally.start()
+    watching = asyncio.create_task(tally.watch(wire))
+    await (sender.open() if given.rate else sender.closed())
+    tally.stop()
+    await watching
     show(tally, roster.acknowledged)
     if sender.without_group:
         sys.stdout.write(f"{grouped(sender.without_group)} journeys found every group at work: take more groups or a lower --rate\n")
     return verdict(tally, await journeys.check_books(sender.books), roster.acknowledged, given.failures_percent_max)
-
-
-async def _measured(tally: Tally, work: Callable[[], Awaitable[None]]) -> None:
-    tally.start()
-    try:
-        await work()
-    finally:
-        tally.stop()
 
 
 def _parser() -> argparse.ArgumentParser:
