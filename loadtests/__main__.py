@@ -1,8 +1,11 @@
 """make load: Locust against the running system, with its people made where there are none, and its reports kept.
 
-The reports, HTML and CSV, go to load/<time>/ in the run folder. Further arguments are Locust's: --day-seconds 600 --peak-users 100 plays
-a whole day; `.venv-load/bin/python -m locust -f loadtests/locustfile.py --help` lists them. Exits with 1 where the books are not what was
-acknowledged, or too many requests failed.
+The reports, HTML and CSV, go to load/<time>/ in the run folder. Exits with 1 where the books are not what was acknowledged, or too many
+requests failed. Further arguments go to Locust: its own, or those of loadtests/locustfile.py, which are
+  --day-seconds 600 --peak-users 50    play a whole day, compressed into ten minutes, in place of --users and --seconds
+  --think-seconds 1                    how long a user rests between two journeys, on average
+  --connections 8                      to each server, shared by the devices
+  --failures-percent-max 1             how many of the requests may fail
 """
 
 import argparse
