@@ -44,23 +44,21 @@ async def build(servicer: Servicer) -> tuple[grpc.aio.Server, health.aio.HealthS
     return server, checks
 
 
-async def run() -> None:
+async def run(states: States) -> None:
     stopping = asyncio.Event()
     for number in process.STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     for name in ("GATEWAY_TLS_KEY_FILE", "GATEWAY_TLS_CERT_FILE", "GATEWAY_SIGNING_KEY_FILE"):
         settings.file(name)  # What is missing is said now, by name, and not at the first question.
-    states = States(discovery.registry())
     snapshots = Snapshots(Path(settings.text("GATEWAY_SNAPSHOT_DIR")))
     snapshots.load()
     asker = Asker(states, snapshots, float(settings.text("GATEWAY_STATE_DEADLINE_SECONDS", str(DEADLINE_SECONDS))))
-    await states.read()
     server, checks = await build(Servicer(states, asker))
     server.add_secure_port(
         f"{settings.text('LOKOS_GRPC_HOST', '127.0.0.1')}:{settings.number('GATEWAY_PORT')}", server_credentials(nation_only=False)
     )
     await server.start()
-    beside = [asyncio.create_task(work) for work in (states.keep_reading(), asker.keep_ready(), snapshots.keep_writing())]
+    beside = [asyncio.create_task(work) for work in (asker.keep_ready(), snapshots.keep_writing())]
     log.info("the gateway is up", extra={"states": " ".join(instance.code for instance in states.all())})
     await stopping.wait()
     await checks.enter_graceful_shutdown()
@@ -74,7 +72,9 @@ async def run() -> None:
 
 def main() -> None:
     process.start("gateway")
-    uvloop.run(run())
+    states = States(discovery.registry())
+    states.start()
+    uvloop.run(run(states))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ ABOUT = """\
 Runs whole LokOS states on one machine: a private PostgreSQL and RabbitMQ and every process, under a supervisor.
 
 LOKOS_RUN is the folder where everything is kept (default: run), LOKOS_PORT_BASE the first of its ports (default: 26000).
-DATABASE_URL and AMQP_URL, when set, name servers that run elsewhere, to be used in place of private ones.
+LOKOS_REGISTRY is where the nation finds the states: file (default), or consul, of which one is then run.
+DATABASE_URL, AMQP_URL and CONSUL_HTTP_ADDR, when set, name servers that run elsewhere, to be used in place of private ones.
 """
 
 

@@ -30,6 +30,7 @@ NATION_SERVICES = ("identity",)
 # The vault is a part of identity with a database role of its own; it speaks to no broker and runs no process.
 VAULT = "vault"
 STATES_DEFAULT = "UP BR"
+REGISTRIES = ("file", "consul")
 # An instance's block of ports is found by its LGD code (the nation's is 0), so that adding a state moves no other one's ports.
 BLOCKS_START = 100
 BLOCK_SIZE = 20
@@ -167,10 +168,12 @@ class Layout:
     run: Path
     port_base: int
     states: tuple[str, ...] = tuple(STATES_DEFAULT.split())
+    registry: str = REGISTRIES[0]
+    """Where the nation finds the states."""
 
     @classmethod
     def from_environment(cls) -> Layout:
-        """Take LOKOS_RUN (default: run/ in the project), LOKOS_PORT_BASE (default: 26000) and LOKOS_STATES (default: UP BR; or "all")."""
+        """Take LOKOS_RUN (default: run/ in the project), LOKOS_PORT_BASE (26000), LOKOS_STATES (UP BR; or "all") and LOKOS_REGISTRY (file)."""
         base = os.environ.get("LOKOS_PORT_BASE") or str(PORT_BASE_DEFAULT)
         if not base.isdecimal() or not 1024 <= int(base) <= 65000:
             raise MachineError(f"LOKOS_PORT_BASE is {base!r}; give a number from 1024 to 65000.")
@@ -182,7 +185,10 @@ class Layout:
         states = known if asked == ["all"] else tuple(dict.fromkeys(asked))
         if unknown := [code for code in states if code not in known]:
             raise MachineError(f"LOKOS_STATES names {', '.join(unknown)}, which deploy/states lacks. It has {', '.join(known)}.")
-        return cls(run, int(base), states)
+        registry = os.environ.get("LOKOS_REGISTRY") or REGISTRIES[0]
+        if registry not in REGISTRIES:
+            raise MachineError(f"LOKOS_REGISTRY is {registry!r}; give {' or '.join(REGISTRIES)}.")
+        return cls(run, int(base), states, registry=registry)
 
     @property
     def postgres_port(self) -> int:
@@ -203,6 +209,11 @@ class Layout:
     @property
     def broker_metrics_port(self) -> int:
         return self.port_base + 4
+
+    @property
+    def consul_port(self) -> int:
+        """Of its HTTP; the next two are its server's and its gossip's."""
+        return self.port_base + 5
 
     @property
     def logs(self) -> Path:
@@ -242,6 +253,7 @@ class Layout:
             Program("postgres", "postgres", f"127.0.0.1:{self.postgres_port}"),
             Program("epmd", "port", f"127.0.0.1:{self.epmd_port}"),
             Program("rabbitmq", "rabbitmq", f"127.0.0.1:{self.amqp_port}"),
+            *([Program("consul", "port", f"127.0.0.1:{self.consul_port}")] if self.registry == "consul" else []),
         ]
 
     def applications(self) -> list[Program]:

@@ -49,8 +49,8 @@ class Machine:
 
     @property
     def infrastructure(self) -> list[Program]:
-        """PostgreSQL and RabbitMQ, as far as this machine runs them itself."""
-        given = {"postgres": "DATABASE_URL", "epmd": "AMQP_URL", "rabbitmq": "AMQP_URL"}
+        """PostgreSQL, RabbitMQ and, where asked for, Consul, as far as this machine runs them itself."""
+        given = {"postgres": "DATABASE_URL", "epmd": "AMQP_URL", "rabbitmq": "AMQP_URL", "consul": "CONSUL_HTTP_ADDR"}
         return [program for program in self.layout.infrastructure() if not os.environ.get(given[program.name])]
 
     @property
@@ -82,7 +82,7 @@ class Machine:
 
     def provision(self, codes: Iterable[str] | None = None) -> None:
         """Bring up the servers, and give the instances databases, broker users, keys, settings and tables."""
-        from deploy.machine import postgres, provision, rabbitmq  # They need what setup installs.
+        from deploy.machine import consul, postgres, provision, rabbitmq  # They need what setup installs.
 
         instances = self._chosen(codes)
         prepare()
@@ -93,6 +93,8 @@ class Machine:
         provision.write_settings(self.layout)
         if "rabbitmq" in own:
             rabbitmq.initialise(self.layout, provision.broker_admin_password(self.layout))
+        if "consul" in own:
+            consul.initialise(self.layout)
         self._supervisor.ensure()
         for program in self.infrastructure:
             self.start(program.name)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 MIGRATE_MODULE = "services.chassis.migrate"
+# Of a Consul that runs elsewhere.
+CONSUL_SETTINGS = ("CONSUL_HTTP_ADDR", "CONSUL_HTTP_TOKEN_FILE", "CONSUL_CACERT")
 SAMPLE_RESIDENTS = PROJECT / "samples" / "sandbox_residents.csv"
 
 
@@ -56,6 +58,7 @@ def _settings(layout: Layout, instance: Instance, nation: Instance) -> dict[str,
         "LOKOS_SIGNING_KEY_FILE": str(folder / "identity.pem"),
         "LOKOS_SIGNING_KEY_ID": f"{instance.code}-identity",
         "LOKOS_TRUST_FILE": str(instance.trust_file),
+        "LOKOS_REGISTRY": layout.registry,
         "LOKOS_REGISTRY_DIR": str(layout.run / "registry"),
         "LOKOS_GEOGRAPHY_FILE": str(instance.folder / "geography.csv"),
         "LOKOS_PERSON_KEY": secret("person key"),
@@ -71,6 +74,9 @@ def _settings(layout: Layout, instance: Instance, nation: Instance) -> dict[str,
     for service in instance.services:
         url = rabbitmq.service_url(layout, instance, service, secret(f"rabbitmq {service}"))
         settings[f"{service.upper()}_AMQP_URL"] = url
+    if layout.registry == "consul":
+        settings["CONSUL_HTTP_ADDR"] = f"127.0.0.1:{layout.consul_port}"
+        settings |= {name: os.environ[name] for name in CONSUL_SETTINGS if os.environ.get(name)}
     if instance.is_nation:
         snapshots = instance.folder / "snapshots"
         snapshots.mkdir(mode=0o700, exist_ok=True)

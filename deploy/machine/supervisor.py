@@ -13,7 +13,7 @@ import xmlrpc.client
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from deploy.machine import postgres, rabbitmq
+from deploy.machine import consul, postgres, rabbitmq
 from deploy.machine.layout import PROJECT, VENV, VENV_PYTHON, Layout, MachineError, Program, say
 from deploy.machine.setup import run
 
@@ -90,6 +90,8 @@ def configuration(layout: Layout) -> str:
         environment = rabbitmq.environment(layout)
         text.append(_program(layout, "epmd", rabbitmq.epmd_command(layout), environment))
         text.append(_program(layout, "rabbitmq", rabbitmq.server_command(), environment))
+    if layout.registry == "consul" and not os.environ.get("CONSUL_HTTP_ADDR"):
+        text.append(_program(layout, "consul", consul.command(layout), {}))
     text.extend(_application(layout, program) for program in layout.applications())
     return "".join(text)
 

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 
-from services.chassis import logs, metrics, settings
+from services.chassis import discovery, logs, metrics, settings
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +35,7 @@ def start(kind: str, services: Sequence[str] = ()) -> None:
         settings.text("LOKOS_SIGNING_KEY_ID")
     if kind in {"serve", "work"} and settings.state_lgd():
         settings.text("LOKOS_GEOGRAPHY_FILE")
-        settings.text("LOKOS_REGISTRY_DIR")
-        settings.text("LOKOS_ADVERTISE")
+        discovery.check()
     metrics.start()
 
 

@@ -14,7 +14,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from services.chassis import audit, contracts, database, process, settings
+from services.chassis import audit, contracts, database, discovery, process, settings
 from services.chassis.interceptors import WAITING_MAX, Door
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,8 @@ def main() -> None:
         server.add_secure_port(f"{host}:{settings.number('LOKOS_FEDERATION_PORT')}", server_credentials(nation_only=True))
     server.start()
     log.info("serve is up", extra={"services": " ".join(services)})
-    watch(checks, services)
+    with discovery.announced({service: contracts.service_name(service) for service in services}):
+        watch(checks, services)
     checks.enter_graceful_shutdown()
     server.stop(process.STOP_SECONDS_MAX).wait()
     audit.flush_reads()

@@ -1,9 +1,10 @@
 """Timers: telling the nation's registry that this state is there, and watching for copies that drift."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from services.chassis import database, discovery, metrics, settings, version
-from services.chassis.discovery import Instance
+from services.chassis.discovery import Instance, RegistryAwayError
 from services.chassis.jobs import Arguments, job
 from services.reporting import commands, queries
 
@@ -13,16 +14,16 @@ def register(service: str, _arguments: Arguments) -> None:
     """Write this state into the registry. Here, because reporting alone knows how many members the state has."""
     with database.transaction(service) as connection:
         registered = queries.registered_members(connection, str(settings.state_lgd()))
-    discovery.registry().put(
-        Instance(
-            code=settings.instance(),
-            address=settings.text("LOKOS_ADVERTISE"),
-            version=version.VERSION,
-            registered_members=registered,
-            certificate=settings.file("LOKOS_TLS_CA_FILE").read_text(encoding="ascii"),
-            lgd_code=settings.state_lgd(),
-        ),
+    instance = Instance(
+        code=settings.instance(),
+        address=settings.text("LOKOS_ADVERTISE"),
+        version=version.VERSION,
+        registered_members=registered,
+        certificate=settings.file("LOKOS_TLS_CA_FILE").read_text(encoding="ascii"),
+        lgd_code=settings.state_lgd(),
     )
+    with suppress(RegistryAwayError):  # The next round is soon.
+        discovery.registry().put(instance)
 
 
 @job(every_seconds=30)

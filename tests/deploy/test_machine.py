@@ -39,8 +39,26 @@ def test_a_port_base_that_is_no_number_is_refused_with_advice(monkeypatch: pytes
         Layout.from_environment()
 
 
+def test_an_unknown_registry_is_refused_with_those_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOKOS_REGISTRY", "etcd")
+    with pytest.raises(MachineError, match="file or consul"):
+        Layout.from_environment()
+
+
+def test_consul_runs_where_it_is_asked_for_and_does_not_run_elsewhere(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "[program:consul]" not in supervisor.configuration(layout)
+    asked = replace(layout, registry="consul")
+    assert "[program:consul]" in supervisor.configuration(asked)
+    provision.write_settings(asked)
+    assert asked.instances()["UP"].env["CONSUL_HTTP_ADDR"] == "127.0.0.1:30005"
+    monkeypatch.setenv("CONSUL_HTTP_ADDR", "https://consul.example:8501")
+    assert "[program:consul]" not in supervisor.configuration(asked)
+    provision.write_settings(asked)
+    assert asked.instances()["UP"].env["CONSUL_HTTP_ADDR"] == "https://consul.example:8501"
+
+
 def test_no_two_programs_share_a_port_or_a_name(layout: Layout) -> None:
-    programs = [*layout.infrastructure(), *layout.applications()]
+    programs = [*replace(layout, registry="consul").infrastructure(), *layout.applications()]
     ports = {program.address for program in programs} | {f"127.0.0.1:{p.metrics_port}" for p in programs if p.metrics_port}
     serving = [program for program in programs if program.proof == "health"]
     assert len(ports) == len(programs) + len(serving)

@@ -159,7 +159,7 @@ class World:
         """A gateway with its own server; what is asked of it is asked over the wire."""
         states, snapshots = States(self.registry), Snapshots(self.snapshots)
         snapshots.load()
-        await states.read()
+        states.read()
         asker = Asker(states, snapshots, DEADLINE_SECONDS)
         server, _ = await build(Servicer(states, asker))
         port = server.add_insecure_port("127.0.0.1:0")
@@ -480,9 +480,9 @@ def test_only_national_users_may_ask(world):
 def test_a_state_that_leaves_the_registry_is_still_a_gap(world):
     async def test():
         states = States(world.registry)
-        await states.read()
+        states.read()
         (world.snapshots.parent / "registry" / "BR.json").unlink()
-        await states.read()
+        states.read()
         assert [instance.code for instance in states.all()] == ["BR", "UP"]
 
     run(test())
