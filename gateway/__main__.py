@@ -48,8 +48,6 @@ async def run(states: States) -> None:
     stopping = asyncio.Event()
     for number in process.STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    for name in ("GATEWAY_TLS_KEY_FILE", "GATEWAY_TLS_CERT_FILE", "GATEWAY_SIGNING_KEY_FILE"):
-        settings.file(name)  # What is missing is said now, by name, and not at the first question.
     snapshots = Snapshots(Path(settings.text("GATEWAY_SNAPSHOT_DIR")))
     snapshots.load()
     asker = Asker(states, snapshots, float(settings.text("GATEWAY_STATE_DEADLINE_SECONDS", str(DEADLINE_SECONDS))))
@@ -72,6 +70,8 @@ async def run(states: States) -> None:
 
 def main() -> None:
     process.start("gateway")
+    for name in ("GATEWAY_TLS_KEY_FILE", "GATEWAY_TLS_CERT_FILE", "GATEWAY_SIGNING_KEY_FILE"):
+        settings.file(name)  # What is missing is said now, by name, and not at the first question.
     states = States(discovery.registry())
     states.start()
     uvloop.run(run(states))

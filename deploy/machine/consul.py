@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 import tempfile
 from pathlib import Path
@@ -44,11 +45,12 @@ def obtain() -> None:
 
 
 def _apt(folder: Path) -> tuple[str, ...]:
-    """apt-get with lists of its own, and of this machine's sources the first, for the older suite."""
-    targets = run("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages").splitlines()
-    places = [place for place, _, rest in (target.partition(" ") for target in targets) if rest.endswith(" main") and "-" not in rest]
+    """apt-get with lists of its own, and where this machine has its Debian from as its source, but for the older suite."""
+    targets = run("apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)", "Created-By: Packages").splitlines()
+    wanted = f"{platform.freedesktop_os_release().get('VERSION_CODENAME', '')} main "
+    places = [target.removeprefix(wanted) for target in targets if target.startswith(wanted)]
     if not places:
-        raise MachineError("apt has no source of Debian's main archive.")
+        raise MachineError(f"apt has no source for {wanted.strip()}.")
     for needed in ("lists/partial", "cache/archives/partial"):
         (folder / needed).mkdir(parents=True)
     (folder / "sources.list").write_text(f"deb [signed-by={KEYRING}] {places[0]} {SUITE} main\n", encoding="utf-8")

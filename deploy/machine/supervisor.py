@@ -10,6 +10,7 @@ import signal
 import socket
 import time
 import xmlrpc.client
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -285,7 +286,8 @@ class Supervisor:
 
     def _stop_applications(self) -> None:
         """Stop the services all at once, while their servers are still there; `shutdown` alone goes one by one."""
-        below = {program.name for program in self._layout.infrastructure()}
+        # Consul, where it runs, is among the servers, also for a `down` that was not told of it.
+        below = {program.name for program in replace(self._layout, registry="consul").infrastructure()}
         for state in self.states():
             if state.name not in below and state.state not in ("STOPPED", "STOPPING"):
                 self._tolerate("stopProcess", state.name, "NOT_RUNNING", wait=False)

@@ -31,13 +31,25 @@ Answer = TypeVar("Answer")
 
 
 class Agent:
-    """The agent beside this process. Says in the log when it stops to answer and when it answers again, and not in between."""
+    """The agent beside this process. Says in the log when it stops answering and when it answers again, and nothing in between."""
 
     def __init__(self, client: consul.Consul, token_file: Path | None) -> None:
         self._client = client
         self._client.http.session.trust_env = False  # No proxy stands between a process and its agent.
         self._token_file = token_file
         self._trouble = ""
+
+    @classmethod
+    def from_settings(cls) -> "Agent":
+        """One that is missing or wrong ends the process by its name."""
+        address = settings.text("CONSUL_HTTP_ADDR")
+        parts = urlsplit(address if "//" in address else f"http://{address}")
+        if parts.scheme not in {"http", "https"} or not _is_place(parts.netloc):
+            raise SystemExit(f"The setting CONSUL_HTTP_ADDR must be host:port or https://host:port, not {address!r}.")
+        authority = settings.text("CONSUL_CACERT", "") and str(settings.file("CONSUL_CACERT"))
+        token_file = settings.file("CONSUL_HTTP_TOKEN_FILE") if settings.text("CONSUL_HTTP_TOKEN_FILE", "") else None
+        client = consul.Consul(parts.hostname, parts.port, scheme=parts.scheme, verify=authority or True, connections_timeout=ANSWER_SECONDS_MAX)
+        return cls(client, token_file)
 
     def ask(self, question: Callable[[consul.Consul], Answer]) -> Answer:
         try:
@@ -73,13 +85,13 @@ class Agent:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is registered with the agent, and how the agent finds out whether it is well."""
+    """What is registered with the agent. `health` is where it asks whether that is well: host:port, or host:port/name."""
 
     service: str
     key: str
     address: str
     meta: dict[str, str]
-    health_name: str
+    health: str
     forgotten_after: str
 
     @property
@@ -92,15 +104,13 @@ class Entry:
 
     @property
     def check(self) -> dict[str, str | bool]:
-        """Of gRPC health, at the users' port, since the federation's lets in the nation's certificate alone.
+        """A gRPC health check that does not verify the certificate.
 
-        The certificate there comes from the instance's own authority, which the agent does not have. It is not verified: the
-        agent says nothing there, and what it hears decides nothing. The names are the API's, because those that py-consul's
-        own helper gives are not known to older agents.
+        That comes from the instance's own authority, which the agent does not have; the agent says nothing there, and what
+        it hears decides nothing. The names are the API's own, since older agents do not know those of py-consul's helper.
         """
-        target = "/".join(filter(None, (users_address(), self.health_name)))
         return {
-            "GRPC": target,
+            "GRPC": self.health,
             "GRPCUseTLS": True,
             "TLSSkipVerify": True,
             "Interval": "5s",
@@ -109,20 +119,8 @@ class Entry:
         }
 
 
-def agent() -> Agent:
-    """The agent that the settings name. One that is wrong ends the process by its name."""
-    address = settings.text("CONSUL_HTTP_ADDR")
-    parts = urlsplit(address if "//" in address else f"http://{address}")
-    if parts.scheme not in {"http", "https"} or not _is_place(parts.netloc):
-        raise SystemExit(f"The setting CONSUL_HTTP_ADDR must be host:port or https://host:port, not {address!r}.")
-    authority = settings.text("CONSUL_CACERT", "") and str(settings.file("CONSUL_CACERT"))
-    token_file = settings.file("CONSUL_HTTP_TOKEN_FILE") if settings.text("CONSUL_HTTP_TOKEN_FILE", "") else None
-    client = consul.Consul(parts.hostname, parts.port, scheme=parts.scheme, verify=authority or True, connections_timeout=ANSWER_SECONDS_MAX)
-    return Agent(client, token_file)
-
-
 def users_address() -> str:
-    """Where others find the users' port of this process."""
+    """Where others find the users' port of this process: the one for health, since the federation's lets in the nation alone."""
     advertised = _host_and_port("LOKOS_ADVERTISE")
     return _host_and_port("LOKOS_USERS_ADVERTISE", f"{advertised.rpartition(':')[0]}:{settings.number('LOKOS_GRPC_PORT')}")
 
@@ -142,8 +140,8 @@ def _is_place(address: str) -> bool:
 class ConsulRegistry:
     """State instances as the service "lokos-state". All of one lies in its meta, so that it comes, changes and goes as one."""
 
-    def __init__(self, asked: Agent) -> None:
-        self._agent = asked
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
 
     def put(self, instance: Instance) -> None:
         pieces = range(0, len(instance.certificate), META_VALUE_LENGTH_MAX)
@@ -155,7 +153,7 @@ class ConsulRegistry:
             "registered_members": str(instance.registered_members),
             **certificate,
         }
-        entry = Entry(STATE, f"{STATE}-{instance.code}", instance.address, meta, "", STATE_FORGOTTEN_AFTER)
+        entry = Entry(STATE, f"{STATE}-{instance.code}", instance.address, meta, users_address(), STATE_FORGOTTEN_AFTER)
         there = self._agent.registered(f'ID == "{entry.key}"').get(entry.key, {})
         if (there.get("Address"), there.get("Port"), there.get("Meta")) != (entry.host, entry.port, meta):
             self._agent.register(entry)
@@ -188,17 +186,17 @@ def _read(entry: dict[str, Any]) -> Instance | None:
 
 
 @contextlib.contextmanager
-def announced(asked: Agent, health_names: Mapping[str, str]) -> Iterator[None]:
+def announced(agent: Agent, health_names: Mapping[str, str]) -> Iterator[None]:
     """Have this process's services in the catalogue, as "lokos-profiles" and so on, whenever Consul comes or comes back."""
     process = uuid4().hex
     meta = {"state": settings.instance(), "version": VERSION, "process": process}
     address = users_address()
     entries = [
-        Entry(f"lokos-{service}", f"lokos-{service}-{settings.instance()}-{address}", address, meta, health_name, SERVICE_FORGOTTEN_AFTER)
-        for service, health_name in health_names.items()
+        Entry(f"lokos-{service}", f"lokos-{service}-{settings.instance()}-{address}", address, meta, f"{address}/{name}", SERVICE_FORGOTTEN_AFTER)
+        for service, name in health_names.items()
     ]
     stopping = threading.Event()
-    thread = threading.Thread(target=_keep_announced, args=(asked, entries, process, stopping), name="announce", daemon=True)
+    thread = threading.Thread(target=_keep_announced, args=(agent, entries, process, stopping), name="announce", daemon=True)
     thread.start()
     try:
         yield
@@ -207,20 +205,20 @@ def announced(asked: Agent, health_names: Mapping[str, str]) -> Iterator[None]:
         thread.join(2 * ANSWER_SECONDS_MAX)  # Serving ends, whether Consul hears of it or not.
 
 
-def _keep_announced(asked: Agent, entries: list[Entry], process: str, stopping: threading.Event) -> None:
+def _keep_announced(agent: Agent, entries: list[Entry], process: str, stopping: threading.Event) -> None:
     """The last process to start at an address has its entries: one that it takes over from does not take them away."""
     mine = f'Meta.state == "{settings.instance()}"'
     begun: set[str] = set()
     while not stopping.is_set():
         with contextlib.suppress(RegistryAwayError):
-            there = asked.registered(mine)
+            there = agent.registered(mine)
             for entry in entries:
                 if entry.key not in begun or entry.key not in there:
-                    asked.register(entry)
+                    agent.register(entry)
                     begun.add(entry.key)
                     log.info("announced to Consul", extra={"entry": entry.key})
         stopping.wait(ANNOUNCE_SECONDS)
     with contextlib.suppress(RegistryAwayError):
-        for key, there in asked.registered(mine).items():
+        for key, there in agent.registered(mine).items():
             if there["Meta"].get("process") == process:
-                asked.deregister(key)
+                agent.deregister(key)

@@ -102,7 +102,7 @@ def registry() -> Registry:
         return FileRegistry(Path(settings.text("LOKOS_REGISTRY_DIR")))
     from services.chassis import consul  # With all that it needs, of no use to an instance that has files.
 
-    return consul.ConsulRegistry(consul.agent())
+    return consul.ConsulRegistry(consul.Agent.from_settings())
 
 
 def check() -> None:
@@ -121,4 +121,4 @@ def announced(health_names: Mapping[str, str]) -> AbstractContextManager[None]:
         return nullcontext()
     from services.chassis import consul  # As above.
 
-    return consul.announced(consul.agent(), health_names)
+    return consul.announced(consul.Agent.from_settings(), health_names)

@@ -43,9 +43,12 @@ class Agent:
         self.process = None
         consul.initialise(self.layout)
 
-    def start(self, *configuration):
+    def start(self, **besides):
+        """`besides` is configuration that the private Consul does not have."""
+        file = self.layout.run / "besides.json"
+        file.write_text(json.dumps(besides))
         with (self.layout.run / "agent.log").open("ab") as out:
-            self.process = subprocess.Popen([*consul.command(self.layout), *configuration], stdout=out, stderr=out)
+            self.process = subprocess.Popen([*consul.command(self.layout), f"-config-file={file}"], stdout=out, stderr=out)
         until("Consul has a leader", self._leads)
 
     def _leads(self):
@@ -126,7 +129,7 @@ class Catalogue:
         self._agent = agent
 
     def open(self):
-        return ConsulRegistry(adapter.agent())
+        return ConsulRegistry(adapter.Agent.from_settings())
 
     def spoil(self):
         register = self._agent.client.agent.service.register
@@ -208,7 +211,7 @@ def test_many_put_at_the_same_time_and_each_state_is_there_once_and_whole(place)
 
 
 def test_a_put_that_changes_nothing_writes_nothing(agent):
-    registry = ConsulRegistry(adapter.agent())
+    registry = ConsulRegistry(adapter.Agent.from_settings())
     registry.put(UP)
     before = agent.client.catalog.service("lokos-state")[1]
     registry.put(UP)
@@ -217,19 +220,19 @@ def test_a_put_that_changes_nothing_writes_nothing(agent):
 
 def test_of_a_states_two_entries_the_one_written_last_holds(agent):
     """Its work may move to another node, whose agent is another."""
-    ConsulRegistry(adapter.agent()).put(UP)
+    ConsulRegistry(adapter.Agent.from_settings()).put(UP)
     entry = agent.client.catalog.service("lokos-state")[1][0]
     service = {"ID": "lokos-state-UP", "Service": "lokos-state", "Address": "moved.example", "Port": 5, "Meta": entry["ServiceMeta"]}
     moved = {"Node": "another", "Address": "127.0.0.2", "Service": service}
     agent.write("catalog/register", moved)
     try:
-        assert ConsulRegistry(adapter.agent()).watch()[0] == [replace(UP, address="moved.example:5")]
+        assert ConsulRegistry(adapter.Agent.from_settings()).watch()[0] == [replace(UP, address="moved.example:5")]
     finally:
         agent.write("catalog/deregister", {"Node": "another"})
 
 
 def test_a_slow_answer_is_waited_for(agent):
-    registry = ConsulRegistry(adapter.agent())
+    registry = ConsulRegistry(adapter.Agent.from_settings())
     agent.frozen(seconds=2)
     registry.put(UP)
     agent.frozen(seconds=2)
@@ -239,7 +242,7 @@ def test_a_slow_answer_is_waited_for(agent):
 def test_consul_goes_away_and_comes_back_empty_and_each_is_said_once(agent, caplog, monkeypatch):
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(adapter, "WATCH_SECONDS", 2)
-    registry = ConsulRegistry(adapter.agent())
+    registry = ConsulRegistry(adapter.Agent.from_settings())
     for members in range(40):  # So that its index is well ahead of that of a fresh Consul.
         registry.put(replace(UP, registered_members=members))
     _, index = registry.watch()
@@ -270,11 +273,9 @@ def page_policy(name):
 def test_the_rights_that_the_page_names_suffice(agent, tmp_path, monkeypatch):
     """And a token that is written anew is taken without a restart."""
     agent.empty()
-    acl = tmp_path / "acl.json"
-    acl.write_text(json.dumps({"acl": {"enabled": True, "default_policy": "deny", "tokens": {"master": "root", "agent": "root"}}}))
     agent.client.token = "root"
     try:
-        agent.start(f"-config-file={acl}")
+        agent.start(acl={"enabled": True, "default_policy": "deny", "tokens": {"master": "root", "agent": "root"}})
         tokens = {}
         for name in ("state", "gateway"):
             agent.write("acl/policy", {"Name": name, "Rules": page_policy(name)})
@@ -282,12 +283,12 @@ def test_the_rights_that_the_page_names_suffice(agent, tmp_path, monkeypatch):
         file = tmp_path / "token"
         file.write_text("nobody\n")
         monkeypatch.setenv("CONSUL_HTTP_TOKEN_FILE", str(file))
-        registry = ConsulRegistry(adapter.agent())
+        registry = ConsulRegistry(adapter.Agent.from_settings())
         with pytest.raises(RegistryAwayError):
             registry.put(UP)
         file.write_text(tokens["state"] + "\n")
         registry.put(UP)
-        with adapter.announced(adapter.agent(), {"profiles": "lokos.profiles"}):
+        with adapter.announced(adapter.Agent.from_settings(), {"profiles": "lokos.profiles"}):
             until("the service is there", lambda: agent.client.catalog.service("lokos-profiles")[1])
         assert not agent.client.catalog.service("lokos-profiles")[1]
         file.write_text(tokens["gateway"])
@@ -301,11 +302,33 @@ def test_the_rights_that_the_page_names_suffice(agent, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def server(agent, tmp_path, monkeypatch):
+def instances(tmp_path):
+    """UP and the nation, with their keys and authorities."""
+    made = Layout(tmp_path, 1024, ("UP",)).instances()
+    keys.make_keys(made)
+    return made
+
+
+def test_an_agent_behind_tls_must_be_of_the_authority_named(agent, instances, monkeypatch):
+    folder, port = instances["UP"].keys, agent.layout.consul_port + 3
+    agent.kill()
+    try:
+        agent.start(ports={"https": port}, cert_file=str(folder / "tls.pem"), key_file=str(folder / "tls.key"))
+        monkeypatch.setenv("CONSUL_HTTP_ADDR", f"https://127.0.0.1:{port}")
+        monkeypatch.setenv("CONSUL_CACERT", str(instances["UP"].ca_file))
+        ConsulRegistry(adapter.Agent.from_settings()).put(UP)
+        for wrong in (str(instances["IN"].ca_file), ""):
+            monkeypatch.setenv("CONSUL_CACERT", wrong)
+            with pytest.raises(RegistryAwayError):
+                ConsulRegistry(adapter.Agent.from_settings()).watch()
+    finally:
+        agent.empty()
+        agent.start()
+
+
+@pytest.fixture
+def server(agent, instances, monkeypatch):
     """Health over TLS, with a certificate of the instance's own authority, as a serve process has it."""
-    layout = Layout(tmp_path, 1024, ("UP",))
-    instances = layout.instances()
-    keys.make_keys(instances)
     folder = instances["UP"].keys
     made = grpc.server(ThreadPoolExecutor(4))
     checks = health.HealthServicer()
@@ -323,7 +346,7 @@ NAMES = {"profiles": "lokos.profiles.v1.ProfilesService", "dedup": "lokos.dedup.
 def test_services_are_in_the_catalogue_with_their_own_health_until_they_stop(agent, server):
     for name in NAMES.values():
         server.set(name, health_pb2.HealthCheckResponse.SERVING)
-    with adapter.announced(adapter.agent(), NAMES):
+    with adapter.announced(adapter.Agent.from_settings(), NAMES):
         until("both are well", lambda: agent.checks("lokos-profiles") == agent.checks("lokos-dedup") == ["passing"])
         (entry,) = agent.client.catalog.service("lokos-profiles")[1]
         assert f"{entry['ServiceAddress']}:{entry['ServicePort']}" == adapter.users_address()
@@ -335,10 +358,10 @@ def test_services_are_in_the_catalogue_with_their_own_health_until_they_stop(age
 
 
 def test_a_process_that_was_taken_over_from_leaves_its_successors_entries(agent):
-    with adapter.announced(adapter.agent(), NAMES):
+    with adapter.announced(adapter.Agent.from_settings(), NAMES):
         until("the first is there", lambda: len(agent.client.agent.services()) == len(NAMES))
         before = agent.client.agent.services()
-        successor = adapter.announced(adapter.agent(), NAMES)
+        successor = adapter.announced(adapter.Agent.from_settings(), NAMES)
         successor.__enter__()
         until("the second has taken over", lambda: all(entry != before[key] for key, entry in agent.client.agent.services().items()))
     assert set(agent.client.agent.services()) == set(before)
@@ -350,7 +373,7 @@ def test_services_are_announced_once_consul_comes_and_serving_waits_for_nothing(
     monkeypatch.setattr(adapter, "ANNOUNCE_SECONDS", 0.5)
     agent.empty()
     started = time.monotonic()
-    with adapter.announced(adapter.agent(), NAMES):
+    with adapter.announced(adapter.Agent.from_settings(), NAMES):
         assert time.monotonic() - started < 1
         agent.start()
         until("both are there", lambda: len(agent.client.agent.services()) == len(NAMES))
