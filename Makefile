@@ -9,10 +9,10 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no
 	--python-version 3.11 --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs test check protos lock migrate replay rebuild load
+.PHONY: help setup demo up down status logs test check protos lock migrate replay rebuild load k8s k8s-check
 
 help:  ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup:  ## install what LokOS needs on this machine (quick when nothing changed)
 	@$(MACHINE) setup
@@ -43,6 +43,7 @@ check:  ## lint, types, who may import whom, and the contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
+	$(BIN)/python -m deploy.manifests check
 
 protos: setup  ## generate Python from protos/ where a proto changed
 
@@ -67,3 +68,11 @@ load:  ## put load on the running system: make load LOAD_USERS=50 LOAD_SECONDS=3
 	@$(MACHINE) setup --load
 	@$(BIN)/python -m loadtests --state $(STATE) $(if $(PEOPLE),--people $(PEOPLE)) $(if $(LOAD_USERS),--users $(LOAD_USERS)) \
 		$(if $(LOAD_SECONDS),--seconds $(LOAD_SECONDS)) $(if $(LOAD_UI),--ui) $(ARGS)
+
+k8s:  ## make the Kubernetes overlays anew from deploy/states
+	@$(MACHINE) setup --dev
+	@$(BIN)/python -m deploy.manifests generate
+
+k8s-check:  ## render all Kubernetes manifests and check what comes out
+	@$(MACHINE) setup --dev
+	@$(BIN)/python -m deploy.manifests check

@@ -19,6 +19,7 @@ from gateway.servicer import Servicer
 from gateway.snapshots import Snapshots
 from protos import gateway_pb2_grpc
 from services.chassis import contracts, discovery, process, settings
+from services.chassis.health import listen
 from services.chassis.interceptors import AioDoor
 from services.chassis.serve import server_credentials
 
@@ -56,11 +57,15 @@ async def run(states: States) -> None:
         f"{settings.text('LOKOS_GRPC_HOST', '127.0.0.1')}:{settings.number('GATEWAY_PORT')}", server_credentials(nation_only=False)
     )
     await server.start()
+    probed = grpc.aio.server()
+    listen(probed, checks)
+    await probed.start()
     beside = [asyncio.create_task(work) for work in (asker.keep_ready(), snapshots.keep_writing())]
     log.info("the gateway is up", extra={"states": " ".join(instance.code for instance in states.all())})
     await stopping.wait()
     await checks.enter_graceful_shutdown()
     await server.stop(process.STOP_SECONDS_MAX)
+    await probed.stop(None)
     for task in beside:
         task.cancel()
     await asyncio.gather(*beside, return_exceptions=True)

@@ -30,8 +30,10 @@ def start(kind: str, services: Sequence[str] = ()) -> None:
         for name in ("DATABASE_URL",) if kind == "serve" else ("DATABASE_URL", "AMQP_URL"):
             settings.service_setting(service, name)
     if kind in {"serve", "gateway"}:
-        for name in ("LOKOS_TLS_CERT_FILE", "LOKOS_TLS_KEY_FILE", "LOKOS_TLS_CA_FILE", "LOKOS_SIGNING_KEY_FILE", "LOKOS_TRUST_FILE"):
+        for name in ("LOKOS_TLS_CERT_FILE", "LOKOS_TLS_KEY_FILE", "LOKOS_TLS_CA_FILE", "LOKOS_TRUST_FILE"):
             settings.file(name)
+    if kind == "serve" and "identity" in services:  # It alone signs; no other process needs to see the key.
+        settings.file("LOKOS_SIGNING_KEY_FILE")
         settings.text("LOKOS_SIGNING_KEY_ID")
     if kind in {"serve", "work"} and settings.state_lgd():
         settings.text("LOKOS_GEOGRAPHY_FILE")

@@ -15,6 +15,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from services.chassis import audit, contracts, database, discovery, process, settings
+from services.chassis.health import listen
 from services.chassis.interceptors import WAITING_MAX, Door
 
 log = logging.getLogger(__name__)
@@ -79,11 +80,15 @@ def main() -> None:
     if settings.number("LOKOS_FEDERATION_PORT", 0):
         server.add_secure_port(f"{host}:{settings.number('LOKOS_FEDERATION_PORT')}", server_credentials(nation_only=True))
     server.start()
+    probed = grpc.server(ThreadPoolExecutor(1, thread_name_prefix="health"))
+    listen(probed, checks)
+    probed.start()
     log.info("serve is up", extra={"services": " ".join(services)})
     with discovery.announced({service: contracts.service_name(service) for service in services}):
         watch(checks, services)
     checks.enter_graceful_shutdown()
     server.stop(process.STOP_SECONDS_MAX).wait()
+    probed.stop(None)
     audit.flush_reads()
 
 

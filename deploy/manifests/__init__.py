@@ -1,0 +1,1 @@
+"""The Kubernetes manifests: overlays made from the states' files, and a check of all that they render to. See `--help`."""
