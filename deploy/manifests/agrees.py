@@ -56,7 +56,7 @@ def faults(objects: list[Object], by_hand: Mapping[Name, set[str]]) -> list[str]
     """Every fault of one instance's objects, as sentences."""
     instance = _Instance(objects, dict(by_hand))
     found = [fault for looks in (_selectors, _targets, _names, _variables, _connections, _unsafe, _network) for fault in looks(instance)]
-    return [f"{objects[0]['metadata'].get('namespace', '')}: {fault}" if thing is None else f"{call(thing)}: {fault}" for thing, fault in found]
+    return [f"{call(thing or instance.of('Namespace')[0])}: {fault}" for thing, fault in found]
 
 
 Fault = tuple["Object | None", str]
@@ -221,16 +221,16 @@ def _unsafe(instance: _Instance) -> Iterator[Fault]:
         pod, container = spec.get("securityContext", {}), _container(spec)
         inner = container.get("securityContext", {})
         kept = {
-            "runs as a user that is not root": pod.get("runAsNonRoot") is True and pod.get("runAsUser", 0) > 0,
-            "has the seccomp profile RuntimeDefault": pod.get("seccompProfile") == {"type": "RuntimeDefault"},
-            "gains no privileges": inner.get("allowPrivilegeEscalation") is False,
-            "drops all capabilities": inner.get("capabilities") == {"drop": ["ALL"]},
-            "has a root file system that is read-only": inner.get("readOnlyRootFilesystem") is True,
-            "has no token of Kubernetes": spec.get("automountServiceAccountToken") is False,
-            "has requests and limits": {"requests", "limits"} <= container.get("resources", {}).keys(),
-            "has a probe that says when it is stuck": thing["kind"] == "Job" or "livenessProbe" in container,
+            "run as a user that is not root": pod.get("runAsNonRoot") is True and pod.get("runAsUser", 0) > 0,
+            "have the seccomp profile RuntimeDefault": pod.get("seccompProfile") == {"type": "RuntimeDefault"},
+            "gain no privileges": inner.get("allowPrivilegeEscalation") is False,
+            "drop all capabilities": inner.get("capabilities") == {"drop": ["ALL"]},
+            "have a root file system that is read-only": inner.get("readOnlyRootFilesystem") is True,
+            "have no token of Kubernetes": spec.get("automountServiceAccountToken") is False,
+            "have requests and limits": {"requests", "limits"} <= container.get("resources", {}).keys(),
+            "have a probe that says when it is stuck": thing["kind"] == "Job" or "livenessProbe" in container,
         }
-        yield from ((thing, f"it is not so that it {what}.") for what, so in kept.items() if not so)
+        yield from ((thing, f"it must {what}.") for what, so in kept.items() if not so)
 
 
 def _network(instance: _Instance) -> Iterator[Fault]:
