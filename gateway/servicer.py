@@ -125,6 +125,7 @@ def _show(asked: list[Instance], answers: list[Answer], whole: merge.Whole) -> N
             registered_members=members,
             version=instance.version,
             columns_missing=whole.missing.get(answer.state, ()),
+            instance_epoch=answer.report.instance_epoch if answer.report else 0,
         )
         if answer.at:
             part.as_of.FromDatetime(answer.at)

@@ -21,6 +21,7 @@ KEPT_MAX = 2000
 WRITE_SECONDS = 1.0
 _SUFFIX: Final = ".snapshot"
 _DIGEST_BYTES: Final = 32
+_STATE_CHARACTERS: Final = 16
 _TIME: Final = struct.Struct(">q")  # Microseconds since 1970.
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -40,6 +41,7 @@ class Snapshots:
         self._folder = folder
         self._most = most
         self._kept: OrderedDict[str, Snapshot] = OrderedDict()
+        self._epochs: dict[str, int] = {}
         self._unwritten: set[str] = set()
         self._given_up: set[str] = set()
 
@@ -58,9 +60,24 @@ class Snapshots:
         self._kept.move_to_end(key)
         self._unwritten.add(key)
         while len(self._kept) > self._most:
-            oldest, _ = self._kept.popitem(last=False)
-            self._unwritten.discard(oldest)
-            self._given_up.add(oldest)
+            self._give_up(next(iter(self._kept)))
+        self._mind_epoch(key, snapshot.answer.instance_epoch)
+
+    def _mind_epoch(self, key: str, epoch: int) -> None:
+        """A state whose books came back from a backup does not stand by what it said before. 0: its version does not say."""
+        state = key[:_STATE_CHARACTERS]
+        known = self._epochs.get(state, 1)
+        if 0 < epoch < known:
+            self._give_up(key)
+        elif epoch > known:
+            self._epochs[state] = epoch
+            for older in [one for one, kept in self._kept.items() if one.startswith(state) and kept.answer.instance_epoch < epoch]:
+                self._give_up(older)
+
+    def _give_up(self, key: str) -> None:
+        del self._kept[key]
+        self._unwritten.discard(key)
+        self._given_up.add(key)
 
     def load(self) -> None:
         """Read what an earlier process wrote; a file that is not whole is left out."""
@@ -101,7 +118,8 @@ class Snapshots:
 
 def _key(state: str, question: ReportRequest) -> str:
     """A name for state and question that is also fit for a file, whatever somebody wrote into either."""
-    return hashlib.sha256(state.encode() + b"\0" + question.SerializeToString(deterministic=True)).hexdigest()
+    of_state = hashlib.sha256(state.encode()).hexdigest()[:_STATE_CHARACTERS]
+    return of_state + hashlib.sha256(question.SerializeToString(deterministic=True)).hexdigest()
 
 
 def _write(path: Path, snapshot: Snapshot) -> None:

@@ -8,7 +8,7 @@ import grpc
 from google.protobuf.descriptor import EnumDescriptor
 
 from protos import common_pb2, profiles_pb2, profiles_pb2_grpc
-from services.chassis import database, sheets, tokens
+from services.chassis import database, epochs, sheets, tokens
 from services.chassis.audit import Reads
 from services.chassis.interceptors import caller, show_refusal
 from services.kernel.errors import Invalid, Unauthenticated
@@ -83,8 +83,9 @@ class Servicer(profiles_pb2_grpc.ProfilesServiceServicer):
         kind = _named(profiles_pb2.Kind.DESCRIPTOR, request.kind, "kind")
         with transaction() as connection:
             rows = queries.institutions_page(connection, caller(), status=status, kind=kind, after=after, size=size)
+            epoch = epochs.current(connection)
         self._reads.seen(caller(), "institution.list", [row.id for row in rows])
-        return profiles_pb2.ListInstitutionsResponse(institutions=map(show_institution, rows), next=_next(rows, size))
+        return profiles_pb2.ListInstitutionsResponse(institutions=map(show_institution, rows), next=_next(rows, size), instance_epoch=epoch)
 
     def ListMembers(self, request: profiles_pb2.ListMembersRequest, _context: Context) -> profiles_pb2.ListMembersResponse:
         after, size = _page(request.page)
@@ -93,8 +94,9 @@ class Servicer(profiles_pb2_grpc.ProfilesServiceServicer):
         with transaction() as connection:
             rows = queries.members_page(connection, caller(), institution_id=institution_id, status=status, after=after, size=size)
             findings = queries.findings_of(connection, rows)
+            epoch = epochs.current(connection)
         self._reads.seen(caller(), "member.list", [row.id for row in rows])
-        return profiles_pb2.ListMembersResponse(members=show_members(rows, findings), next=_next(rows, size))
+        return profiles_pb2.ListMembersResponse(members=show_members(rows, findings), next=_next(rows, size), instance_epoch=epoch)
 
     def ApproveMember(self, request: profiles_pb2.ApproveMemberRequest, _context: Context) -> profiles_pb2.Member:
         member_id, decisions = parse_id(request.member_id, "member_id"), _decisions(request.decisions)

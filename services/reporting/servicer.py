@@ -5,7 +5,7 @@ from datetime import datetime
 import grpc
 
 from protos import reporting_pb2, reporting_pb2_grpc
-from services.chassis import audit, database, places, settings
+from services.chassis import audit, database, epochs, places, settings
 from services.chassis.interceptors import caller
 from services.kernel.month import today
 from services.reporting import queries, rules
@@ -30,17 +30,19 @@ class Servicer(reporting_pb2_grpc.ReportingServiceServicer):
             as_of = queries.as_of(connection)  # First: what comes between may make the figures newer than it says, never older.
             rows, after = queries.report(connection, question)
             registered = queries.registered_members(connection, state)
+            epoch = epochs.current(connection)
         self._reads.seen(caller(), f"report.{request.report}", [question.region])
-        return _show(question, rows, after, registered, as_of)
+        return _show(question, rows, after, registered, epoch, as_of)
 
 
-def _show(question: Question, rows: list[Row], after: str, registered: int, as_of: datetime | None) -> reporting_pb2.ReportResponse:
+def _show(question: Question, rows: list[Row], after: str, registered: int, epoch: int, as_of: datetime | None) -> reporting_pb2.ReportResponse:
     geography, on = places.geography(), today()
     response = reporting_pb2.ReportResponse(
         columns=[reporting_pb2.Column(name=measure.name, kind=f"COLUMN_KIND_{measure.kind}", unit=measure.unit) for measure in question.measures],
         rows=[reporting_pb2.Row(region=row.region, name=geography.name(row.region, on), values=row.values) for row in rows],
         next=after,
         registered_members=registered,
+        instance_epoch=epoch,
     )
     if as_of:
         response.as_of.FromDatetime(as_of)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from protos import common_pb2
 from protos import transactions_pb2 as pb
 from protos.transactions_pb2_grpc import TransactionsServiceServicer
-from services.chassis import audit, database, interceptors, settings
+from services.chassis import audit, database, epochs, interceptors, settings
 from services.kernel.approval import MeetingStatus
 from services.kernel.caller import Caller
 from services.kernel.errors import Exhausted, Invalid, Refused, Unavailable
@@ -56,7 +56,8 @@ class Servicer(TransactionsServiceServicer):
                 failed = error
         if failed is not None:
             raise Unavailable("MEETINGS_NOT_ALL", "Not every meeting could be stored; send them again.") from failed
-        return pb.SyncMeetingsResponse(answers=answers)
+        with transaction() as connection:
+            return pb.SyncMeetingsResponse(answers=answers, instance_epoch=epochs.current(connection))
 
     def ApproveMeeting(self, request: pb.ApproveMeetingRequest, _context: grpc.ServicerContext) -> pb.Meeting:
         meeting_id = parse_id(request.meeting_id, "meeting_id")
@@ -92,6 +93,7 @@ class Servicer(TransactionsServiceServicer):
         institution_id = parse_id(request.institution_id, "institution_id")
         with database.reading(SERVICE, of_one_moment=True) as connection:
             chain, members, loans = queries.position(connection, interceptors.caller(), institution_id)
+            epoch = epochs.current(connection)
         self._seen("books.pull", institution_id)
         return pb.Position(
             institution_id=str(institution_id),
@@ -113,6 +115,7 @@ class Servicer(TransactionsServiceServicer):
                 )
                 for row in loans
             ],
+            instance_epoch=epoch,
         )
 
     def Journal(self, request: pb.JournalRequest, _context: grpc.ServicerContext) -> pb.JournalResponse:

@@ -509,8 +509,8 @@ def test_a_breaker_opens_probes_once_and_closes():
     assert not breaker.open
 
 
-def snapshot(members, at):
-    return Snapshot(reporting_pb2.ReportResponse(registered_members=members), at)
+def snapshot(members, at, epoch=0):
+    return Snapshot(reporting_pb2.ReportResponse(registered_members=members, instance_epoch=epoch), at)
 
 
 def test_snapshots_are_bounded_whole_and_read_again(tmp_path):
@@ -532,3 +532,24 @@ def test_snapshots_are_bounded_whole_and_read_again(tmp_path):
     broken = Snapshots(tmp_path)
     broken.load()
     assert broken.get("UP", newest) is None
+
+
+def test_a_state_that_came_back_from_a_backup_does_not_stand_by_its_older_figures(tmp_path):
+    at = datetime(2026, 5, 1, 12, 30, 15, tzinfo=UTC)
+    questions = [reporting_pb2.ReportRequest(region=f"9.{number}") for number in range(4)]
+    kept = Snapshots(tmp_path)
+    for question, epoch in zip(questions, (0, 1, 1), strict=False):
+        kept.put("UP", question, snapshot(1, at, epoch))
+    kept.put("BR", questions[0], snapshot(1, at, 1))
+    assert all(kept.get("UP", question) for question in questions[:3]), "the first epoch, and a version that knows none, are the same books"
+    kept.write()
+    kept.put("UP", questions[3], snapshot(2, at, 2))
+    kept.put("UP", questions[0], snapshot(2, at, 1))  # Was on its way when the state was restored.
+    kept.write()
+    again = Snapshots(tmp_path)
+    again.load()
+    for one in (kept, again):
+        assert [bool(one.get("UP", question)) for question in questions] == [False, False, False, True]
+        assert one.get("BR", questions[0])
+    again.put("UP", questions[0], snapshot(3, at, 1))
+    assert again.get("UP", questions[0]) is None, "what a restarted gateway has read, it minds"

@@ -1,14 +1,14 @@
 """The nation's word that makes a State Admin: given on one side, redeemed once on the other."""
 
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql
 
-from services.chassis import audit, settings, tokens
+from services.chassis import audit, epochs, settings, tokens
 from services.identity import queries
 from services.identity.commands import password as passwords
 from services.identity.commands import user as users
@@ -47,6 +47,10 @@ def redeem(connection: Connection, claims: Mapping[str, Any], user_id: str, pass
     """The State Admin that a verified invitation makes. Of two who redeem it at once the second waits, and is refused."""
     rules.check_user_id(user_id, prefix)
     rules.check_password(password, user_id)
+    restored_at = epochs.restored_at(connection)
+    if restored_at and datetime.fromtimestamp(claims["iat"], UTC) < restored_at:
+        # Whether it was redeemed after the backup was taken, nobody knows any more.
+        raise Conflict("INVITATION_TOO_OLD", "This invitation is older than the state's restored books; ask for another one.", field="invitation")
     invitation_id = UUID(claims["invitation_id"])
     values = {"invitation_id": invitation_id, "user_id": user_id}
     first = connection.execute(postgresql.insert(redeemed).values(values).on_conflict_do_nothing().returning(redeemed.c.user_id)).scalar()
