@@ -42,6 +42,13 @@ def address(url: str) -> str:
     return f"{parts.hostname}:{parts.port}"
 
 
+def delete(channel: BlockingChannel, services: list[str]) -> None:
+    """Delete the queues that these services hear from, with all that is in them; again is harmless."""
+    for service in services:
+        for queue in (*(hearing.queue for hearing in hearings(service)), dead_queue(service)):
+            channel.queue_delete(queue)
+
+
 def declare(channel: BlockingChannel, services: list[str]) -> None:
     """Declare all that these services need; again is harmless. Runs in the migrate step, before any relay starts."""
     channel.exchange_declare(DEAD, "direct", durable=True)

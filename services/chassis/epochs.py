@@ -30,7 +30,8 @@ def current(connection: Connection) -> int:
 
 def restored_at(connection: Connection) -> datetime | None:
     """When the database last came back from a backup; None where it never did."""
-    return connection.execute(select(func.max(epochs.c.began_at)).where(epochs.c.epoch > 1)).scalar_one()
+    began_at: datetime | None = connection.execute(select(func.max(epochs.c.began_at)).where(epochs.c.epoch > 1)).scalar_one()
+    return began_at
 
 
 def begin(connection: Connection, epoch: int, backup: str) -> None:

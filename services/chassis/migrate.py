@@ -1,7 +1,8 @@
 """Bring schemas and broker up to this version: python -m services.chassis.migrate NAME [NAME...]
 
 Each service's schema as that service's own role, then every exchange, queue and binding. Runs before any process of the
-new version starts; running it again changes nothing.
+new version starts; running it again changes nothing. Where the database came back from a backup, the queues are made anew:
+they hold events of a past that never was.
 
 A service may keep some tables apart, in a schema that its own role cannot read, as identity does with its vault: then
 its folder `vault_migrations` makes the tables of `tables/vault.py`, as the role that VAULT_DATABASE_URL names. The
@@ -16,7 +17,7 @@ import pika
 from alembic import command
 from alembic.config import Config
 
-from services.chassis import broker, database, logs, process, settings
+from services.chassis import broker, database, epochs, logs, process, settings
 
 _HERE = Path(__file__).parent
 
@@ -59,6 +60,21 @@ def migrate(service: str) -> None:
             command.upgrade(made, "heads")
 
 
+def make_queues(services: list[str]) -> None:
+    stale = []
+    for service in services:
+        with database.transaction(service) as connection:
+            if epochs.queues_are_stale(connection):
+                stale.append(service)
+    with pika.BlockingConnection(pika.URLParameters(settings.text("MIGRATE_AMQP_URL"))) as broker_connection:
+        channel = broker_connection.channel()
+        broker.delete(channel, stale)
+        broker.declare(channel, services)
+    for service in stale:
+        with database.transaction(service) as connection:
+            epochs.note_queues(connection)
+
+
 def new(service: str, words: str, room: str) -> None:
     """Write the migration that brings the migrated schema to what the tables of `room` (it, chassis, or one kept apart) now say."""
     versions = _versions(service, room)
@@ -89,8 +105,7 @@ def main() -> None:
     started = time.monotonic()
     for service in services:
         migrate(service)
-    with pika.BlockingConnection(pika.URLParameters(settings.text("MIGRATE_AMQP_URL"))) as connection:
-        broker.declare(connection.channel(), services)
+    make_queues(services)
     routes = broker.routes(services)
     sys.stdout.write(f"{settings.instance()}: {len(services)} schemas and {len(routes)} queues are ready ({time.monotonic() - started:.1f} s)\n")
 
