@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import os
 import sys
 from pathlib import Path
@@ -41,6 +42,16 @@ def _parser() -> argparse.ArgumentParser:
     logs = command("logs", "show the end of the logs")
     logs.add_argument("program", nargs="?", metavar="PROGRAM", help="only this program's")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as they grow")
+    backup = command("backup", "back an instance up into a folder, while it goes on working")
+    backup.add_argument("code", metavar="CODE")
+    backup.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="which is not there yet (default: backups/CODE-TIME)")
+    restore = command("restore", "bring an instance back from a backup, and start it; cut short, run it again")
+    restore.add_argument("code", metavar="CODE")
+    restore.add_argument("folder", type=Path, metavar="FOLDER")
+    restore.add_argument("--drop-old", action="store_true", help="do not keep the database that the instance has now")
+    restore.add_argument("--other-keys", action="store_true", help="although the instance's keys are not those of the backup")
+    restore.add_argument("--above", type=int, default=0, metavar="EPOCH", help="the epoch that the nation knows, where the database of now is lost")
+    restore.add_argument("--by", default=getpass.getuser(), metavar="WHO", help="who restores, for the audit (default: the user of this machine)")
     env = command("env", "print the path of an instance's settings")
     env.add_argument("code", metavar="CODE")
     within = command("with", "run a command with an instance's settings: with UP -- python -m services.identity --help")
@@ -91,14 +102,10 @@ def _run(arguments: argparse.Namespace) -> None:
             _replace_by(arguments.code, arguments.words)
         case "setup":
             prepare(dev=arguments.dev, load=arguments.load)
-        case "up" | "provision":
+        case "up" | "provision" | "backup" | "restore":
             prepare()
             _continue_in_venv()
-            machine = Machine.from_environment()
-            if arguments.command == "up":
-                machine.up(arguments.only, arguments.codes)
-            else:
-                machine.provision(arguments.codes)
+            _run_prepared(arguments, Machine.from_environment())
         case "down":
             Machine.from_environment().down(wipe=arguments.wipe)
         case "status":
@@ -111,6 +118,21 @@ def _run(arguments: argparse.Namespace) -> None:
             file = _env_file(arguments.code)
             read_env(file)
             say(str(file))
+
+
+def _run_prepared(arguments: argparse.Namespace, machine: Machine) -> None:
+    from deploy.machine import backup  # It needs what setup installs.
+
+    match arguments.command:
+        case "up":
+            machine.up(arguments.only, arguments.codes)
+        case "provision":
+            machine.provision(arguments.codes)
+        case "backup":
+            backup.back_up(machine, arguments.code, arguments.folder)
+        case "restore":
+            wish = backup.Wish(arguments.by, arguments.drop_old, arguments.other_keys, arguments.above)
+            backup.restore(machine, arguments.code, arguments.folder, wish)
 
 
 def main() -> int:

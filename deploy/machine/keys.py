@@ -55,6 +55,10 @@ class Secrets:
         """Every secret made so far."""
         return tuple(self._words.values())
 
+    def peek(self, name: str) -> str:
+        """Return the secret of this name; empty where it was never made."""
+        return self._words.get(name, "")
+
     def word(self, name: str) -> str:
         """Return the secret of this name as hexadecimal digits; made and written down when it is asked for first."""
         if name not in self._words:

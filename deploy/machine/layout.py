@@ -129,6 +129,11 @@ class Instance:
         return self.folder / "env"
 
     @property
+    def restoring_file(self) -> Path:
+        """There from the moment when a restored database takes its place until the instance is up with it; names the backup."""
+        return self.folder / "restoring"
+
+    @property
     def env(self) -> dict[str, str]:
         """The settings of this instance's processes, secrets included; there after `provision`."""
         return read_env(self.env_file)

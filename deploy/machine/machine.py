@@ -64,7 +64,7 @@ class Machine:
         PostgreSQL and RabbitMQ always come up. `codes` narrows the instances; `programs` narrows the programs of these,
         so that ["postgres", "rabbitmq"] starts no service.
         """
-        instances = self._chosen(codes)
+        instances = self.chosen(codes)
         names = None if programs is None else set(programs)
         if names is not None and (unknown := names - set(self.programs)):
             raise MachineError(f"There is no program {', '.join(sorted(unknown))}. Take from: {', '.join(self.programs)}.")
@@ -79,12 +79,21 @@ class Machine:
             self.start(program.name)
         for program in applications:
             self._tell_well(program)
+        for instance in instances:
+            instance.restoring_file.unlink(missing_ok=True)
 
     def provision(self, codes: Iterable[str] | None = None) -> None:
         """Bring up the servers, and give the instances databases, broker users, keys, settings and tables."""
+        from deploy.machine import provision  # It needs what setup installs.
+
+        instances = self.chosen(codes)
+        self.ground(instances)
+        provision.migrate(instances)
+
+    def ground(self, instances: Iterable[Instance]) -> None:
+        """All that tables stand on: the servers, and the instances' databases, broker users, keys and settings."""
         from deploy.machine import consul, postgres, provision, rabbitmq  # They need what setup installs.
 
-        instances = self._chosen(codes)
         prepare()
         self._claim_folder()
         own = [program.name for program in self.infrastructure]
@@ -102,7 +111,6 @@ class Machine:
             self._tell_well(program)
         provision.provision_databases(self.layout, instances)
         provision.provision_broker(self.layout)
-        provision.migrate(instances)
 
     def _claim_folder(self) -> None:
         """Mark the run folder as ours, which is what a later wipe goes by; a folder with other things in it is not."""
@@ -112,7 +120,8 @@ class Machine:
             raise MachineError(f"{self.run} holds other things ({', '.join(sorted(strange)[:3])}). Let LOKOS_RUN name a folder of its own.")
         self.layout.marker.touch()
 
-    def _chosen(self, codes: Iterable[str] | None) -> list[Instance]:
+    def chosen(self, codes: Iterable[str] | None) -> list[Instance]:
+        """The instances of these codes, or all."""
         wanted = list(codes or [])
         if unknown := [code for code in wanted if code not in self.instances]:
             raise MachineError(f"There is no instance {', '.join(unknown)}. Take from: {', '.join(self.instances)}.")

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from deploy.machine.layout import MachineError, say
 from deploy.machine.setup import postgres_programs, run
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SYSTEM_USER = "postgres"
 ADMIN = "postgres"
 CONNECT_SECONDS_MAX = 5
+RENAME_TRIES_MAX = 5  # Somebody may connect between being cut off and the renaming.
 
 # The two Linux capabilities that let a process walk through folders which others closed to it, the weaker one first.
 CAPABILITIES = {"dac_read_search": 2, "dac_override": 1}
@@ -50,14 +51,16 @@ def _folder(layout: Layout) -> Path:
     return layout.run / "postgres"
 
 
-def admin_url(layout: Layout) -> str:
-    """Return the address of the database server with a login that may create databases and roles."""
+def admin_url(layout: Layout, database: str | None = None) -> str:
+    """Return the address of the database server, or of one database, with a login that may create databases and roles."""
     given = os.environ.get("DATABASE_URL")
     if given:
         # Libraries other than SQLAlchemy do not know the driver in the scheme.
-        return given.replace("postgresql+psycopg://", "postgresql://", 1)
-    password = (_folder(layout) / "password").read_text(encoding="utf-8").strip()
-    return f"postgresql://{ADMIN}:{password}@127.0.0.1:{layout.postgres_port}/postgres"
+        address = given.replace("postgresql+psycopg://", "postgresql://", 1)
+    else:
+        password = (_folder(layout) / "password").read_text(encoding="utf-8").strip()
+        address = f"postgresql://{ADMIN}:{password}@127.0.0.1:{layout.postgres_port}/postgres"
+    return urlunsplit(urlsplit(address)._replace(path=f"/{database}")) if database else address
 
 
 def service_url(layout: Layout, instance: Instance, role: str, password: str) -> str:
@@ -142,20 +145,18 @@ def connect(layout: Layout, database: str | None = None) -> psycopg.Connection[t
     """Connect as the administrator, each statement a transaction of its own. Raises psycopg.OperationalError."""
     import psycopg  # Not there yet while setup runs.
 
-    url = urlsplit(admin_url(layout))
-    address = urlunsplit(url._replace(path=f"/{database}") if database else url)
-    return psycopg.connect(address, autocommit=True, connect_timeout=CONNECT_SECONDS_MAX)
+    return psycopg.connect(admin_url(layout, database), autocommit=True, connect_timeout=CONNECT_SECONDS_MAX)
 
 
-def provision(layout: Layout, instance: Instance, passwords: Mapping[str, str]) -> None:
-    """Make the instance's database, and in it a schema and a role for each service (and the vault); idempotent.
+def provision(layout: Layout, instance: Instance, passwords: Mapping[str, str], database_name: str) -> None:
+    """Make a database of this name for the instance, and in it a schema and a role for each service (and the vault); idempotent.
 
     A role reaches its own schema in its own database and nothing else: neither another service's tables nor another
     state's database. `passwords` has one for each role of the instance.
     """
     from psycopg.sql import SQL, Identifier, Literal  # Not there yet while setup runs.
 
-    database = Identifier(instance.database)
+    database = Identifier(database_name)
     roles = {role: Identifier(f"{instance.prefix}_{role}") for role in instance.roles}
     with connect(layout) as server:
         known = {name for (name,) in server.execute("SELECT rolname FROM pg_roles")}
@@ -164,7 +165,7 @@ def provision(layout: Layout, instance: Instance, passwords: Mapping[str, str]) 
             server.execute(SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, name, Literal(passwords[role])))
             # An administrator who is no superuser may hand a schema only to a role that he is a member of.
             server.execute(SQL("GRANT {} TO CURRENT_USER").format(name))
-        if not server.execute("SELECT 1 FROM pg_database WHERE datname = %s", [instance.database]).fetchone():
+        if not server.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database_name]).fetchone():
             server.execute(SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(database))
         # Everybody may connect to a new database by default, which would let one state's roles into another's.
         server.execute(SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
@@ -172,9 +173,59 @@ def provision(layout: Layout, instance: Instance, passwords: Mapping[str, str]) 
         server.execute(SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(database, names))
         if not os.environ.get("DATABASE_URL"):
             server.execute("REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC")
-    with connect(layout, instance.database) as own:
+    with connect(layout, database_name) as own:
         own.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
         for role, name in roles.items():
             schema = Identifier(role)
             own.execute(SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(schema, name))
             own.execute(SQL("ALTER ROLE {} IN DATABASE {} SET search_path = {}").format(name, database, schema))
+
+
+def client(layout: Layout, program: str, database: str) -> tuple[list[str], dict[str, str]]:
+    """How to run one of PostgreSQL's own programs on a database as the administrator: the command's beginning, the environment."""
+    url = urlsplit(admin_url(layout, database))
+    place = url.netloc.rpartition("@")[2]
+    # The password by the environment: a command line can be read by everybody on the machine.
+    address = urlunsplit(url._replace(netloc=f"{url.username}@{place}"))
+    return [str(_programs() / program), f"--dbname={address}"], {**os.environ, "PGPASSWORD": unquote(url.password or "")}
+
+
+def create(layout: Layout, database: str) -> None:
+    """An empty database."""
+    from psycopg.sql import SQL, Identifier  # Not there yet while setup runs.
+
+    with connect(layout) as server:
+        server.execute(SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(Identifier(database)))
+
+
+def drop(layout: Layout, database: str) -> None:
+    """Drop a database, whoever is connected; nothing happens where there is none."""
+    from psycopg.sql import SQL, Identifier  # Not there yet while setup runs.
+
+    with connect(layout) as server:
+        server.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(database)))
+
+
+def replace(layout: Layout, instance: Instance, by: str, kept_as: str) -> None:
+    """Let another database take the place of the instance's own, which is kept under a name of its own: both or neither.
+
+    The instance's roles may not enter what is kept.
+    """
+    import psycopg.errors  # Not there yet while setup runs.
+    from psycopg.sql import SQL, Identifier  # The same.
+
+    rename = SQL("ALTER DATABASE {} RENAME TO {}")
+    roles = SQL(", ").join(Identifier(f"{instance.prefix}_{role}") for role in instance.roles)
+    with connect(layout) as server:
+        for tries_left in reversed(range(RENAME_TRIES_MAX)):
+            server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ANY(%s)", [[instance.database, by]])
+            try:
+                with server.transaction():
+                    server.execute(rename.format(Identifier(instance.database), Identifier(kept_as)))
+                    server.execute(rename.format(Identifier(by), Identifier(instance.database)))
+                    server.execute(SQL("REVOKE ALL ON DATABASE {} FROM {}").format(Identifier(kept_as), roles))
+            except psycopg.errors.ObjectInUse:
+                if not tries_left:
+                    raise
+            else:
+                return

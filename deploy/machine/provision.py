@@ -19,7 +19,7 @@ CONSUL_SETTINGS = ("CONSUL_HTTP_ADDR", "CONSUL_HTTP_TOKEN_FILE", "CONSUL_CACERT"
 SAMPLE_RESIDENTS = PROJECT / "samples" / "sandbox_residents.csv"
 
 
-def _secrets(instance: Instance) -> keys.Secrets:
+def secrets_of(instance: Instance) -> keys.Secrets:
     return keys.Secrets(instance.folder / "secrets.json")
 
 
@@ -43,7 +43,7 @@ def write_settings(layout: Layout) -> None:
 
 
 def _settings(layout: Layout, instance: Instance, nation: Instance) -> dict[str, str]:
-    secret = _secrets(instance).word
+    secret = secrets_of(instance).word
     folder = instance.keys
     settings = {
         "LOKOS_STATE_FILE": str(instance.state_file),
@@ -95,8 +95,13 @@ def provision_databases(layout: Layout, instances: Iterable[Instance]) -> None:
     """Make each instance's database, roles and schemas."""
     for instance in instances:
         say(f"provision: database {instance.database}")
-        secret = _secrets(instance).word
-        postgres.provision(layout, instance, {role: secret(f"postgres {role}") for role in instance.roles})
+        provision_database(layout, instance, instance.database)
+
+
+def provision_database(layout: Layout, instance: Instance, database: str) -> None:
+    """Make one database of this name for an instance; what is in it stays."""
+    secret = secrets_of(instance).word
+    postgres.provision(layout, instance, {role: secret(f"postgres {role}") for role in instance.roles}, database)
 
 
 def provision_broker(layout: Layout) -> None:
@@ -104,7 +109,7 @@ def provision_broker(layout: Layout) -> None:
     instances = layout.instances()
     users = {code: (*instance.services, rabbitmq.MIGRATE) for code, instance in instances.items()}
     passwords: Mapping[str, Mapping[str, str]] = {
-        code: {user: _secrets(instances[code]).word(f"rabbitmq {user}") for user in names} for code, names in users.items()
+        code: {user: secrets_of(instances[code]).word(f"rabbitmq {user}") for user in names} for code, names in users.items()
     }
     settings = (instance.env.items() for instance in instances.values())
     logins = [url for pairs in settings for name, url in pairs if name.endswith("_AMQP_URL")]

@@ -39,7 +39,8 @@ def begin(connection: Connection, epoch: int, backup: str) -> None:
 
 
 def queues_are_stale(connection: Connection) -> bool:
-    return bool(connection.execute(select(func.count()).select_from(epochs).where(epochs.c.queues_made_at.is_(None))).scalar_one())
+    """Whether they are to be made anew; whoever is told so alone is, until the transaction ends."""
+    return bool(connection.execute(select(epochs.c.epoch).where(epochs.c.queues_made_at.is_(None)).with_for_update()).all())
 
 
 def note_queues(connection: Connection) -> None:

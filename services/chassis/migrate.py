@@ -11,6 +11,7 @@ chassis's tables are not in such a schema: it tells and hears nothing.
 
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pika
@@ -28,8 +29,12 @@ def _versions(service: str, room: str) -> Path:
     return _HERE.parent / service / ("migrations" if room == service else f"{room}_migrations")
 
 
+def schemas(service: str) -> list[str]:
+    """The service's own schema, and those that it keeps apart; each role has its schema's name."""
+    return [service, *_apart(service)]
+
+
 def _apart(service: str) -> list[str]:
-    """The schemas that the service keeps apart; the role has the schema's name."""
     return sorted(folder.name.removesuffix("_migrations") for folder in (_HERE.parent / service).glob("*_migrations"))
 
 
@@ -53,7 +58,7 @@ def config(service: str, schema: str) -> Config:
 
 def migrate(service: str) -> None:
     """Upgrade the service's schema, and those that it keeps apart, to the newest revision of each branch."""
-    for schema in (service, *_apart(service)):
+    for schema in schemas(service):
         with database.engine(schema).connect() as connection:
             made = config(service, schema)
             made.attributes["connection"] = connection
@@ -61,18 +66,14 @@ def migrate(service: str) -> None:
 
 
 def make_queues(services: list[str]) -> None:
-    stale = []
-    for service in services:
-        with database.transaction(service) as connection:
-            if epochs.queues_are_stale(connection):
-                stale.append(service)
-    with pika.BlockingConnection(pika.URLParameters(settings.text("MIGRATE_AMQP_URL"))) as broker_connection:
-        channel = broker_connection.channel()
+    with ExitStack() as held:
+        connections = {service: held.enter_context(database.transaction(service)) for service in services}
+        stale = [service for service, connection in connections.items() if epochs.queues_are_stale(connection)]
+        channel = held.enter_context(pika.BlockingConnection(pika.URLParameters(settings.text("MIGRATE_AMQP_URL")))).channel()
         broker.delete(channel, stale)
         broker.declare(channel, services)
-    for service in stale:
-        with database.transaction(service) as connection:
-            epochs.note_queues(connection)
+        for service in stale:
+            epochs.note_queues(connections[service])
 
 
 def new(service: str, words: str, room: str) -> None:

@@ -294,8 +294,7 @@ def test_revisions_conflict_naming_the_field(connection):
             submit(connection, maker, shg_id, row.id, **changes)
         assert (refused.value.code, refused.value.field) == ("REVISION_CONTENT", field)
     assert code_of(submit, connection, maker, shg_id, row.id, 2, name="Sita") == "LOCKED"
-    assert code_of(submit, connection, maker, shg_id, row.id, 3) == "REVISION_SKIPPED"
-    assert code_of(submit, connection, maker, shg_id, None, 2) == "REVISION_SKIPPED"
+    assert code_of(submit, connection, maker, shg_id, row.id, 3) == "LOCKED"
     other_id, _ = new_shg(connection, name="Roshni")
     member.reject(connection, manager(), row.id, 1, ["OTHER"], "again", [])
     assert code_of(submit, connection, bookkeeper(shg_id, other_id), other_id, row.id, 2) == "FIELD_FIXED"

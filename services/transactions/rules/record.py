@@ -76,9 +76,11 @@ def taken_elsewhere() -> Conflict:
 
 
 def _is_recorded(meeting: Meeting, books: Books, sent_hash: bytes) -> bool:
-    """Whether it was stored before; a refusal where it is no next revision of what is stored."""
+    """Whether it was stored before; a refusal where it is no later revision of what is stored.
+
+    A device may be ahead by more than one: books that came back from a backup do not know the revisions since.
+    """
     recorded = books.recorded
-    expected = 1 if recorded is None else recorded.revision + 1
     if recorded is not None and recorded.institution_id != meeting.institution_id:
         raise taken_elsewhere()
     if recorded is not None and meeting.revision == recorded.revision:
@@ -86,13 +88,11 @@ def _is_recorded(meeting: Meeting, books: Books, sent_hash: bytes) -> bool:
             return True
         field = first_difference(content(meeting), recorded.content)
         raise Conflict("REVISION_CONTENT", "This revision is stored already, with another {name}.", field=field, name=field)
-    if meeting.revision < expected:
-        if meeting.revision < 1:
-            raise Invalid("REVISION_INVALID", "The first revision is 1.", field="revision")
-        raise _old(meeting.revision, expected - 1)
-    if meeting.revision > expected:
-        raise Invalid("REVISION_INVALID", "The next revision of this meeting is {next}.", field="revision", next=expected)
+    if meeting.revision < 1:
+        raise Invalid("REVISION_INVALID", "The first revision is 1.", field="revision")
     if recorded is not None:
+        if meeting.revision < recorded.revision:
+            raise _old(meeting.revision, recorded.revision)
         move_meeting(recorded.status, Step.SUBMIT)
         if meeting.number != recorded.number:
             raise Conflict("MEETING_OUT_OF_SEQUENCE", "This meeting is number {number}, and stays so.", field="number", number=recorded.number)
