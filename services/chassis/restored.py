@@ -39,13 +39,13 @@ def settle(connection: Connection, services: list[str], backup: str, by: str, ab
     again = sum(_send_again(connection, hearing.source, hearing.hearer, hearing.event) for hearing in broker.routes(services))
     for service in services:
         _enter(connection, service)
+        _settle_service(connection, service, epoch - known)
         epochs.begin(connection, epoch, backup)
         facts = {"epoch": epoch, "backup": backup}
         audit.changed(connection, Caller(f"operator {by}"), "instance.restore", settings.instance(), **facts)
         effects = [made.name for made in work.jobs_of(service).values() if made.effect]
         # Whether one that waited has happened since, a person must say.
         connection.execute(update(jobs).where(jobs.c.name.in_(effects), jobs.c.done_at.is_(None)).values(begun=True))
-        _settle_service(connection, service, epoch - known)
     sys.stdout.write(f"{settings.instance()}: epoch {epoch} begins; {again} events that were on their way go out again\n")
     return epoch
 

@@ -295,8 +295,8 @@ def test_a_restore_that_is_killed_completes_when_it_is_run_again(world, devices,
     device.hold_meeting()
     stands = quiet(up)
     run("backup", "UP", tmp_path / "backup")
+    device.hold_meeting()
     for number, moment in enumerate(MOMENTS, 1):
-        device.hold_meeting()
         killed = subprocess.Popen([*MACHINE, "restore", "UP", str(tmp_path / "backup"), "--drop-old"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         with killed:
             for line in killed.stdout:
@@ -309,4 +309,4 @@ def test_a_restore_that_is_killed_completes_when_it_is_run_again(world, devices,
         assert quiet(up) == stands, moment
         assert kept_databases(up) == [], moment
         check_books(device)
-    assert device.send_again() == [ALREADY, *[STORED] * len(MOMENTS)]
+        assert device.send_again() == [ALREADY, STORED], moment

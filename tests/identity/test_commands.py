@@ -12,11 +12,12 @@ from uuid import UUID, uuid4
 
 import openpyxl
 import pytest
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.exc import ProgrammingError
 
 from protos import identity_pb2, profiles_pb2
 from services.chassis import audit, database, mailbox, sheets, tokens
+from services.chassis.epochs import epochs
 from services.identity import queries
 from services.identity.adapters import ekyc
 from services.identity.commands import invitation, kyc, password, sheet, user, vault
@@ -306,6 +307,17 @@ def test_an_invitation_makes_a_state_admin_once(connection, invite):
         with pytest.raises(Conflict) as refused:
             redeem(connection, token, user_id)
         assert refused.value.code == "INVITATION_USED"
+
+
+def test_an_invitation_that_is_older_than_restored_books_is_used_up(connection, invite):
+    token, now = invite(), datetime.now(UTC)
+    connection.execute(insert(epochs).values(epoch=10**6, began_at=now + timedelta(seconds=2)))
+    with pytest.raises(Conflict) as refused:
+        redeem(connection, token)
+    assert refused.value.code == "INVITATION_TOO_OLD"
+    connection.execute(delete(epochs).where(epochs.c.epoch > 1))
+    connection.execute(insert(epochs).values(epoch=10**6, began_at=now - timedelta(hours=1)))
+    assert redeem(connection, token)
 
 
 def test_of_two_who_redeem_at_once_one_wins(up, invite):
