@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no
 	--python-version 3.11 --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs test check protos lock migrate replay rebuild load k8s k8s-check
+.PHONY: help setup demo up down status logs test check protos lock migrate replay rebuild load k8s k8s-check backup restore
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,3 +76,9 @@ k8s:  ## make the Kubernetes overlays anew from deploy/states
 k8s-check:  ## render all Kubernetes manifests and check what comes out
 	@$(MACHINE) setup --dev
 	@$(BIN)/python -m deploy.manifests check
+
+backup:  ## back a state up while it works: make backup STATE=UP TO=folder
+	@$(MACHINE) backup $(STATE) $(if $(TO),"$(TO)")
+
+restore:  ## bring a state back from a backup: make restore STATE=UP FROM=folder
+	@$(MACHINE) restore $(STATE) $(if $(FROM),"$(FROM)")

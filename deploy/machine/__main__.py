@@ -52,6 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     restore.add_argument("--other-keys", action="store_true", help="although the instance's keys are not those of the backup")
     restore.add_argument("--above", type=int, default=0, metavar="EPOCH", help="the epoch that the nation knows, where the database of now is lost")
     restore.add_argument("--by", default=getpass.getuser(), metavar="WHO", help="who restores, for the audit (default: the user of this machine)")
+    rotate = command("rotate", "give an instance a new signing key, the old one trusted until --end-old; or new passwords")
+    rotate.add_argument("code", metavar="CODE")
+    rotate.add_argument("--end-old", action="store_true", help="trust the newest key alone")
+    rotate.add_argument("--now", action="store_true", help="with --end-old: although what the old key signed may still hold")
+    rotate.add_argument("--passwords", action="store_true", help="instead of the key, the services' passwords at database and broker")
     env = command("env", "print the path of an instance's settings")
     env.add_argument("code", metavar="CODE")
     within = command("with", "run a command with an instance's settings: with UP -- python -m services.identity --help")
@@ -102,7 +107,7 @@ def _run(arguments: argparse.Namespace) -> None:
             _replace_by(arguments.code, arguments.words)
         case "setup":
             prepare(dev=arguments.dev, load=arguments.load)
-        case "up" | "provision" | "backup" | "restore":
+        case "up" | "provision" | "backup" | "restore" | "rotate":
             prepare()
             _continue_in_venv()
             _run_prepared(arguments, Machine.from_environment())
@@ -121,7 +126,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _run_prepared(arguments: argparse.Namespace, machine: Machine) -> None:
-    from deploy.machine import backup  # It needs what setup installs.
+    from deploy.machine import backup, rotate  # They need what setup installs.
 
     match arguments.command:
         case "up":
@@ -133,6 +138,12 @@ def _run_prepared(arguments: argparse.Namespace, machine: Machine) -> None:
         case "restore":
             wish = backup.Wish(arguments.by, arguments.drop_old, arguments.other_keys, arguments.above)
             backup.restore(machine, arguments.code, arguments.folder, wish)
+        case "rotate" if arguments.end_old:
+            rotate.end_old(machine, arguments.code, now=arguments.now)
+        case "rotate" if arguments.passwords:
+            rotate.change_passwords(machine, arguments.code)
+        case "rotate":
+            rotate.rotate(machine, arguments.code)
 
 
 def main() -> int:

@@ -88,8 +88,8 @@ def back_up(machine: Machine, code: str, folder: Path | None) -> Path:
     partial = folder.with_name(folder.name + PARTIAL)
     if folder.exists():
         raise MachineError(f"{folder} is there already. Name a folder that is not.")
+    _clear(partial)
     try:
-        _clear(partial)
         partial.mkdir(mode=0o700, parents=True)
         manifest = _take(machine, instance, partial)
         (partial / MANIFEST).write_text(json.dumps({**asdict(manifest), "seal": manifest.seal}, indent=1), encoding="utf-8")
@@ -322,7 +322,7 @@ def _restore_beside(machine: Machine, instance: Instance, folder: Path, manifest
     stopped: list[str] = []
     try:
         _fill(machine, instance, folder, manifest, beside)
-        stopped += _stop_programs(machine, instance)
+        stopped += machine.stop_programs(instance)
         with postgres.connect(machine.layout, instance.database) as old:
             above = max(_epoch(old, instance), wish.above)
         _settle(machine, instance, manifest, beside, above, wish.by)
@@ -362,15 +362,6 @@ def _fill(machine: Machine, instance: Instance, folder: Path, manifest: Manifest
     if revisions != manifest.revisions:
         raise MachineError("The tables are not of the version that the manifest names. Nothing was changed; take another backup.")
     say(f"restore: {in_words(sum(rows.values()))} rows are there again")
-
-
-def _stop_programs(machine: Machine, instance: Instance) -> list[str]:
-    """Stop whatever runs for the instance; what was stopped."""
-    running = [state.name for state in machine.states() if state.pid and state.name.startswith(f"{instance.prefix}-")]
-    for program in running:
-        say(f"restore: stopping {program}")
-        machine.stop(program)
-    return running
 
 
 def _settle(machine: Machine, instance: Instance, manifest: Manifest, beside: str, above: int, by: str) -> None:

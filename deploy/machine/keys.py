@@ -59,6 +59,11 @@ class Secrets:
         """Return the secret of this name; empty where it was never made."""
         return self._words.get(name, "")
 
+    def forget(self, *beginnings: str) -> None:
+        """Forget the secrets whose names begin so: they are made anew when they are asked for."""
+        self._words = {name: word for name, word in self._words.items() if not name.startswith(beginnings)}
+        write_private(self._file, json.dumps(self._words, indent=1))
+
     def word(self, name: str) -> str:
         """Return the secret of this name as hexadecimal digits; made and written down when it is asked for first."""
         if name not in self._words:
@@ -71,11 +76,11 @@ def make_keys(instances: Mapping[str, Instance]) -> None:
     """Make what is missing of every instance's keys and certificates, and write down whom each one trusts."""
     for instance in instances.values():
         keys = instance.keys
-        _signing_key(keys / "identity.pem")
+        _signing_key(keys, "identity")
         authority = _authority(instance)
         _certificate(keys / "tls", f"lokos-{instance.prefix}", authority, ExtendedKeyUsageOID.SERVER_AUTH)
         if instance.is_nation:
-            _signing_key(keys / "gateway.pem")
+            _signing_key(keys, "gateway")
             _certificate(keys / "gateway-tls", "lokos-gateway", authority, ExtendedKeyUsageOID.CLIENT_AUTH)
     for instance in instances.values():
         write_private(instance.trust_file, json.dumps(_trust(instance, instances[NATION]), indent=1))
@@ -84,27 +89,54 @@ def make_keys(instances: Mapping[str, Instance]) -> None:
 def _trust(instance: Instance, nation: Instance) -> list[dict[str, object]]:
     """Whose tokens an instance takes, and for what: a state takes three narrow things from the nation, or fewer."""
 
-    def entry(issuer: Instance, key: str, *scopes: str) -> dict[str, object]:
-        private = load_pem_private_key((issuer.keys / f"{key}.pem").read_bytes(), password=None)
-        public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-        return {"issuer": issuer.code, "key_id": f"{issuer.code}-{key}", "public_key": public, "scopes": list(scopes)}
+    def entries(issuer: Instance, name: str, *scopes: str) -> list[dict[str, object]]:
+        """While a key is rotated, the old one stands beside the new one."""
+        return [
+            {"issuer": issuer.code, "key_id": key_id(issuer, file), "public_key": _public_pem(file), "scopes": list(scopes)}
+            for file in signing_keys(issuer.keys, name)
+        ]
 
     if instance.is_nation:
-        return [entry(instance, "identity", "users")]
+        return entries(instance, "identity", "users")
     return [
-        entry(instance, "identity", "users", "kyc"),
-        entry(nation, "identity", "invitation"),
-        entry(nation, "gateway", "aggregates"),
+        *entries(instance, "identity", "users", "kyc"),
+        *entries(nation, "identity", "invitation"),
+        *entries(nation, "gateway", "aggregates"),
     ]
+
+
+def signing_keys(folder: Path, name: str) -> list[Path]:
+    """The signing keys of this name, the one in use last: identity.pem, then identity-2.pem, and so on."""
+    return sorted((*folder.glob(f"{name}.pem"), *folder.glob(f"{name}-[0-9]*.pem")), key=_number)
+
+
+def _number(file: Path) -> int:
+    return int(file.stem.partition("-")[2] or 1)
+
+
+def key_id(instance: Instance, file: Path) -> str:
+    """How tokens name the key that signed them."""
+    return f"{instance.code}-{file.stem}"
+
+
+def add_signing_key(folder: Path, name: str) -> None:
+    """A new key, which is the one in use from the next start on."""
+    number = _number(signing_keys(folder, name)[-1]) + 1
+    write_private(folder / f"{name}-{number}.pem", _private_pem(Ed25519PrivateKey.generate()))
+
+
+def _public_pem(file: Path) -> str:
+    private = load_pem_private_key(file.read_bytes(), password=None)
+    return private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def _private_pem(key: Ed25519PrivateKey | EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def _signing_key(file: Path) -> None:
-    if not file.exists():
-        write_private(file, _private_pem(Ed25519PrivateKey.generate()))
+def _signing_key(folder: Path, name: str) -> None:
+    if not signing_keys(folder, name):
+        write_private(folder / f"{name}.pem", _private_pem(Ed25519PrivateKey.generate()))
 
 
 def _name(words: str) -> x509.Name:

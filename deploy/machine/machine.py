@@ -161,6 +161,14 @@ class Machine:
         """Stop a program and wait until it is gone; it stays stopped until it is started again."""
         self._supervisor.stop(program)
 
+    def stop_programs(self, instance: Instance) -> list[str]:
+        """Stop whatever runs for one instance; what was stopped."""
+        running = [state.name for state in self.states() if state.pid and state.name.startswith(f"{instance.prefix}-")]
+        for program in running:
+            say(f"down: stopping {program}")
+            self.stop(program)
+        return running
+
     def wait_well(self, program: str, deadline_seconds: float = WELL_SECONDS_MAX) -> None:
         """Wait until a program answers. Raises MachineError with the end of its log when the time is over."""
         from deploy.machine.wellness import is_well  # It needs what setup installs.

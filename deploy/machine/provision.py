@@ -45,6 +45,7 @@ def write_settings(layout: Layout) -> None:
 def _settings(layout: Layout, instance: Instance, nation: Instance) -> dict[str, str]:
     secret = secrets_of(instance).word
     folder = instance.keys
+    signing = keys.signing_keys(folder, "identity")[-1]
     settings = {
         "LOKOS_STATE_FILE": str(instance.state_file),
         "LOKOS_SERVICES": " ".join(instance.services),
@@ -55,8 +56,8 @@ def _settings(layout: Layout, instance: Instance, nation: Instance) -> dict[str,
         "LOKOS_TLS_KEY_FILE": str(folder / "tls.key"),
         "LOKOS_TLS_CA_FILE": str(instance.ca_file),
         "LOKOS_NATION_CA_FILE": str(nation.ca_file),
-        "LOKOS_SIGNING_KEY_FILE": str(folder / "identity.pem"),
-        "LOKOS_SIGNING_KEY_ID": f"{instance.code}-identity",
+        "LOKOS_SIGNING_KEY_FILE": str(signing),
+        "LOKOS_SIGNING_KEY_ID": keys.key_id(instance, signing),
         "LOKOS_TRUST_FILE": str(instance.trust_file),
         "LOKOS_REGISTRY": layout.registry,
         "LOKOS_REGISTRY_DIR": str(layout.run / "registry"),
@@ -80,10 +81,11 @@ def _settings(layout: Layout, instance: Instance, nation: Instance) -> dict[str,
     if instance.is_nation:
         snapshots = instance.folder / "snapshots"
         snapshots.mkdir(mode=0o700, exist_ok=True)
+        asking = keys.signing_keys(folder, "gateway")[-1]
         settings |= {
             "GATEWAY_PORT": str(instance.port + 2),
-            "GATEWAY_SIGNING_KEY_FILE": str(folder / "gateway.pem"),
-            "GATEWAY_SIGNING_KEY_ID": f"{instance.code}-gateway",
+            "GATEWAY_SIGNING_KEY_FILE": str(asking),
+            "GATEWAY_SIGNING_KEY_ID": keys.key_id(instance, asking),
             "GATEWAY_TLS_CERT_FILE": str(folder / "gateway-tls.pem"),
             "GATEWAY_TLS_KEY_FILE": str(folder / "gateway-tls.key"),
             "GATEWAY_SNAPSHOT_DIR": str(snapshots),
