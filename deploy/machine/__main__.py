@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import os
 import sys
 from pathlib import Path
@@ -51,7 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     restore.add_argument("--drop-old", action="store_true", help="do not keep the database that the instance has now")
     restore.add_argument("--other-keys", action="store_true", help="although the instance's keys are not those of the backup")
     restore.add_argument("--above", type=int, default=0, metavar="EPOCH", help="the epoch that the nation knows, where the database of now is lost")
-    restore.add_argument("--by", default=getpass.getuser(), metavar="WHO", help="who restores, for the audit (default: the user of this machine)")
+    who = os.environ.get("USER") or f"uid {os.getuid()}"
+    restore.add_argument("--by", default=who, metavar="WHO", help="who restores, for the audit (default: this machine's user)")
     rotate = command("rotate", "give an instance a new signing key, the old one trusted until --end-old; or new passwords")
     rotate.add_argument("code", metavar="CODE")
     rotate.add_argument("--end-old", action="store_true", help="trust the newest key alone")
