@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import grpc
-from prometheus_client import Counter, Histogram
+from prometheus_client import Gauge, Histogram
 
 from gateway.registry import States
 from gateway.snapshots import Snapshot, Snapshots
@@ -36,7 +36,8 @@ STANDARD_SECONDS = 60.0
 TOKEN_LIFE = timedelta(minutes=5)
 TOKEN_RENEWED = timedelta(minutes=1)
 
-PARTS = Counter("lokos_gateway_parts", "Parts of answers, by state and how fresh they were", ["state", "freshness"])
+PARTS = Gauge("lokos_parts", "1 for how fresh a state's part of the standard report is, 0 for what it is not", ["state", "freshness"])
+PART_AGE_SECONDS = Gauge("lokos_part_age_seconds", "Age of a state's part of the standard report", ["state"])
 STATE_SECONDS = Histogram("lokos_gateway_state_seconds", "Time a state took to answer, or to fail", ["state"])
 
 _AWAY: Final = {
@@ -166,12 +167,9 @@ class Asker:
         known = {instance.code: instance for instance in self._states.all()}
         patience = self._deadline_seconds if seconds_left is None else min(self._deadline_seconds, max(seconds_left - KEPT_BACK_SECONDS, 0.001))
         lines = [self._line(state, known[state].address, known[state].certificate) for state in states]
-        answers = await asyncio.gather(
+        return await asyncio.gather(
             *(self._ask(line, str(known[line.state].lgd_code), question, patience) for line in lines),
         )
-        for answer in answers:
-            PARTS.labels(answer.state, answer.freshness).inc()
-        return answers
 
     def _line(self, state: str, address: str, certificate: str) -> Line:
         line = self._lines.get(state)
@@ -234,7 +232,8 @@ class Asker:
             codes = [instance.code for instance in self._states.all()]
             try:
                 for question in standard_questions(today()):
-                    await self.ask(codes, question)
+                    for answer in await self.ask(codes, question):
+                        _gauge(answer)
             except Exception:  # The next round may do better; a gateway without fresh snapshots still answers.
                 log.exception("the standard questions could not be asked")
             await asyncio.sleep(STANDARD_SECONDS if codes else 1)
@@ -248,6 +247,14 @@ def standard_questions(on: date) -> list[ReportRequest]:
     month = month_of(on)
     starts = (month, f"{financial_year(on)[:4]}-04")
     return [ReportRequest(report="summary", level="STATE", from_month=start, to_month=month) for start in dict.fromkeys(starts)]
+
+
+def _gauge(answer: Answer) -> None:
+    for freshness in Freshness:
+        PARTS.labels(answer.state, freshness).set(freshness is answer.freshness)
+    if answer.at:
+        at = answer.at.timestamp()
+        PART_AGE_SECONDS.labels(answer.state).set_function(lambda: time.time() - at)
 
 
 def refusal_of(error: grpc.aio.AioRpcError) -> Refused | None:

@@ -132,6 +132,13 @@ def seal(connection: Connection) -> int:
     return len(sealed)
 
 
+def unsealed_age_seconds(connection: Connection) -> float:
+    """Age of the oldest row that is not in the chain yet; 0 where all are."""
+    oldest = select(audit.c.at).where(audit.c.place.is_(None)).order_by(audit.c.id).limit(1)
+    at: datetime | None = connection.execute(oldest).scalar_one_or_none()
+    return max((datetime.now(UTC) - at).total_seconds(), 0) if at else 0
+
+
 def broken_at(connection: Connection) -> int | None:
     """The place of the first sealed row that does not fit the chain; None where all fit."""
     before = b""

@@ -30,7 +30,7 @@ from nameko.runners import ServiceRunner
 
 from protos.common_pb2 import Envelope
 from services.chassis import broker, database, metrics, process, settings
-from services.chassis.hears import DatabaseAway, Hearing, consumer_of, handle
+from services.chassis.hears import DatabaseAway, Hearing, consumer_of, handle, show_at_zero
 from services.chassis.mailbox import CONTENT_TYPE, open_envelope
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,11 @@ class Hear(Consumer):
         super().__init__(Queue(hearing.queue, no_declare=True), requeue_on_error=True)
         self.hearing = hearing
 
+    def handle_message(self, body: Any, message: Any) -> None:  # noqa: ANN401 - kombu's message
+        if message.delivery_info.get("redelivered"):
+            metrics.REDELIVERED.labels(self.hearing.hearer, self.hearing.event).inc()
+        super().handle_message(body, message)
+
 
 class Consuming:
     """One service's handlers as nameko runs them."""
@@ -92,6 +97,7 @@ class Consuming:
             self._handle(hearing, envelope)
 
         method.__name__ = hearing.method
+        show_at_zero(hearing)
         return Hear.decorator(hearing)(method)
 
     def _handle(self, hearing: Hearing, envelope: Envelope) -> None:
@@ -100,12 +106,10 @@ class Consuming:
                 handle(hearing, self._consumer, [envelope])
             except DatabaseAway:
                 # Held here, unacked, so that the broker does not count a delivery; all workers end up here.
-                metrics.DATABASE_AWAY.labels(self._service).set(1)
                 while not database.is_back(self._service):
                     if self._stopping:
                         raise
                     eventlet.sleep(1)
-                metrics.DATABASE_AWAY.labels(self._service).set(0)
             else:
                 return
 

@@ -24,6 +24,11 @@ class Rpc:
     scope: str
     idempotent: bool
 
+    @property
+    def name(self) -> str:
+        """Without its service: "GetMember"."""
+        return self.path.rpartition("/")[2]
+
 
 def descriptor(service: str) -> FileDescriptor:
     """The proto file of a service or of the gateway."""
@@ -72,7 +77,7 @@ def permissions_page() -> str:
             who = ["anyone"] if rpc.anyone else sorted(rpc.roles)
             if rpc.scope:
                 who.append(f"the nation, scope `{rpc.scope}`")
-            lines.append(f"| {rpc.path.rpartition('/')[2]} | {', '.join(who)} | {'yes' if rpc.idempotent else 'no'} |")
+            lines.append(f"| {rpc.name} | {', '.join(who)} | {'yes' if rpc.idempotent else 'no'} |")
     return "\n".join(lines) + "\n"
 
 

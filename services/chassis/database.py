@@ -43,6 +43,7 @@ def engine(service: str) -> Engine:
         hide_parameters=True,
     )
     metrics.POOL_SIZE.labels(service).set(size)
+    metrics.POOL_REFUSED.labels(service)
     metrics.POOL_IN_USE.labels(service).set_function(made.pool.checkedout)  # type: ignore[attr-defined]  # of QueuePool
     return made
 
@@ -50,11 +51,7 @@ def engine(service: str) -> Engine:
 @contextmanager
 def transaction(service: str) -> Iterator[Connection]:
     """A connection inside a transaction: committed when the block ends, rolled back when it raises."""
-    try:
-        connection = engine(service).connect()
-    except PoolTimeout:
-        raise busy() from None
-    with connection, connection.begin():
+    with _connect(service) as connection, connection.begin():
         yield connection
 
 
@@ -64,12 +61,16 @@ def reading(service: str, *, of_one_moment: bool = False) -> Iterator[Connection
 
     With `of_one_moment` there is one, and all its queries see the books as they were at the first.
     """
-    try:
-        connection = engine(service).connect().execution_options(isolation_level="REPEATABLE READ" if of_one_moment else "AUTOCOMMIT")
-    except PoolTimeout:
-        raise busy() from None
-    with connection:
+    with _connect(service).execution_options(isolation_level="REPEATABLE READ" if of_one_moment else "AUTOCOMMIT") as connection:
         yield connection
+
+
+def _connect(service: str) -> Connection:
+    try:
+        return engine(service).connect()
+    except PoolTimeout:
+        metrics.POOL_REFUSED.labels(service).inc()
+        raise busy() from None
 
 
 def of(service: str) -> Callable[[], AbstractContextManager[Connection]]:
@@ -98,8 +99,11 @@ def is_back(service: str) -> bool:
         with engine(service).connect() as connection:
             connection.execute(text("select 1"))
     except PoolTimeout:
-        return True  # Busy is not away.
+        back = True  # Busy is not away.
     except DBAPIError:
         engine(service).dispose()
-        return False
-    return True
+        back = False
+    else:
+        back = True
+    metrics.DATABASE_AWAY.labels(service).set(not back)
+    return back

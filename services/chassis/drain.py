@@ -18,7 +18,7 @@ from pika.exceptions import AMQPError
 
 from protos.common_pb2 import Envelope
 from services.chassis import broker, database, metrics, process, settings
-from services.chassis.hears import DatabaseAway, Hearing, consumer_of, handle
+from services.chassis.hears import DatabaseAway, Hearing, consumer_of, handle, show_at_zero
 from services.chassis.mailbox import open_envelope
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class Drain:
         channel.basic_qos(prefetch_count=BATCH_MAX)
         self._came = []
         for queue, hearing in self._hearings.items():
+            show_at_zero(hearing)  # Also after a lost connection: what was in hand is with the broker again.
             channel.basic_consume(queue, partial(self._take, hearing))
         while not self._stopping.is_set():
             connection.process_data_events(time_limit=0.5)
@@ -60,6 +61,8 @@ class Drain:
                 self._handle(connection, channel)
 
     def _take(self, hearing: Hearing, _channel: object, method: Any, _properties: object, body: bytes) -> None:  # noqa: ANN401 - pika's
+        if method.redelivered:
+            metrics.REDELIVERED.labels(hearing.hearer, hearing.event).inc()
         self._came.append((method.delivery_tag, hearing, body))
 
     def _gather(self, connection: pika.BlockingConnection) -> None:
@@ -96,11 +99,9 @@ class Drain:
         yield from groups.values()
 
     def _wait_for_database(self, connection: pika.BlockingConnection) -> bool:
-        metrics.DATABASE_AWAY.labels(self._service).set(1)
         while not self._stopping.is_set():
             connection.process_data_events(time_limit=1.0)  # Answers the broker's heartbeats meanwhile.
             if database.is_back(self._service):
-                metrics.DATABASE_AWAY.labels(self._service).set(0)
                 return True
         return False
 

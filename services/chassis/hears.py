@@ -3,9 +3,11 @@
 import importlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -94,8 +96,51 @@ def consumer_of(service: str) -> Any:  # noqa: ANN401 - each service has its own
     return importlib.import_module(f"services.{service}.consumer").Consumer()
 
 
+# When each event occurred that came and is not handled yet, by queue and event. What came first is the oldest of its queue.
+_in_hand: dict[str, dict[str, float]] = {}
+
+
+def show_at_zero(hearing: Hearing) -> None:
+    """Its figures, before the first event comes."""
+    held = _in_hand[hearing.queue] = {}
+    metrics.HEARD_LAG_SECONDS.labels(hearing.hearer, hearing.event).set_function(partial(_age_seconds, held))
+    metrics.REDELIVERED.labels(hearing.hearer, hearing.event)
+    for outcome in ("handled", "again", "parked"):
+        metrics.HEARD.labels(hearing.hearer, hearing.event, outcome)
+
+
+def _age_seconds(held: dict[str, float]) -> float:
+    oldest = min(list(held.values()), default=None)  # A copy, since handlers go on meanwhile.
+    return 0 if oldest is None else max(time.time() - oldest, 0)
+
+
+@contextmanager
+def _holding(hearing: Hearing, envelopes: Sequence[Envelope]) -> Iterator[None]:
+    """Events are in hand until they are handled, parked or handed back. A restated one is as old as what it tells, and not late."""
+    held = _in_hand.setdefault(hearing.queue, {})
+    held.update({envelope.event_id: envelope.occurred_at.ToMicroseconds() / 1e6 for envelope in envelopes if not envelope.restated})
+    try:
+        yield
+    except DatabaseAway:
+        raise  # Whoever carries them holds them until the database is back.
+    except BaseException:
+        _let_go(held, envelopes)
+        raise
+    _let_go(held, envelopes)
+
+
+def _let_go(held: dict[str, float], envelopes: Sequence[Envelope]) -> None:
+    for envelope in envelopes:
+        held.pop(envelope.event_id, None)
+
+
 def handle(hearing: Hearing, consumer: Any, envelopes: Sequence[Envelope]) -> None:  # noqa: ANN401
     """Handle events of one kind in one transaction; park the one that our bug breaks; DatabaseAway if there is none to use."""
+    with _holding(hearing, envelopes):
+        _handle(hearing, consumer, envelopes)
+
+
+def _handle(hearing: Hearing, consumer: Any, envelopes: Sequence[Envelope]) -> None:  # noqa: ANN401
     try:
         handled = _with_tries(hearing, consumer, envelopes)
     except DatabaseAway:
@@ -103,16 +148,12 @@ def handle(hearing: Hearing, consumer: Any, envelopes: Sequence[Envelope]) -> No
     except Exception as error:  # noqa: BLE001 - whatever our bug is, the event is kept
         if len(envelopes) > 1:
             for envelope in envelopes:
-                handle(hearing, consumer, [envelope])
+                _handle(hearing, consumer, [envelope])
             return
         _park(hearing, envelopes[0], error)
         return
-    count = metrics.HEARD.labels(hearing.hearer, hearing.event, "handled")
-    count.inc(handled)
-    if handled < len(envelopes):
-        metrics.HEARD.labels(hearing.hearer, hearing.event, "again").inc(len(envelopes) - handled)
-    newest = max(envelope.occurred_at.ToMicroseconds() for envelope in envelopes)
-    metrics.HEARD_LAG_SECONDS.labels(hearing.hearer, hearing.event).set(max(time.time() - newest / 1e6, 0))
+    metrics.HEARD.labels(hearing.hearer, hearing.event, "handled").inc(handled)
+    metrics.HEARD.labels(hearing.hearer, hearing.event, "again").inc(len(envelopes) - handled)
 
 
 def _with_tries(hearing: Hearing, consumer: Any, envelopes: Sequence[Envelope]) -> int:  # noqa: ANN401

@@ -4,7 +4,7 @@ import gettext
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
@@ -188,9 +188,15 @@ def _read(deserialize: Callable[[bytes], Any], raw: bytes) -> Any:  # noqa: ANN4
 
 
 def _count(rpc: Rpc, started: float, code: int) -> None:
-    name = rpc.path.rpartition("/")[2]
-    metrics.CALLS.labels(name, code_pb2.Code.Name(code)).inc()
-    metrics.CALL_SECONDS.labels(name).observe(time.perf_counter() - started)
+    metrics.CALLS.labels(rpc.name, code_pb2.Code.Name(code)).inc()
+    metrics.CALL_SECONDS.labels(rpc.name).observe(time.perf_counter() - started)
+
+
+def _show_at_zero(rpcs: Iterable[Rpc]) -> None:
+    """Every RPC, before the first call comes."""
+    for rpc in rpcs:
+        for code in (code_pb2.OK, code_pb2.INTERNAL):
+            metrics.CALLS.labels(rpc.name, code_pb2.Code.Name(code))
 
 
 class Door(grpc.ServerInterceptor):
@@ -198,6 +204,7 @@ class Door(grpc.ServerInterceptor):
 
     def __init__(self, rpcs: Mapping[str, Rpc], waiting: Callable[[], int]) -> None:
         self._rpcs = rpcs
+        _show_at_zero(rpcs.values())
         self._waiting = waiting
 
     def intercept_service(self, continuation: Any, details: Any) -> Any:  # noqa: ANN401 - grpc's shapes
@@ -255,6 +262,7 @@ class AioDoor(grpc.aio.ServerInterceptor):
 
     def __init__(self, rpcs: Mapping[str, Rpc]) -> None:
         self._rpcs = rpcs
+        _show_at_zero(rpcs.values())
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:  # noqa: ANN401
         handler = await continuation(details)

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from services.chassis import discovery, logs, metrics, settings
@@ -35,10 +36,24 @@ def start(kind: str, services: Sequence[str] = ()) -> None:
     if kind == "serve" and "identity" in services:  # It alone signs; no other process needs to see the key.
         settings.file("LOKOS_SIGNING_KEY_FILE")
         settings.text("LOKOS_SIGNING_KEY_ID")
+        for name in ("LOKOS_TLS_CERT_FILE", "LOKOS_TLS_CA_FILE", *(("GATEWAY_TLS_CERT_FILE",) if kind == "gateway" else ())):
+            _gauge_certificate(name)
     if kind in {"serve", "work"} and settings.state_lgd():
         settings.text("LOKOS_GEOGRAPHY_FILE")
         discovery.check()
     metrics.start()
+
+
+def _gauge_certificate(name: str) -> None:
+    """The time left to the certificates in a setting's file, as they are read now; a new file counts from the next start."""
+    from cryptography import x509  # Of the process kinds, only those that answer calls need it.
+
+    file = settings.file(name)
+    try:
+        ends = min(certificate.not_valid_after_utc.timestamp() for certificate in x509.load_pem_x509_certificates(file.read_bytes()))
+    except ValueError:
+        raise SystemExit(f"The setting {name} names {file}, which holds no certificate in PEM.") from None
+    metrics.CERTIFICATE_SECONDS_LEFT.labels(name).set_function(lambda: ends - time.time())
 
 
 def hold_signals() -> None:

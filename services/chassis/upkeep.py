@@ -1,15 +1,19 @@
 """The jobs that every service has: sealing the audit, pruning the mailbox, parking dead letters, and its figures."""
 
 import logging
+import math
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pika
 from google.protobuf.message import DecodeError
+from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPConnectionError, ProbableAccessDeniedError, ProbableAuthenticationError
 from sqlalchemy import func, select
 
-from services.chassis import audit, broker, database, mailbox, metrics
+from services.chassis import audit, broker, database, mailbox, metrics, settings
 from services.chassis.jobs import Arguments, job
 
 log = logging.getLogger(__name__)
@@ -21,8 +25,6 @@ DEAD_LETTERS_MAX = 1000
 def seal_audit(service: str, _arguments: Arguments) -> None:
     with database.transaction(service) as connection:
         audit.seal(connection)
-        unsealed = connection.execute(select(func.count()).select_from(audit.audit).where(audit.audit.c.place.is_(None))).scalar_one()
-    metrics.AUDIT_UNSEALED.labels(service).set(unsealed)
 
 
 @job(every_seconds=3600)
@@ -34,19 +36,27 @@ def prune_mailbox(service: str, _arguments: Arguments) -> None:
 @job(every_seconds=5)
 def park_dead_letters(service: str, _arguments: Arguments) -> None:
     """Move what the broker gave up on into the parked table, where `make replay` finds it."""
+    _at_broker(service, partial(_park_dead_letters, service))
+
+
+def _at_broker(service: str, work: Callable[[BlockingChannel], None]) -> None:
+    """Do what is to be done there; while the broker is away, it waits for the next round."""
     try:
         with pika.BlockingConnection(broker.parameters(service)) as connection:
-            channel = connection.channel()
-            for _ in range(DEAD_LETTERS_MAX):
-                method, properties, body = channel.basic_get(broker.dead_queue(service))
-                if method is None or method.delivery_tag is None or body is None:
-                    break
-                _park_dead(service, properties, body)
-                channel.basic_ack(method.delivery_tag)
+            work(connection.channel())
     except (ProbableAuthenticationError, ProbableAccessDeniedError):
         raise
     except (AMQPConnectionError, OSError):
-        return  # The broker is away; the dead letters wait for the next round.
+        return
+
+
+def _park_dead_letters(service: str, channel: BlockingChannel) -> None:
+    for _ in range(DEAD_LETTERS_MAX):
+        method, properties, body = channel.basic_get(broker.dead_queue(service))
+        if method is None or method.delivery_tag is None or body is None:
+            break
+        _park_dead(service, properties, body)
+        channel.basic_ack(method.delivery_tag)
 
 
 def _park_dead(service: str, properties: Any, body: bytes) -> None:  # noqa: ANN401 - pika's properties
@@ -61,14 +71,32 @@ def _park_dead(service: str, properties: Any, body: bytes) -> None:  # noqa: ANN
 
 
 @job(every_seconds=5)
-def gauge_mailbox(service: str, _arguments: Arguments) -> None:
-    """Here and not in the relay, so that the outbox's age is seen to rise while the relay or the broker is away."""
+def gauge_tables(service: str, _arguments: Arguments) -> None:
+    """Here and not where each is worked off, so that what waits is seen to rise while its worker is away or fails."""
     with database.transaction(service) as connection:
         parked = connection.execute(select(func.count()).select_from(mailbox.parked).where(mailbox.parked.c.replayed_at.is_(None))).scalar_one()
         unsent, age = mailbox.waiting(connection)
+        unsealed_age = audit.unsealed_age_seconds(connection)
     metrics.PARKED.labels(service).set(parked)
     metrics.OUTBOX_WAITING.labels(service).set(unsent)
     metrics.OUTBOX_AGE_SECONDS.labels(service).set(age)
+    metrics.AUDIT_UNSEALED_AGE_SECONDS.labels(service).set(unsealed_age)
+
+
+@job(every_seconds=10)
+def gauge_queues(service: str, _arguments: Arguments) -> None:
+    """Here and not in the consumer, so that its queues are seen to fill while it is away. No broker, no figure."""
+    hearings = [hearing for hearing in broker.routes(settings.services()) if hearing.hearer == service]
+    waiting = {hearing.event: math.nan for hearing in hearings}
+
+    def count(channel: BlockingChannel) -> None:
+        for hearing in hearings:
+            waiting[hearing.event] = channel.queue_declare(hearing.queue, passive=True).method.message_count
+
+    if hearings:
+        _at_broker(service, count)
+    for event, events in waiting.items():
+        metrics.QUEUE_WAITING.labels(service, event).set(events)
 
 
 @job(every_seconds=86400)

@@ -12,7 +12,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -55,6 +55,9 @@ class Worker:
         self._stopping = stopping
         self._jobs = jobs_of(service)
         self._timers_set = False
+        for name in self._jobs:
+            for outcome in ("done", "failed"):
+                metrics.JOBS.labels(service, name, outcome)
 
     def run(self) -> None:
         while not self._stopping.is_set():
@@ -107,10 +110,8 @@ class Worker:
             row = connection.execute(
                 select(jobs).where(due, known).order_by(jobs.c.run_at).limit(1).with_for_update(skip_locked=True),
             ).one_or_none()
-            late = connection.execute(
-                text("select coalesce(extract(epoch from now() - min(run_at)), 0) from jobs where done_at is null")
-            ).scalar_one()
-            metrics.JOB_AGE_SECONDS.labels(self._service).set(max(float(late), 0))
+            late = connection.execute(select(func.extract("epoch", func.now() - func.min(jobs.c.run_at))).where(jobs.c.done_at.is_(None), known))
+            metrics.JOB_AGE_SECONDS.labels(self._service).set(max(float(late.scalar_one() or 0), 0))
             if row is not None:
                 connection.execute(
                     update(jobs)
