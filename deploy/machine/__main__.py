@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from deploy.machine import watch
 from deploy.machine.layout import VENV, VENV_PYTHON, Layout, MachineError, read_env, say
 from deploy.machine.machine import Machine
 from deploy.machine.setup import prepare
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     rotate.add_argument("--end-old", action="store_true", help="trust the newest key alone")
     rotate.add_argument("--now", action="store_true", help="with --end-old: although what the old key signed may still hold")
     rotate.add_argument("--passwords", action="store_true", help="instead of the key, the services' passwords at database and broker")
+    command("scrape", "print the configuration of a Prometheus that watches this machine")
     env = command("env", "print the path of an instance's settings")
     env.add_argument("code", metavar="CODE")
     within = command("with", "run a command with an instance's settings: with UP -- python -m services.identity --help")
@@ -101,6 +103,12 @@ def _show_status() -> None:
         say(f"{state.name:<14} {state.state:<9} {state.pid or '-':>8} {uptime:>10}")
 
 
+def _show_logs(program: str | None, *, follow: bool) -> None:
+    files = [str(file) for file in Machine.from_environment().log_files(program)]
+    if files:
+        os.execvp("tail", ["tail", "-n", "50", *(["-F"] if follow else []), *files])  # noqa: S606 - tail it is, from here on
+
+
 def _run(arguments: argparse.Namespace) -> None:
     match arguments.command:
         case "with":
@@ -116,9 +124,10 @@ def _run(arguments: argparse.Namespace) -> None:
         case "status":
             _show_status()
         case "logs":
-            files = [str(file) for file in Machine.from_environment().log_files(arguments.program)]
-            if files:
-                os.execvp("tail", ["tail", "-n", "50", *(["-F"] if arguments.follow else []), *files])  # noqa: S606 - tail it is, from here on
+            _show_logs(arguments.program, follow=arguments.follow)
+        case "scrape":
+            machine = Machine.from_environment()
+            say(watch.configuration(machine.layout, with_broker="rabbitmq" in machine.programs).rstrip())
         case "env":
             file = _env_file(arguments.code)
             read_env(file)

@@ -43,6 +43,7 @@ def prepare(*, dev: bool = False, load: bool = False) -> None:
         if load:
             _virtual_environment(LOAD_VENV)
             _requirements("requirements-load.txt", LOAD_VENV)
+            _watcher()
         _servers()
         make_protos()
 
@@ -107,6 +108,15 @@ def _servers() -> None:
             "The PostgreSQL that comes as a Python package does not run here. Set DATABASE_URL to the address of a "
             "PostgreSQL 15 or newer with a role that may create databases and roles, and run this again."
         )
+
+
+def _watcher() -> None:
+    """A Prometheus for the tests of the alerts, which skip themselves where there is none."""
+    if not shutil.which("prometheus") and os.getuid() == 0 and shutil.which("apt-get"):
+        try:
+            _install_debian(["prometheus"])
+        except MachineError as error:
+            say(f"setup: there is no Prometheus, so the tests of the alerts will be skipped: {error}")
 
 
 def _install_debian(packages: list[str]) -> None:

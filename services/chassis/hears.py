@@ -3,8 +3,7 @@
 import importlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -114,30 +113,20 @@ def _age_seconds(held: dict[str, float]) -> float:
     return 0 if oldest is None else max(time.time() - oldest, 0)
 
 
-@contextmanager
-def _holding(hearing: Hearing, envelopes: Sequence[Envelope]) -> Iterator[None]:
-    """Events are in hand until they are handled, parked or handed back. A restated one is as old as what it tells, and not late."""
-    held = _in_hand.setdefault(hearing.queue, {})
-    held.update({envelope.event_id: envelope.occurred_at.ToMicroseconds() / 1e6 for envelope in envelopes if not envelope.restated})
-    try:
-        yield
-    except DatabaseAway:
-        raise  # Whoever carries them holds them until the database is back.
-    except BaseException:
-        _let_go(held, envelopes)
-        raise
-    _let_go(held, envelopes)
-
-
-def _let_go(held: dict[str, float], envelopes: Sequence[Envelope]) -> None:
-    for envelope in envelopes:
-        held.pop(envelope.event_id, None)
-
-
 def handle(hearing: Hearing, consumer: Any, envelopes: Sequence[Envelope]) -> None:  # noqa: ANN401
     """Handle events of one kind in one transaction; park the one that our bug breaks; DatabaseAway if there is none to use."""
-    with _holding(hearing, envelopes):
+    held = _in_hand.setdefault(hearing.queue, {})
+    # A restated event is as old as what it tells, and not late for that.
+    held.update({envelope.event_id: envelope.occurred_at.ToMicroseconds() / 1e6 for envelope in envelopes if not envelope.restated})
+    away = False
+    try:
         _handle(hearing, consumer, envelopes)
+    except DatabaseAway:
+        away = True  # They stay in hand: whoever carries them waits until the database is back.
+        raise
+    finally:
+        for envelope in () if away else envelopes:
+            held.pop(envelope.event_id, None)
 
 
 def _handle(hearing: Hearing, consumer: Any, envelopes: Sequence[Envelope]) -> None:  # noqa: ANN401

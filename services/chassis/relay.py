@@ -63,6 +63,8 @@ class Relay:
         self._service = service
         self._stopping = stopping
         self._routed = {hearing.event for hearing in broker.routes(settings.services()) if hearing.source == service}
+        for event in self._routed:
+            metrics.TOLD.labels(service, event)
         self._connection: SelectConnection | None = None
         self._channel: Any = None
         self._window = _InFlight({}, {}, set())

@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from google.protobuf.message import DecodeError
+from prometheus_client import REGISTRY
 from sqlalchemy import delete, insert, select, update
 
 from protos.common_pb2 import Envelope
 from protos.profiles_pb2 import MemberDecided
 from services.chassis import database, mailbox
-from services.chassis.hears import Hearing, handle, hears, run_new
+from services.chassis.hears import DatabaseAway, Hearing, handle, hears, run_new, show_at_zero
 from services.kernel.ids import derived
 
 SERVICE = "profiles"
@@ -55,6 +56,29 @@ def test_an_event_is_new_once(connection):
     one, two = envelope(1), envelope(2)
     assert mailbox.unheard(connection, [one, one]) == [one]
     assert mailbox.unheard(connection, [one, two]) == [two]
+
+
+@pytest.mark.parametrize("hearing", [HEARING, BATCHED])
+def test_the_lag_is_the_age_of_what_came_and_is_not_handled(request, up, monkeypatch, hearing):
+    request.addfinalizer(forget_toys)
+
+    def lag():
+        return REGISTRY.get_sample_value("lokos_events_lag_seconds", {"service": SERVICE, "event": "MemberDecided"})
+
+    show_at_zero(hearing)
+    assert lag() == 0
+    events = [envelope(number, subject="a", occurred_at=datetime.now(UTC) - timedelta(minutes=number)) for number in (1, 2)]
+    # As old as what it tells, and not late for that.
+    events.append(envelope(3, subject="a", occurred_at=datetime.now(UTC) - timedelta(days=100), restated=True))
+    with monkeypatch.context() as away:
+        away.setenv("PROFILES_DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/nowhere")
+        connect_anew()
+        with pytest.raises(DatabaseAway):
+            handle(hearing, Toy(), events)
+    connect_anew()
+    assert 120 <= lag() < 180
+    handle_all(hearing, Toy(), events)
+    assert lag() == 0
 
 
 @pytest.mark.parametrize("hearing", [HEARING, BATCHED])
@@ -149,6 +173,11 @@ def test_a_parked_event_that_came_again_and_was_handled_needs_no_replaying(conne
     mailbox.unheard(connection, [event])
     mailbox.prune(connection, datetime.now(UTC))
     assert connection.execute(select(mailbox.parked.c.replayed_at).where(mailbox.parked.c.source == "toy")).scalar_one()
+
+
+def connect_anew():
+    database.engine(SERVICE).dispose()
+    database.engine.cache_clear()
 
 
 def forget_toys():

@@ -40,6 +40,15 @@ def test_a_file_that_is_not_there_ends_it_by_name():
     assert "/nowhere.pem" in ended.stderr
 
 
+def test_a_file_that_holds_no_certificate_ends_it_by_name(tmp_path):
+    file = tmp_path / "garbage.pem"
+    file.write_text("garbage")
+    names = ("LOKOS_TLS_CERT_FILE", "LOKOS_TLS_KEY_FILE", "LOKOS_TLS_CA_FILE", "LOKOS_SIGNING_KEY_FILE", "LOKOS_TRUST_FILE")
+    ended = start("serve", "reporting", REPORTING_DATABASE_URL="x", LOKOS_SIGNING_KEY_ID="x", **dict.fromkeys(names, str(file)))
+    assert ended.returncode == 1
+    assert ended.stderr == f"The setting LOKOS_TLS_CERT_FILE names {file}, which holds no certificate in PEM.\n"
+
+
 def test_an_unknown_service_is_refused_with_those_that_there_are():
     ended = start("relay", "gossip")
     assert ended.returncode == 2

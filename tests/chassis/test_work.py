@@ -1,13 +1,15 @@
 """Jobs: due ones in turn, under a lease, effects at most once."""
 
+import math
 import threading
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import delete, select, update
 
-from services.chassis import database
+from services.chassis import database, upkeep
 from services.chassis.jobs import Job, enqueue, jobs
 from services.chassis.work import Worker, jobs_of
 
@@ -98,5 +100,29 @@ def test_two_workers_never_take_the_same_job(worker):
     assert sum(one is not None for one in taken) == 1
 
 
+def late_seconds():
+    return REGISTRY.get_sample_value("lokos_jobs_age_seconds", {"service": SERVICE})
+
+
+def test_how_late_a_job_is_counts_those_that_this_version_knows(worker):
+    ask(worker, lambda *_: None, run_at=datetime.now(UTC) - timedelta(minutes=10))
+    assert worker._take() is not None
+    assert 600 <= late_seconds() < 700
+    worker._jobs = {}
+    assert worker._take() is None
+    assert late_seconds() == 0, "a timer that was taken out of the code is not late for ever"
+
+
+def test_queues_have_a_figure_while_the_broker_is_there_and_none_while_it_is_not(up, monkeypatch):
+    def waiting():
+        return REGISTRY.get_sample_value("lokos_queue_waiting", {"service": SERVICE, "event": "MemberScreened"})
+
+    upkeep.gauge_queues.function(SERVICE, {})
+    assert waiting() >= 0
+    monkeypatch.setenv("PROFILES_AMQP_URL", "amqp://nobody:nothing@127.0.0.1:1/nowhere")
+    upkeep.gauge_queues.function(SERVICE, {})
+    assert math.isnan(waiting())
+
+
 def test_every_service_has_the_chassis_upkeep():
-    assert {"seal_audit", "prune_mailbox", "park_dead_letters", "gauge_mailbox", "check_audit"} <= set(jobs_of(SERVICE))
+    assert {"seal_audit", "prune_mailbox", "park_dead_letters", "gauge_tables", "gauge_queues", "check_audit"} <= set(jobs_of(SERVICE))

@@ -7,8 +7,7 @@ import pytest
 
 from deploy.demo import books
 from deploy.demo.cast import run_in
-from protos import transactions_pb2
-from tests.flows.world import database, figures, known, make_groups
+from tests.flows.world import database, figures, hold_meeting, known, make_groups
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
 
@@ -16,16 +15,6 @@ pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
 @pytest.fixture(scope="module")
 def groups(world):
     return make_groups(world, world.up, 2)
-
-
-def hold_meeting(group):
-    """One meeting, sent and approved; its id."""
-    standing = books.position(group.keeper, group.institution_id)
-    meeting = group.meeting(standing.last_number + 1, standing.cash_paise)
-    answers = books.sync(group.keeper, [meeting])
-    assert answers[0].outcome == transactions_pb2.OUTCOME_STORED, answers[0]
-    books.approve_meeting(group.approver, meeting.meeting_id)
-    return meeting.meeting_id
 
 
 def settled(state, measure, value):

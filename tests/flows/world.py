@@ -133,6 +133,16 @@ def make_groups(world: World, state: State, count: int) -> list[Group]:
     return groups
 
 
+def hold_meeting(group: Group) -> str:
+    """One meeting, sent and approved; its id."""
+    standing = books.position(group.keeper, group.institution_id)
+    meeting = group.meeting(standing.last_number + 1, standing.cash_paise)
+    answers = books.sync(group.keeper, [meeting])
+    assert answers[0].outcome == transactions_pb2.OUTCOME_STORED, answers[0]
+    books.approve_meeting(group.approver, meeting.meeting_id)
+    return meeting.meeting_id
+
+
 def known(group: Group) -> bool:
     """Whether the books have heard that the group and all its members are active."""
     with database(group.state, "transactions") as kept:
