@@ -40,10 +40,10 @@ def prepare(*, dev: bool = False, load: bool = False) -> None:
         _requirements("requirements.txt")
         if dev:
             _requirements("requirements-dev.txt")
+            _watcher()
         if load:
             _virtual_environment(LOAD_VENV)
             _requirements("requirements-load.txt", LOAD_VENV)
-            _watcher()
         _servers()
         make_protos()
 
