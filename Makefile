@@ -3,13 +3,15 @@ MACHINE := python3 -m deploy.machine
 BIN := .venv/bin
 # The tests have a machine of their own beside a running demo.
 TEST_MACHINE := LOKOS_RUN=run/test LOKOS_PORT_BASE=27000
+# All states at once have a machine of their own too, each state in one process.
+NATION := LOKOS_RUN=run/nation LOKOS_PORT_BASE=29000 LOKOS_STATES=all LOKOS_SMALL=1
 STATE ?= UP
 SERVICE ?= transactions
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--python-version 3.11 --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs test check protos lock migrate replay rebuild load k8s k8s-check backup restore
+.PHONY: help setup demo up down status logs test check protos lock migrate replay rebuild load k8s k8s-check backup restore upgrade nation
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,3 +84,10 @@ backup:  ## back a state up while it works: make backup STATE=UP TO=folder
 
 restore:  ## bring a state back from a backup: make restore STATE=UP FROM=folder
 	@$(MACHINE) restore $(STATE) $(if $(FROM),"$(FROM)")
+
+upgrade:  ## replace the running programs by this tree's version, one at a time, while calls go on
+	@$(MACHINE) upgrade
+
+nation:  ## run all 34 states and the nation at once and show what that costs; make nation ARGS=down stops them
+	@$(MACHINE) setup
+	@$(NATION) $(if $(ARGS),$(MACHINE) $(ARGS),$(BIN)/python -m loadtests.budget --nation)

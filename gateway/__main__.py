@@ -18,7 +18,7 @@ from gateway.registry import States
 from gateway.servicer import Servicer
 from gateway.snapshots import Snapshots
 from protos import gateway_pb2_grpc
-from services.chassis import contracts, discovery, process, settings
+from services.chassis import contracts, discovery, metrics, process, settings
 from services.chassis.health import listen
 from services.chassis.interceptors import AioDoor
 from services.chassis.serve import server_credentials
@@ -35,7 +35,7 @@ async def build(servicer: Servicer) -> tuple[grpc.aio.Server, health.aio.HealthS
     server = grpc.aio.server(
         interceptors=[AioDoor(contracts.rpcs("gateway"))],
         maximum_concurrent_rpcs=CALLS_MAX,  # Each asks every state; beyond, gRPC itself answers RESOURCE_EXHAUSTED.
-        options=[("grpc.max_receive_message_length", MESSAGE_BYTES_MAX)],
+        options=[("grpc.max_receive_message_length", MESSAGE_BYTES_MAX), *process.SERVER_OPTIONS],
     )
     gateway_pb2_grpc.add_GatewayServiceServicer_to_server(servicer, server)
     checks = health.aio.HealthServicer()
@@ -53,13 +53,14 @@ async def run(states: States) -> None:
     snapshots.load()
     asker = Asker(states, snapshots, float(settings.text("GATEWAY_STATE_DEADLINE_SECONDS", str(DEADLINE_SECONDS))))
     server, checks = await build(Servicer(states, asker))
-    server.add_secure_port(
-        f"{settings.text('LOKOS_GRPC_HOST', '127.0.0.1')}:{settings.number('GATEWAY_PORT')}", server_credentials(nation_only=False)
-    )
+    port = settings.number("GATEWAY_PORT")
+    server.add_secure_port(f"{settings.text('LOKOS_GRPC_HOST', '127.0.0.1')}:{port}", server_credentials(nation_only=False))
     await server.start()
     probed = grpc.aio.server()
     listen(probed, checks)
     await probed.start()
+    asyncio.get_running_loop().add_signal_handler(process.LEAVE_SIGNAL, process.leave, [port])
+    metrics.READY.labels("gateway", "gateway").set(1)
     beside = [asyncio.create_task(work) for work in (asker.keep_ready(), snapshots.keep_writing())]
     log.info("the gateway is up", extra={"states": " ".join(instance.code for instance in states.all())})
     await stopping.wait()

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from deploy.machine import watch
-from deploy.machine.layout import VENV, VENV_PYTHON, Layout, MachineError, read_env, say
+from deploy.machine.layout import VENV, VENV_PYTHON, Layout, MachineError, read_env, say, state_file
 from deploy.machine.machine import Machine
 from deploy.machine.setup import prepare
 
@@ -16,6 +16,8 @@ ABOUT = """\
 Runs whole LokOS states on one machine: a private PostgreSQL and RabbitMQ and every process, under a supervisor.
 
 LOKOS_RUN is the folder where everything is kept (default: run), LOKOS_PORT_BASE the first of its ports (default: 26000).
+LOKOS_STATES names the states ("UP BR KL", or "all"; default: those that this machine has, at first UP and BR). LOKOS_SMALL=1
+runs each in one process.
 LOKOS_REGISTRY is where the nation finds the states: file (default), or consul, of which one is then run.
 DATABASE_URL, AMQP_URL and CONSUL_HTTP_ADDR, when set, name servers that run elsewhere, to be used in place of private ones.
 """
@@ -36,6 +38,10 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--only", nargs="+", metavar="PROGRAM", help="of the programs only these, beside the servers")
     provision = command("provision", "start the servers; make or update databases, broker users, keys and tables")
     provision.add_argument("codes", nargs="*", metavar="CODE", help="only these instances")
+    command("upgrade", "replace every program that runs by this tree's version, one at a time, while calls go on being answered")
+    remove = command("remove", "take a state off this machine: back it up, then delete it; backup and keys stay in the run folder")
+    remove.add_argument("code", metavar="CODE")
+    remove.add_argument("--yes", action="store_true", help="do it: without this it only says what it would do")
     down = command("down", "stop everything and wait until it is gone")
     down.add_argument("--wipe", action="store_true", help="and delete the run folder with all data in it")
     command("status", "show every program with its state, process id and age")
@@ -77,8 +83,10 @@ def _replace_by(code: str, words: list[str]) -> None:
     if not words:
         raise MachineError("Say what to run: python3 -m deploy.machine with UP -- CMD...")
     path = f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    # In the middle of an upgrade the env file is the new version's; the state's file must be the one that this code can read.
+    own = {"LOKOS_STATE_FILE": str(state_file(code))}
     try:
-        os.execvpe(words[0], words, {**os.environ, "PATH": path, **read_env(_env_file(code))})  # noqa: S606 - the point
+        os.execvpe(words[0], words, {**os.environ, "PATH": path, **read_env(_env_file(code)), **own})  # noqa: S606 - the point
     except FileNotFoundError:
         raise MachineError(f"There is no program {words[0]}.") from None
 
@@ -115,7 +123,7 @@ def _run(arguments: argparse.Namespace) -> None:
             _replace_by(arguments.code, arguments.words)
         case "setup":
             prepare(dev=arguments.dev, load=arguments.load)
-        case "up" | "provision" | "backup" | "restore" | "rotate":
+        case "up" | "provision" | "backup" | "restore" | "rotate" | "upgrade" | "remove":
             prepare()
             _continue_in_venv()
             _run_prepared(arguments, Machine.from_environment())
@@ -135,13 +143,17 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _run_prepared(arguments: argparse.Namespace, machine: Machine) -> None:
-    from deploy.machine import backup, rotate  # They need what setup installs.
+    from deploy.machine import backup, remove, rotate, upgrade  # They need what setup installs.
 
     match arguments.command:
         case "up":
             machine.up(arguments.only, arguments.codes)
         case "provision":
             machine.provision(arguments.codes)
+        case "upgrade":
+            upgrade.upgrade(machine)
+        case "remove":
+            remove.remove(machine, arguments.code, sure=arguments.yes)
         case "backup":
             backup.back_up(machine, arguments.code, arguments.folder)
         case "restore":

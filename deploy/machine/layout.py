@@ -6,13 +6,13 @@ import hashlib
 import os
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from services.kernel import statefile
-from services.kernel.statefile import StateFile
+from services.kernel.statefile import NATION, StateFile
 
 PROJECT = Path(__file__).resolve().parents[2]
 STATES = PROJECT / "deploy" / "states"
@@ -35,8 +35,20 @@ REGISTRIES = ("file", "consul")
 BLOCKS_START = 100
 BLOCK_SIZE = 20
 
-# How a program shows that it is well: it takes a login, it answers gRPC's health check, or its metrics can be read.
-Proof = Literal["port", "postgres", "rabbitmq", "health", "metrics"]
+# The place for the metrics of a program's successor: one is enough, since an upgrade replaces one program at a time.
+NEXT_OFFSET = 16
+NEXT = "-next"
+# What runs in the one process of an instance in its small form.
+WHOLE = ("serve", "drain", "relay", "work")
+# Of one service in one process.
+DATABASE_CONNECTIONS_MAX = 10
+# Beside the services: the administrator, and what comes and goes, such as the migrate step and an operator's commands.
+CONNECTIONS_BESIDE = 60
+# Room for another state or two, since PostgreSQL takes another number only when it starts.
+CONNECTIONS_MIN = 1000
+
+# How a program shows that it is well: it takes a login, it says of itself that it is ready, or it answers a call besides.
+Proof = Literal["port", "postgres", "rabbitmq", "ready", "serves"]
 
 
 class MachineError(Exception):
@@ -47,6 +59,11 @@ def say(line: str) -> None:
     """Tell the person at the keyboard, at once even when the output is a pipe."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+def state_file(code: str) -> Path:
+    """The file, in this very tree, that says who an instance is."""
+    return PROJECT / "deploy" / "nation.toml" if code == NATION else STATES / f"{code}.toml"
 
 
 def read_env(file: Path) -> dict[str, str]:
@@ -165,6 +182,25 @@ class Program:
     instance: Instance | None = None
     metrics_port: int = 0
 
+    @property
+    def services(self) -> tuple[str, ...]:
+        """What it works for; empty where it is none of ours."""
+        return self.module[1:] or self.module
+
+    @property
+    def kind(self) -> str:
+        """serve, relay, ..., gateway."""
+        return self.module[0].rpartition(".")[2]
+
+    @property
+    def next(self) -> Program:
+        """The same program beside itself, on the same port for calls and another one for metrics: its successor."""
+        if self.instance is None:
+            raise ValueError(f"{self.name} belongs to no instance.")
+        port = self.instance.port + NEXT_OFFSET
+        address = self.address if self.proof == "serves" else f"127.0.0.1:{port}"
+        return replace(self, name=self.name + NEXT, address=address, metrics_port=port)
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -175,10 +211,12 @@ class Layout:
     states: tuple[str, ...] = tuple(STATES_DEFAULT.split())
     registry: str = REGISTRIES[0]
     """Where the nation finds the states."""
+    small: bool = False
+    """Each instance in one process."""
 
     @classmethod
     def from_environment(cls) -> Layout:
-        """Take LOKOS_RUN (default: run/ in the project), LOKOS_PORT_BASE (26000), LOKOS_STATES (UP BR; or "all") and LOKOS_REGISTRY (file)."""
+        """Take LOKOS_RUN, LOKOS_PORT_BASE, LOKOS_STATES, LOKOS_REGISTRY and LOKOS_SMALL; deploy/machine/__main__.py tells what they mean."""
         base = os.environ.get("LOKOS_PORT_BASE") or str(PORT_BASE_DEFAULT)
         if not base.isdecimal() or not 1024 <= int(base) <= 65000:
             raise MachineError(f"LOKOS_PORT_BASE is {base!r}; give a number from 1024 to 65000.")
@@ -186,14 +224,15 @@ class Layout:
         if "%" in str(run) or '"' in str(run):
             raise MachineError(f"The supervisor cannot keep its logs below {run}: set LOKOS_RUN to a path without % and quotes.")
         known = tuple(sorted(file.stem for file in STATES.glob("*.toml")))
-        asked = (os.environ.get("LOKOS_STATES") or STATES_DEFAULT).split()
+        there = sorted(file.parent.name for file in run.glob("instances/*/env") if file.parent.name != NATION)
+        asked = (os.environ.get("LOKOS_STATES") or " ".join(there) or STATES_DEFAULT).split()
         states = known if asked == ["all"] else tuple(dict.fromkeys(asked))
         if unknown := [code for code in states if code not in known]:
             raise MachineError(f"LOKOS_STATES names {', '.join(unknown)}, which deploy/states lacks. It has {', '.join(known)}.")
         registry = os.environ.get("LOKOS_REGISTRY") or REGISTRIES[0]
         if registry not in REGISTRIES:
             raise MachineError(f"LOKOS_REGISTRY is {registry!r}; give {' or '.join(REGISTRIES)}.")
-        return cls(run, int(base), states, registry=registry)
+        return cls(run, int(base), states, registry=registry, small=bool(os.environ.get("LOKOS_SMALL")))
 
     @property
     def postgres_port(self) -> int:
@@ -240,7 +279,7 @@ class Layout:
 
     def instances(self) -> dict[str, Instance]:
         """The states of this machine and the nation, which comes last. Raises MachineError where a file is wrong."""
-        files = [*(STATES / f"{code}.toml" for code in self.states), PROJECT / "deploy" / "nation.toml"]
+        files = [state_file(code) for code in (*self.states, NATION)]
         found = [(file, read_state(file)) for file in files]
         return {
             state.code: Instance(
@@ -263,25 +302,34 @@ class Layout:
 
     def applications(self) -> list[Program]:
         """List the programs of all instances, in the order in which they start."""
-        return [program for instance in self.instances().values() for program in _programs_of(instance)]
+        return [program for instance in self.instances().values() for program in _programs_of(instance, small=self.small)]
+
+    @property
+    def database_connections_max(self) -> int:
+        """What all pools together may take; the largest program's twice, since an upgrade runs it beside itself."""
+        pools = [len(program.services) for program in self.applications()]
+        return max((sum(pools) + max(pools)) * DATABASE_CONNECTIONS_MAX + CONNECTIONS_BESIDE, CONNECTIONS_MIN)
 
 
-def _programs_of(instance: Instance) -> list[Program]:
+def _programs_of(instance: Instance, *, small: bool) -> list[Program]:
     def program(kind: str, offset: int, *services: str) -> Program:
         metrics_port = instance.port + offset
+        serves = kind in {"serve", "whole"}
         return Program(
             name=f"{instance.prefix}-{kind}",
-            proof="health" if kind == "serve" else "metrics",
-            address=instance.grpc_address if kind == "serve" else f"127.0.0.1:{metrics_port}",
+            proof="serves" if serves else "ready",
+            address=instance.grpc_address if serves else f"127.0.0.1:{metrics_port}",
             module=(f"services.chassis.{kind}", *services),
             instance=instance,
             metrics_port=metrics_port,
         )
 
     every = instance.services
+    gateway = [Program("in-gateway", "serves", instance.gateway_address, ("gateway",), instance, instance.port + 15)] if instance.is_nation else []
+    if small:
+        return [program("whole", 10, *every), *gateway]
     if instance.is_nation:
-        gateway = Program("in-gateway", "health", instance.gateway_address, ("gateway",), instance, instance.port + 15)
-        return [program("serve", 10, *every), program("relay", 13, *every), program("work", 14, *every), gateway]
+        return [program("serve", 10, *every), program("relay", 13, *every), program("work", 14, *every), *gateway]
     # Reporting hears most of what happens, so it takes its events in batches, in a process of its own.
     return [
         program("serve", 10, *every),

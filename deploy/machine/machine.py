@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-WELL_SECONDS_MAX = 60.0
+WELL_SECONDS_MAX = 120.0
 POLL_SECONDS = 0.1
+STARTING_MAX = 4
 LOG_LINES_SHOWN = 10
 LOG_LINE_LENGTH_SHOWN = 800
 
@@ -30,7 +31,7 @@ class Machine:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
-        self._supervisor = Supervisor(layout)
+        self.supervisor = Supervisor(layout)
 
     @classmethod
     def from_environment(cls) -> Machine:
@@ -75,12 +76,18 @@ class Machine:
             for program in self.layout.applications()
             if program.instance and program.instance.code in codes_chosen and (names is None or program.name in names)
         ]
-        for program in applications:
-            self.start(program.name)
-        for program in applications:
-            self._tell_well(program)
+        self._start_all(applications)
         for instance in instances:
             instance.restoring_file.unlink(missing_ok=True)
+
+    def _start_all(self, programs: list[Program]) -> None:
+        """Start programs until each is well, some at a time: a machine that starts two hundred at once starts none in time."""
+        for number, program in enumerate(programs):
+            self.start(program.name)
+            if number >= STARTING_MAX:
+                self.tell_well(programs[number - STARTING_MAX], f" [{number - STARTING_MAX + 1} of {len(programs)}]")
+        for program in programs[-STARTING_MAX:]:
+            self.tell_well(program)
 
     def provision(self, codes: Iterable[str] | None = None) -> None:
         """Bring up the servers, and give the instances databases, broker users, keys, settings and tables."""
@@ -90,8 +97,14 @@ class Machine:
         self.ground(instances)
         provision.migrate(instances)
 
-    def ground(self, instances: Iterable[Instance]) -> None:
+    def ground(self, instances: list[Instance]) -> None:
         """All that tables stand on: the servers, and the instances' databases, broker users, keys and settings."""
+        self.write_settings()
+        self.supervisor.ensure()
+        self.open_places(instances)
+
+    def write_settings(self) -> None:
+        """Write what everything on this machine starts with; what is there keeps its secrets."""
         from deploy.machine import consul, postgres, provision, rabbitmq  # They need what setup installs.
 
         prepare()
@@ -104,11 +117,12 @@ class Machine:
             rabbitmq.initialise(self.layout, provision.broker_admin_password(self.layout))
         if "consul" in own:
             consul.initialise(self.layout)
-        self._supervisor.ensure()
-        for program in self.infrastructure:
-            self.start(program.name)
-        for program in self.infrastructure:
-            self._tell_well(program)
+
+    def open_places(self, instances: list[Instance]) -> None:
+        """Bring up the servers, and in them databases and broker users; programs that run already may run on."""
+        from deploy.machine import provision  # It needs what setup installs.
+
+        self._start_all(self.infrastructure)
         provision.provision_databases(self.layout, instances)
         provision.provision_broker(self.layout)
 
@@ -129,7 +143,7 @@ class Machine:
 
     def down(self, *, wipe: bool = False) -> None:
         """Stop everything and wait until it is gone. With `wipe` delete the run folder too, the books in it included."""
-        self._supervisor.end()
+        self.supervisor.end()
         if wipe and self.layout.marker.exists():
             self._wipe()
 
@@ -147,7 +161,7 @@ class Machine:
 
     def states(self) -> list[ProcessState]:
         """Tell what every program does; nothing when the machine is down."""
-        return self._supervisor.states()
+        return self.supervisor.states()
 
     def pid(self, program: str) -> int | None:
         """Return the process id of a program, or None when it does not run; it is the process itself, not a wrapper."""
@@ -155,11 +169,11 @@ class Machine:
 
     def start(self, program: str) -> None:
         """Start a program; `wait_well` tells when it answers."""
-        self._supervisor.start(program)
+        self.supervisor.start(program)
 
     def stop(self, program: str) -> None:
         """Stop a program and wait until it is gone; it stays stopped until it is started again."""
-        self._supervisor.stop(program)
+        self.supervisor.stop(program)
 
     def stop_programs(self, instance: Instance) -> list[str]:
         """Stop whatever runs for one instance; what was stopped."""
@@ -171,28 +185,36 @@ class Machine:
 
     def wait_well(self, program: str, deadline_seconds: float = WELL_SECONDS_MAX) -> None:
         """Wait until a program answers. Raises MachineError with the end of its log when the time is over."""
-        from deploy.machine.wellness import is_well  # It needs what setup installs.
-
         known = self.programs.get(program)
         if known is None:
             raise MachineError(f"There is no program {program}. Take from: {', '.join(self.programs)}.")
+        self._wait_well(known, deadline_seconds)
+
+    def _wait_well(self, program: Program, deadline_seconds: float, *, at_first_try: bool = False) -> None:
+        """Wait until the program is well; `at_first_try` gives up as soon as it has ended once."""
+        from deploy.machine.wellness import is_well  # It needs what setup installs.
+
         deadline = time.monotonic() + deadline_seconds
-        while not (self._is_running(program) and is_well(self.layout, known)):
-            if time.monotonic() > deadline:
-                state = next((state.state for state in self.states() if state.name == program), "UNKNOWN")
+        pids: set[int] = set()
+        while True:
+            state = next((state for state in self.states() if state.name == program.name), None)
+            if state and state.pid:
+                pids.add(state.pid)
+            if state and state.state == "RUNNING" and is_well(self.layout, program):
+                return
+            ended = at_first_try and (len(pids) > 1 or (state and state.state in {"BACKOFF", "EXITED", "FATAL"}))
+            if ended or time.monotonic() > deadline:
                 raise MachineError(
-                    f"{program} is not well after {deadline_seconds:.0f} seconds; the supervisor says {state}. "
-                    f"The end of {self._log(program)}:\n{self._log_end(program)}"
+                    f"{program.name} {'ended' if ended else f'is not well after {deadline_seconds:.0f} seconds'}; the supervisor says "
+                    f"{state.state if state else 'UNKNOWN'}. The end of {self._log(program.name)}:\n{self._log_end(program.name)}"
                 )
             time.sleep(POLL_SECONDS)
 
-    def _is_running(self, program: str) -> bool:
-        return any(state.name == program and state.state == "RUNNING" for state in self.states())
-
-    def _tell_well(self, program: Program) -> None:
+    def tell_well(self, program: Program, progress: str = "", *, at_first_try: bool = False) -> None:
+        """Wait until a program answers, and say that it does."""
         start = time.monotonic()
-        self.wait_well(program.name)
-        say(f"up: {program.name} is well at {program.address} ({time.monotonic() - start:.1f} s)")
+        self._wait_well(program, WELL_SECONDS_MAX, at_first_try=at_first_try)
+        say(f"up: {program.name} is well at {program.address} ({time.monotonic() - start:.1f} s){progress}")
 
     def _log(self, program: str) -> Path:
         return self.layout.logs / f"{program}.log"

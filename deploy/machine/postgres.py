@@ -35,7 +35,7 @@ listen_addresses = '127.0.0.1'
 port = {port}
 # TCP only: a unix socket's path would have to be short, and a run folder may lie deep.
 unix_socket_directories = ''
-max_connections = 300
+max_connections = {connections}
 shared_buffers = 256MB
 # A meeting that was acknowledged is on the disk.
 synchronous_commit = on
@@ -119,7 +119,8 @@ def initialise(layout: Layout) -> None:
         shutil.rmtree(data, ignore_errors=True)  # What an earlier try left half done.
         password.touch(mode=0o600)
         password.write_text(secrets.token_hex(16) + "\n", encoding="utf-8")
-    (folder / "postgresql.conf").write_text(CONFIGURATION.format(port=layout.postgres_port), encoding="utf-8")
+    text = CONFIGURATION.format(port=layout.postgres_port, connections=layout.database_connections_max)
+    (folder / "postgresql.conf").write_text(text, encoding="utf-8")
     if os.getuid() == 0:
         _give_away(folder, password, folder / "postgresql.conf")
     if not (data / "PG_VERSION").exists():
@@ -204,6 +205,18 @@ def drop(layout: Layout, database: str) -> None:
 
     with connect(layout) as server:
         server.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(database)))
+
+
+def drop_all_of(layout: Layout, instance: Instance) -> None:
+    """Drop the instance's database, those that restores have kept, and its roles; idempotent."""
+    from psycopg.sql import SQL, Identifier  # Not there yet while setup runs.
+
+    with connect(layout) as server:
+        own = "SELECT datname FROM pg_database WHERE datname = %s OR starts_with(datname, %s)"
+        for (database,) in server.execute(own, [instance.database, instance.database + "_"]).fetchall():
+            drop(layout, str(database))
+        for role in instance.roles:
+            server.execute(SQL("DROP ROLE IF EXISTS {}").format(Identifier(f"{instance.prefix}_{role}")))
 
 
 def replace(layout: Layout, instance: Instance, by: str, kept_as: str) -> None:

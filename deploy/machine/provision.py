@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from deploy.machine import keys, postgres, rabbitmq
-from deploy.machine.layout import PROJECT, VENV_PYTHON, Instance, Layout, say
+from deploy.machine.layout import DATABASE_CONNECTIONS_MAX, PROJECT, VENV_PYTHON, Instance, Layout, say
 from deploy.machine.setup import run
 from services.kernel.statefile import NATION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 MIGRATE_MODULE = "services.chassis.migrate"
 # Of a Consul that runs elsewhere.
 CONSUL_SETTINGS = ("CONSUL_HTTP_ADDR", "CONSUL_HTTP_TOKEN_FILE", "CONSUL_CACERT")
+MIGRATING_MAX = 2
 SAMPLE_RESIDENTS = PROJECT / "samples" / "sandbox_residents.csv"
 
 
@@ -65,6 +67,7 @@ def _settings(layout: Layout, instance: Instance, nation: Instance) -> dict[str,
         "LOKOS_PERSON_KEY": secret("person key"),
         "LOKOS_VAULT_KEY": secret("vault key"),
         "LOKOS_VAULT_TOKEN_KEY": secret("vault token key"),
+        "DATABASE_CONNECTIONS_MAX": str(DATABASE_CONNECTIONS_MAX),
         "LOKOS_EKYC": "sandbox",
         "LOKOS_SANDBOX_RESIDENTS_FILE": os.environ.get("LOKOS_SANDBOX_RESIDENTS_FILE") or str(SAMPLE_RESIDENTS),
         "MIGRATE_AMQP_URL": rabbitmq.service_url(layout, instance, rabbitmq.MIGRATE, secret("rabbitmq migrate")),
@@ -118,13 +121,18 @@ def provision_broker(layout: Layout) -> None:
     rabbitmq.provision(layout, rabbitmq.definitions(instances, passwords), logins)
 
 
-def migrate(instances: Iterable[Instance]) -> None:
-    """Bring each instance's tables, queues and bindings up to date."""
-    for instance in instances:
+def migrate(instances: Sequence[Instance]) -> None:
+    """Bring each instance's tables, queues and bindings up to date, some at a time, and say what came of it."""
+
+    def one(instance: Instance) -> str:
         # A service that is still to be written has no tables to make; saying so is better than not starting at all.
         there = [name for name in instance.services if (PROJECT / "services" / name / "__init__.py").exists()]
-        if missing := sorted(set(instance.services) - set(there)):
-            say(f"provision: no tables for {', '.join(missing)} of {instance.code}, which are not there yet")
+        missing = sorted(set(instance.services) - set(there))
+        told = [f"{instance.code}: no tables for {', '.join(missing)}, which are not there yet"] if missing else []
         if there:
-            say(f"provision: tables and queues of {instance.code}")
-            run(VENV_PYTHON, "-m", MIGRATE_MODULE, *there, env={**os.environ, **instance.env})
+            told.append(run(VENV_PYTHON, "-m", MIGRATE_MODULE, *there, env={**os.environ, **instance.env}).strip())
+        return "\n".join(told)
+
+    with ThreadPoolExecutor(MIGRATING_MAX) as pool:
+        for number, told in enumerate(pool.map(one, instances), 1):
+            say(f"provision: {told} [{number} of {len(instances)}]")

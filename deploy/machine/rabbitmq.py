@@ -199,3 +199,18 @@ def provision(layout: Layout, wanted: dict[str, Any], logins: list[str]) -> None
             raise MachineError(f"RabbitMQ did not take {file}; {layout.logs}/rabbitmq.log tells why.")
         time.sleep(POLL_SECONDS)
     stamp.write_text(digest, encoding="utf-8")
+
+
+def drop(layout: Layout, instance: Instance) -> None:
+    """Delete the instance's virtual host and users; idempotent."""
+    users = [f"{instance.prefix}_{user}" for user in (*instance.services, MIGRATE)]
+    steps = [("delete_vhost", instance.virtual_host), *(("delete_user", user) for user in users)]
+    if os.environ.get("AMQP_URL"):
+        lines = "\n".join(f"    rabbitmqctl {' '.join(step)}" for step in steps)
+        say(f"rabbitmq: run this where you administer the broker of AMQP_URL:\n{lines}")
+        return
+    for verb, name in steps:
+        kind = verb.removeprefix("delete_")
+        there = run("rabbitmqctl", "--quiet", f"list_{kind}s", "--no-table-headers", env=environment(layout)).splitlines()
+        if name in (line.split("\t")[0] for line in there):
+            run("rabbitmqctl", "--quiet", verb, name, env=environment(layout))

@@ -79,21 +79,24 @@ class ProcessState(NamedTuple):
     up_seconds: int
 
 
-def configuration(layout: Layout) -> str:
-    """Return the whole of supervisord.conf; it holds no secret, since each program reads its instance's env file itself."""
+def configuration(layout: Layout, *besides: Program) -> str:
+    """Return the whole of supervisord.conf; it holds no secret, since each program reads its instance's env file itself.
+
+    `besides` are programs that stand in it for a while.
+    """
     user = "user=root\n" if os.getuid() == 0 else ""  # Supervisord grumbles at root unless this is said aloud.
     places = {"logs": layout.logs, "run": layout.run, "project": PROJECT, "socket": layout.socket}
     text = [DAEMON.format(user=user, **{name: _escape(str(path)) for name, path in places.items()})]
     if not os.environ.get("DATABASE_URL"):
         # INT is PostgreSQL's fast shutdown; at TERM it would wait for the clients to go.
-        text.append(_program(layout, "postgres", postgres.command(layout), {}, stop="INT", directory=Path("/")))
+        text.append(_program(layout, "postgres", postgres.command(layout), {}, stop="INT"))
     if not os.environ.get("AMQP_URL"):
         environment = rabbitmq.environment(layout)
         text.append(_program(layout, "epmd", rabbitmq.epmd_command(layout), environment))
         text.append(_program(layout, "rabbitmq", rabbitmq.server_command(), environment))
     if layout.registry == "consul" and not os.environ.get("CONSUL_HTTP_ADDR"):
         text.append(_program(layout, "consul", consul.command(layout), {}))
-    text.extend(_application(layout, program) for program in layout.applications())
+    text.extend(_application(layout, program) for program in (*layout.applications(), *besides))
     return "".join(text)
 
 
@@ -108,7 +111,7 @@ def _application(layout: Layout, program: Program) -> str:
         "METRICS_PORT": str(program.metrics_port),
         "PYTHONUNBUFFERED": "1",
     }
-    return _program(layout, program.name, command, environment)
+    return _program(layout, program.name, command, environment, directory=PROJECT)
 
 
 def _escape(text: str) -> str:
@@ -122,7 +125,7 @@ def _program(
     environment: Mapping[str, str],
     *,
     stop: str = "TERM",
-    directory: Path = PROJECT,
+    directory: Path = Path("/"),
 ) -> str:
     return PROGRAM.format(
         name=name,
@@ -208,20 +211,42 @@ class Supervisor:
 
     def ensure(self) -> None:
         """Write the configuration and have a supervisord that follows it; programs whose lines changed are stopped."""
-        self._layout.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        wanted = configuration(self._layout)
-        changed = not self._file.exists() or self._file.read_text(encoding="utf-8") != wanted
-        if changed:
-            self._file.write_text(wanted, encoding="utf-8")
         if not self.runs():
+            self._write()
             self._start_daemon()
-        elif changed:
-            [[added, altered, removed]] = self._call("reloadConfig")
-            for name in (*altered, *removed):
-                self._call("stopProcessGroup", name)
-                self._call("removeProcessGroup", name)
-            for name in (*added, *altered):
-                self._call("addProcessGroup", name)
+            return
+        added, altered, removed = self.reread()
+        for name in (*altered, *removed):
+            self.remove(name)
+        for name in (*added, *altered):
+            self._call("addProcessGroup", name)
+
+    def reread(self, *besides: Program) -> tuple[list[str], list[str], list[str]]:
+        """Write the configuration and have supervisord read it; which programs were added to it, altered, removed.
+
+        Nothing is stopped: each program goes on under the lines that it was added with.
+        """
+        self._write(*besides)
+        [[added, altered, removed]] = self._call("reloadConfig")
+        return added, altered, removed
+
+    def _write(self, *besides: Program) -> None:
+        self._layout.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file.write_text(configuration(self._layout, *besides), encoding="utf-8")
+
+    def remove(self, program: str) -> None:
+        """Stop a program and forget it; nothing happens when it is not there."""
+        self._tolerate("stopProcessGroup", program, "BAD_NAME")
+        self._tolerate("removeProcessGroup", program, "BAD_NAME")
+
+    def renew(self, program: str) -> None:
+        """Stop a program, and have it anew as the configuration last read says, not started."""
+        self.remove(program)
+        self._call("addProcessGroup", program)
+
+    def signal(self, program: str, name: str) -> None:
+        """Send a signal, such as "USR1", to a program that runs."""
+        self._tolerate("signalProcess", program, "NOT_RUNNING", name)
 
     def _start_daemon(self) -> None:
         # A process of an earlier life, whose supervisor was killed, would hold the ports and the data.
@@ -258,15 +283,15 @@ class Supervisor:
 
     def start(self, program: str) -> None:
         """Start a program unless it runs or is being tried; returns without waiting for it."""
-        self._tolerate("startProcess", program, "ALREADY_STARTED", wait=False)
+        self._tolerate("startProcess", program, "ALREADY_STARTED", False)  # noqa: FBT003 - without waiting
 
     def stop(self, program: str) -> None:
         """Stop a program and wait until it is gone; nothing happens when it does not run."""
-        self._tolerate("stopProcess", program, "NOT_RUNNING", wait=True)
+        self._tolerate("stopProcess", program, "NOT_RUNNING")
 
-    def _tolerate(self, method: str, program: str, fault_name: str, *, wait: bool) -> None:
+    def _tolerate(self, method: str, program: str, fault_name: str, *arguments: object) -> None:
         try:
-            self._call(method, program, wait)
+            self._call(method, program, *arguments)
         except xmlrpc.client.Fault as fault:
             if fault_name not in fault.faultString:
                 raise MachineError(f"The supervisor says of {program}: {fault.faultString}.") from None
@@ -290,7 +315,7 @@ class Supervisor:
         below = {program.name for program in replace(self._layout, registry="consul").infrastructure()}
         for state in self.states():
             if state.name not in below and state.state not in ("STOPPED", "STOPPING"):
-                self._tolerate("stopProcess", state.name, "NOT_RUNNING", wait=False)
+                self._tolerate("stopProcess", state.name, "NOT_RUNNING", False)  # noqa: FBT003 - without waiting
         deadline = time.monotonic() + STOP_SECONDS_MAX
         while any(state.pid for state in self.states() if state.name not in below) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)

@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from deploy.machine import postgres, provision, rabbitmq
+from deploy.machine.layout import WHOLE
 
 if TYPE_CHECKING:
     from deploy.machine.layout import Layout, Program
@@ -28,10 +29,10 @@ def is_well(layout: Layout, program: Program) -> bool:
             return _takes_logins(layout)
         case "rabbitmq":
             return rabbitmq.can_log_in(rabbitmq.admin_url(layout, provision.broker_admin_password(layout)))
-        case "health":
-            return _serves(program)
-        case "metrics":
-            return _shows_metrics(host, int(port))
+        case "ready":
+            return _is_ready(program)
+        case "serves":
+            return _is_ready(program) and _serves(program)
 
 
 def _takes_logins(layout: Layout) -> bool:
@@ -65,12 +66,15 @@ def _serves(program: Program) -> bool:
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
-def _shows_metrics(host: str, port: int) -> bool:
-    connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS_MAX)
+def _is_ready(program: Program) -> bool:
+    """Whether each of its parts says so for each service. Its metrics have a port of their own: this is surely it, and no other."""
+    parts = WHOLE if program.kind == "whole" else (program.kind,)
+    connection = http.client.HTTPConnection("127.0.0.1", program.metrics_port, timeout=ANSWER_SECONDS_MAX)
     try:
         connection.request("GET", "/metrics")
-        return connection.getresponse().status == http.HTTPStatus.OK
+        shown = connection.getresponse().read().decode().splitlines()
     except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
+    return all(f'lokos_ready{{part="{part}",service="{service}"}} 1.0' in shown for part in parts for service in program.services)

@@ -117,9 +117,10 @@ class Consuming:
         self._runner.start()
 
     def stop(self) -> None:
-        """Finish what is begun and hand back what is held."""
-        self._stopping = True
-        self._runner.stop()
+        """Finish what is begun and hand back what is held. Once: a runner that is asked again while it stops never ends."""
+        if not self._stopping:
+            self._stopping = True
+            self._runner.stop()
 
     def wait(self) -> None:
         self._runner.wait()
@@ -142,6 +143,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, asked)
     for one in consuming:
         one.start()
+    for service in services:
+        metrics.READY.labels(service, "consume").set(1)
     log.info("consume is up", extra={"services": " ".join(services)})
     # The first that ends, asked or not, ends the process; one dead among living ones nobody would notice.
     ended = Event()
@@ -150,6 +153,9 @@ def main() -> None:
     ended.wait()
     for one in consuming:
         one.stop()
+    for one in consuming:
+        with suppress(Exception):  # Why it ended stands in the log already.
+            one.wait()
     sys.exit(0 if stopping else 1)
 
 

@@ -25,15 +25,17 @@ log = logging.getLogger(__name__)
 
 BATCH_MAX = 200
 GATHER_SECONDS = 0.02
+IDLE_SECONDS = 0.5
 RECONNECT_SECONDS = 1.0
 
 
 class Drain:
-    """Hears for one service until stopped."""
+    """Hears for one service until stopped. `pace` lengthens the time between looks at whether to stop."""
 
-    def __init__(self, service: str, stopping: threading.Event) -> None:
+    def __init__(self, service: str, stopping: threading.Event, pace: float = 1.0) -> None:
         self._service = service
         self._stopping = stopping
+        self._pace = pace
         self._consumer = consumer_of(service)
         self._hearings = {hearing.queue: hearing for hearing in broker.routes(settings.services()) if hearing.hearer == service}
         self._came: list[tuple[int, Hearing, bytes]] = []
@@ -54,8 +56,9 @@ class Drain:
         for queue, hearing in self._hearings.items():
             show_at_zero(hearing)  # Also after a lost connection: what was in hand is with the broker again.
             channel.basic_consume(queue, partial(self._take, hearing))
+        metrics.READY.labels(self._service, "drain").set(1)
         while not self._stopping.is_set():
-            connection.process_data_events(time_limit=0.5)
+            connection.process_data_events(time_limit=IDLE_SECONDS * self._pace)
             if self._came:
                 self._gather(connection)
                 self._handle(connection, channel)

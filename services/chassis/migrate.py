@@ -1,8 +1,9 @@
 """Bring schemas and broker up to this version: python -m services.chassis.migrate NAME [NAME...]
 
 Each service's schema as that service's own role, then every exchange, queue and binding. Runs before any process of the
-new version starts; running it again changes nothing. Where the database came back from a backup, the queues are made anew:
-they hold events of a past that never was.
+new version starts, while those of the old one run on; running it again changes nothing. A schema that a newer version has
+been at is left as it is: this version knows nothing of what was added, and rolls back by that.
+Where the database came back from a backup, the queues are made anew: they hold events of a past that never was.
 
 A service may keep some tables apart, in a schema that its own role cannot read, as identity does with its vault: then
 its folder `vault_migrations` makes the tables of `tables/vault.py`, as the role that VAULT_DATABASE_URL names. The
@@ -17,6 +18,9 @@ from pathlib import Path
 import pika
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
 
 from services.chassis import broker, database, epochs, logs, process, settings
 
@@ -61,8 +65,19 @@ def migrate(service: str) -> None:
     for schema in schemas(service):
         with database.engine(schema).connect() as connection:
             made = config(service, schema)
+            if ahead := _ahead(connection, made):
+                sys.stdout.write(f"{settings.instance()}: {schema} is ahead of this version ({', '.join(ahead)}) and is left as it is\n")
+                continue
             made.attributes["connection"] = connection
             command.upgrade(made, "heads")
+
+
+def _ahead(connection: Connection, made: Config) -> list[str]:
+    """The revisions in the database that this version does not have."""
+    known = {script.revision for script in ScriptDirectory.from_config(made).walk_revisions()}
+    there = set(MigrationContext.configure(connection).get_current_heads())
+    connection.rollback()  # Alembic begins its own transaction.
+    return sorted(there - known)
 
 
 def make_queues(services: list[str]) -> None:

@@ -1,13 +1,17 @@
-"""What the process kinds share: names from the command line, logs, metrics, and a stop that finishes what is begun."""
+"""What the process kinds share: names from the command line, logs, metrics, and an end that finishes what is begun."""
 
 import argparse
 import logging
 import os
 import signal
+import socket
+import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
 from services.chassis import discovery, logs, metrics, settings
 
@@ -15,6 +19,13 @@ log = logging.getLogger(__name__)
 
 STOP_SECONDS_MAX = 15
 STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+# Another process has come up on the same ports: listen no more, go on with the connections that there are.
+LEAVE_SIGNAL = signal.SIGUSR1
+# A server asks a connection of this age to be made anew, and loses no call by it. So, that long after it stopped to listen,
+# nobody is connected to it and it may end.
+CONNECTION_SECONDS_MAX = 20
+# For grpc.server: processes share a port, and connections grow old.
+SERVER_OPTIONS = [("grpc.so_reuseport", 1), ("grpc.max_connection_age_ms", CONNECTION_SECONDS_MAX * 1000)]
 
 
 def names(kind: str, about: str | None = None) -> list[str]:
@@ -30,15 +41,15 @@ def start(kind: str, services: Sequence[str] = ()) -> None:
     for service in services:
         for name in ("DATABASE_URL",) if kind == "serve" else ("DATABASE_URL", "AMQP_URL"):
             settings.service_setting(service, name)
-    if kind in {"serve", "gateway"}:
+    if kind in {"serve", "gateway", "whole"}:
         for name in ("LOKOS_TLS_CERT_FILE", "LOKOS_TLS_KEY_FILE", "LOKOS_TLS_CA_FILE", "LOKOS_TRUST_FILE"):
             settings.file(name)
-    if kind == "serve" and "identity" in services:  # It alone signs; no other process needs to see the key.
-        settings.file("LOKOS_SIGNING_KEY_FILE")
-        settings.text("LOKOS_SIGNING_KEY_ID")
         for name in ("LOKOS_TLS_CERT_FILE", "LOKOS_TLS_CA_FILE", *(("GATEWAY_TLS_CERT_FILE",) if kind == "gateway" else ())):
             _gauge_certificate(name)
-    if kind in {"serve", "work"} and settings.state_lgd():
+    if kind in {"serve", "whole"} and "identity" in services:  # It alone signs; no other process needs to see the key.
+        settings.file("LOKOS_SIGNING_KEY_FILE")
+        settings.text("LOKOS_SIGNING_KEY_ID")
+    if kind in {"serve", "work", "whole"} and settings.state_lgd():
         settings.text("LOKOS_GEOGRAPHY_FILE")
         discovery.check()
     metrics.start()
@@ -57,8 +68,8 @@ def _gauge_certificate(name: str) -> None:
 
 
 def hold_signals() -> None:
-    """Let stop signals wait for `wait_for_stop`; called before any thread starts, since threads inherit it."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    """Let signals wait for whoever asks for them; called before any thread starts, since threads inherit it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS | {LEAVE_SIGNAL})
 
 
 def wait_for_stop() -> None:
@@ -71,29 +82,55 @@ def ask_to_stop() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def leave(ports: Collection[int]) -> None:
+    """Listen on these ports no more. gRPC has no call for it, but shutting a listening socket down is all that it takes."""
+    for entry in Path("/proc/self/fd").iterdir():
+        number = int(entry.name)
+        try:
+            if not stat.S_ISSOCK(os.fstat(number).st_mode):
+                continue
+            with socket.socket(fileno=os.dup(number)) as found:
+                listens = found.family in {socket.AF_INET, socket.AF_INET6} and found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+                if listens and found.getsockname()[1] in ports:
+                    found.shutdown(socket.SHUT_RD)
+        except OSError:  # It was closed meanwhile.
+            continue
+    log.info("listens no more", extra={"ports": " ".join(map(str, sorted(ports)))})
+
+
+class Threads:
+    """Bodies that run until they are asked to stop. One that ends by itself ends the process, for the supervisor to see."""
+
+    def __init__(self, bodies: Mapping[str, Callable[[threading.Event], None]]) -> None:
+        self._stopping = threading.Event()
+        self._failed: list[str] = []
+        self._threads = [threading.Thread(target=self._guarded, args=pair, name=pair[0], daemon=True) for pair in bodies.items()]
+        for thread in self._threads:
+            thread.start()
+
+    def _guarded(self, name: str, body: Callable[[threading.Event], None]) -> None:
+        try:
+            body(self._stopping)
+        except BaseException:  # Whatever ends a thread, be it a missing setting, must end the process.
+            log.exception("a thread ended", extra={"service": name})
+        if not self._stopping.is_set():
+            self._failed.append(name)
+            ask_to_stop()
+
+    def stop(self) -> int:
+        """Wait until all have finished what they began; the exit code of the process."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(STOP_SECONDS_MAX)
+        return 1 if self._failed else 0
+
+
 def run_threads(kind: str, about: str | None, body: Callable[[str, threading.Event], None]) -> None:
-    """Run `body(service, stopping)` in a thread a service. One that ends by itself ends the process, for the supervisor to see."""
+    """Be a process that runs `body(service, stopping)` in a thread a service."""
     services = names(kind, about)
     hold_signals()
     start(kind, services)
-    stopping = threading.Event()
-    failed: list[str] = []
-
-    def guarded(service: str) -> None:
-        try:
-            body(service, stopping)
-        except BaseException:  # Whatever ends a thread, be it a missing setting, must end the process.
-            log.exception("a thread ended", extra={"service": service})
-        if not stopping.is_set():
-            failed.append(service)
-            ask_to_stop()
-
-    threads = [threading.Thread(target=guarded, args=(service,), name=service, daemon=True) for service in services]
-    for thread in threads:
-        thread.start()
+    threads = Threads({service: partial(body, service) for service in services})
     log.info("%s is up", kind, extra={"services": " ".join(services)})
     wait_for_stop()
-    stopping.set()
-    for thread in threads:
-        thread.join(STOP_SECONDS_MAX)
-    sys.exit(1 if failed else 0)
+    sys.exit(threads.stop())

@@ -57,11 +57,12 @@ class _InFlight:
 
 
 class Relay:
-    """One service's relay. All of it runs in its connection's own loop, in one thread."""
+    """One service's relay. All of it runs in its connection's own loop, in one thread. `pace` lengthens the pauses while nothing is told."""
 
-    def __init__(self, service: str, stopping: threading.Event) -> None:
+    def __init__(self, service: str, stopping: threading.Event, pace: float = 1.0) -> None:
         self._service = service
         self._stopping = stopping
+        self._pace = pace
         self._routed = {hearing.event for hearing in broker.routes(settings.services()) if hearing.source == service}
         for event in self._routed:
             metrics.TOLD.labels(service, event)
@@ -79,7 +80,9 @@ class Relay:
             try:
                 with database.engine(self._service).connect() as lock:
                     lock.detach()  # Closed, not pooled, when it ends: the lock belongs to the session.
-                    if self._locked(lock):
+                    locked = self._locked(lock)
+                    metrics.READY.labels(self._service, "relay").set(1)  # To stand by is a relay's work too.
+                    if locked:
                         self._carry()
             except (AMQPError, OSError, DBAPIError, PoolTimeout, Refused) as error:
                 log.warning("the relay lost its broker or database", extra={"service": self._service, "error": describe(error)})
@@ -136,7 +139,7 @@ class Relay:
         with database.transaction(self._service) as connection:
             rows = connection.execute(_CLAIM, {"window": WINDOW}).all()
         if not rows:
-            self._idle = min(self._idle * 1.5, IDLE_SECONDS_MAX)
+            self._idle = min(self._idle * 1.5, IDLE_SECONDS_MAX * self._pace)
             self._later(self._idle)
             return
         self._idle = IDLE_SECONDS

@@ -1,7 +1,8 @@
 """gRPC in: python -m services.chassis.serve NAME [NAME...]
 
 One sync server with threads for any number of services, on two ports: LOKOS_GRPC_PORT for users (TLS) and
-LOKOS_FEDERATION_PORT for the nation (mutual TLS). Health and reflection beside them.
+LOKOS_FEDERATION_PORT for the nation (mutual TLS). Health and reflection beside them. A second process may listen on the
+same ports and take over (process.leave).
 """
 
 import importlib
@@ -14,7 +15,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from services.chassis import audit, contracts, database, discovery, process, settings
+from services.chassis import audit, contracts, database, discovery, metrics, process, settings
 from services.chassis.health import listen
 from services.chassis.interceptors import WAITING_MAX, Door
 
@@ -43,7 +44,7 @@ def build(services: list[str]) -> tuple[grpc.Server, health.HealthServicer]:
         threads,
         interceptors=[Door(rpcs, threads._work_queue.qsize)],  # noqa: SLF001 - the only way to see how many wait
         maximum_concurrent_rpcs=CALLS_MAX,
-        options=[("grpc.max_receive_message_length", MESSAGE_BYTES_MAX), ("grpc.so_reuseport", 1)],
+        options=[("grpc.max_receive_message_length", MESSAGE_BYTES_MAX), *process.SERVER_OPTIONS],
     )
     for service in services:
         servicer = importlib.import_module(f"services.{service}.servicer").Servicer()
@@ -55,14 +56,18 @@ def build(services: list[str]) -> tuple[grpc.Server, health.HealthServicer]:
     return server, checks
 
 
-def watch(checks: health.HealthServicer, services: list[str]) -> None:
+def watch(checks: health.HealthServicer, services: list[str], ports: list[int]) -> None:
     """Tell health what is true of each service's database, until the process is asked to end."""
     while True:
         well = [database.is_back(service) for service in services]
         for service, answers in zip(services, well, strict=True):
             checks.set(contracts.service_name(service), _health(answers))
+            metrics.READY.labels(service, "serve").set(answers)
         checks.set("", _health(all(well)))
-        if signal.sigtimedwait(process.STOP_SIGNALS, CHECK_SECONDS):
+        asked = signal.sigtimedwait(process.STOP_SIGNALS | {process.LEAVE_SIGNAL}, CHECK_SECONDS)
+        if asked and asked.si_signo == process.LEAVE_SIGNAL:
+            process.leave(ports)
+        elif asked:
             return
 
 
@@ -70,26 +75,33 @@ def _health(well: bool) -> int:  # noqa: FBT001 - one fact
     return health_pb2.HealthCheckResponse.SERVING if well else health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-def main() -> None:
-    services = process.names("serve", __doc__)
-    process.hold_signals()
-    process.start("serve", services)
+def run(services: list[str]) -> None:
+    """Serve until the process is asked to end."""
     server, checks = build(services)
     host = settings.text("LOKOS_GRPC_HOST", "127.0.0.1")
-    server.add_secure_port(f"{host}:{settings.number('LOKOS_GRPC_PORT')}", server_credentials(nation_only=False))
-    if settings.number("LOKOS_FEDERATION_PORT", 0):
-        server.add_secure_port(f"{host}:{settings.number('LOKOS_FEDERATION_PORT')}", server_credentials(nation_only=True))
+    ports = [settings.number("LOKOS_GRPC_PORT")]
+    server.add_secure_port(f"{host}:{ports[0]}", server_credentials(nation_only=False))
+    if federation := settings.number("LOKOS_FEDERATION_PORT", 0):
+        ports.append(federation)
+        server.add_secure_port(f"{host}:{federation}", server_credentials(nation_only=True))
     server.start()
     probed = grpc.server(ThreadPoolExecutor(1, thread_name_prefix="health"))
     listen(probed, checks)
     probed.start()
     log.info("serve is up", extra={"services": " ".join(services)})
     with discovery.announced({service: contracts.service_name(service) for service in services}):
-        watch(checks, services)
+        watch(checks, services, ports)
     checks.enter_graceful_shutdown()
     server.stop(process.STOP_SECONDS_MAX).wait()
     probed.stop(None)
     audit.flush_reads()
+
+
+def main() -> None:
+    services = process.names("serve", __doc__)
+    process.hold_signals()
+    process.start("serve", services)
+    run(services)
 
 
 if __name__ == "__main__":

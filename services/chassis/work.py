@@ -48,11 +48,12 @@ def _lease(every_seconds: int | None) -> timedelta:
 
 
 class Worker:
-    """Does one service's jobs until stopped."""
+    """Does one service's jobs until stopped. `pace` lengthens the pauses while none is due."""
 
-    def __init__(self, service: str, stopping: threading.Event) -> None:
+    def __init__(self, service: str, stopping: threading.Event, pace: float = 1.0) -> None:
         self._service = service
         self._stopping = stopping
+        self._pace = pace
         self._jobs = jobs_of(service)
         self._timers_set = False
         for name in self._jobs:
@@ -64,8 +65,9 @@ class Worker:
             try:
                 if not self._timers_set:
                     self._set_timers()
+                    metrics.READY.labels(self._service, "work").set(1)
                 if not self.step():
-                    self._stopping.wait(IDLE_SECONDS)
+                    self._stopping.wait(IDLE_SECONDS * self._pace)
             except (DBAPIError, PoolTimeout, Refused) as error:
                 log.warning("the worker lost its database", extra={"service": self._service, "error": describe(error)})
                 self._stopping.wait(1)

@@ -23,7 +23,7 @@ def start(kind, *arguments, **settings):
     )
 
 
-@pytest.mark.parametrize("kind", ["serve", "consume", "drain", "relay", "work"])
+@pytest.mark.parametrize("kind", ["serve", "consume", "drain", "relay", "work", "whole"])
 def test_a_missing_setting_ends_it_by_name(kind):
     ended = start(kind, "reporting")
     assert ended.returncode != 0
@@ -55,7 +55,7 @@ def test_an_unknown_service_is_refused_with_those_that_there_are():
     assert "profiles" in ended.stderr
 
 
-@pytest.mark.parametrize("kind", ["serve", "consume", "drain", "relay", "work", "replay", "migrate"])
+@pytest.mark.parametrize("kind", ["serve", "consume", "drain", "relay", "work", "whole", "replay", "migrate"])
 def test_each_explains_itself(kind):
     ended = start(kind, "--help")
     assert ended.returncode == 0

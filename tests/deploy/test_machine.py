@@ -14,7 +14,7 @@ import pytest
 from cryptography import x509
 
 from deploy.machine import keys, postgres, provision, rabbitmq, supervisor
-from deploy.machine.layout import PROJECT, SOCKET_PATH_MAX, Layout, MachineError, read_env
+from deploy.machine.layout import DATABASE_CONNECTIONS_MAX, PROJECT, SOCKET_PATH_MAX, STATES, Layout, MachineError, read_env
 from deploy.machine.machine import Machine
 
 
@@ -60,9 +60,31 @@ def test_consul_runs_where_it_is_asked_for_and_does_not_run_elsewhere(layout: La
 def test_no_two_programs_share_a_port_or_a_name(layout: Layout) -> None:
     programs = [*replace(layout, registry="consul").infrastructure(), *layout.applications()]
     ports = {program.address for program in programs} | {f"127.0.0.1:{p.metrics_port}" for p in programs if p.metrics_port}
-    serving = [program for program in programs if program.proof == "health"]
+    serving = [program for program in programs if program.proof == "serves"]
     assert len(ports) == len(programs) + len(serving)
     assert len({program.name for program in programs}) == len(programs)
+    for successor in (program.next for program in layout.applications()):
+        assert f"127.0.0.1:{successor.metrics_port}" not in ports
+        assert successor.name not in {program.name for program in programs}
+
+
+def test_the_machine_has_the_states_that_are_there_unless_it_is_told_which(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LOKOS_RUN", str(tmp_path))
+    monkeypatch.delenv("LOKOS_STATES", raising=False)
+    assert Layout.from_environment().states == ("UP", "BR")
+    for code in ("KL", "IN"):
+        (tmp_path / "instances" / code).mkdir(parents=True)
+        (tmp_path / "instances" / code / "env").touch()
+    assert Layout.from_environment().states == ("KL",)
+    monkeypatch.setenv("LOKOS_STATES", "BR")
+    assert Layout.from_environment().states == ("BR",)
+
+
+def test_the_database_has_room_for_every_pool_of_all_states_at_once() -> None:
+    every = Layout(Path("/run"), 30000, tuple(sorted(file.stem for file in STATES.glob("*.toml"))), small=True)
+    assert len(every.applications()) == 34 + 2
+    assert every.database_connections_max >= 34 * 5 * DATABASE_CONNECTIONS_MAX
+    assert max(program.metrics_port for program in every.applications()) < 31000
 
 
 def test_a_socket_path_that_would_be_too_long_moves_to_a_short_one(layout: Layout) -> None:

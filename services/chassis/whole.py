@@ -1,0 +1,36 @@
+"""Everything that an instance does in one process: python -m services.chassis.whole NAME [NAME...]
+
+For a union territory with a few hundred groups, or many states on one machine: the threads of serve, drain, relay and work
+side by side. Each event is heard by drain, which takes many at a time and one as well; nameko stays out (decision 1).
+"""
+
+import sys
+import threading
+from functools import partial
+
+from services.chassis import process, serve
+from services.chassis.drain import Drain
+from services.chassis.relay import Relay
+from services.chassis.work import Worker
+
+# Looks for something to do a tenth as often as processes of their own: what nobody asks for must cost next to nothing here,
+# and an event may take some seconds.
+PACE = 10.0
+
+
+def main() -> None:
+    services = process.names("whole", __doc__)
+    process.hold_signals()
+    process.start("whole", services)
+
+    def body(kind: type[Drain | Relay | Worker], service: str, stopping: threading.Event) -> None:
+        kind(service, stopping, PACE).run()
+
+    kinds = (Drain, Relay, Worker)
+    threads = process.Threads({f"{service}-{kind.__name__}": partial(body, kind, service) for kind in kinds for service in services})
+    serve.run(services)
+    sys.exit(threads.stop())
+
+
+if __name__ == "__main__":
+    main()
