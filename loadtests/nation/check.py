@@ -1,0 +1,193 @@
+"""What must hold of a loaded instance, asked of the services' own rules and queries; each fault is a sentence."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, func, select
+
+from services.chassis import database
+from services.dedup import queries as dedup_queries
+from services.dedup import rules as dedup_rules
+from services.dedup.tables import people
+from services.identity.tables import user_roles, users
+from services.kernel import codes
+from services.kernel.approval import MeetingStatus, Status
+from services.kernel.caller import Caller
+from services.kernel.canonical import content_hash
+from services.kernel.month import month_of
+from services.kernel.region import Level, at_level
+from services.kernel.tally import total
+from services.profiles import queries as profiles_queries
+from services.profiles.commands import institution as institution_commands
+from services.profiles.commands import member as member_commands
+from services.profiles.tables import institutions, members, serials
+from services.reporting import queries as reporting_queries
+from services.reporting import rules as reporting_rules
+from services.reporting.rules import Cells
+from services.reporting.tables import figures
+from services.transactions import queries as transactions_queries
+from services.transactions.rules.record import totals
+from services.transactions.tables import chains, meetings
+
+PAGE = 5000
+TRIAL_BALANCES = 200  # Of the first institutions by id, each asked for as an officer would.
+
+
+def faults(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """All that is wrong; nothing is."""
+    yield from _hashes()
+    yield from _codes()
+    yield from _books()
+    yield from _copies()
+    yield from _people(pairs)
+    yield from _figures()
+
+
+def _pages(service: str, asked: Any) -> Iterator[Any]:  # noqa: ANN401 - a Select, and its rows
+    with database.transaction(service) as connection:
+        connection.exec_driver_sql("set local statement_timeout = 0")
+        yield from connection.execute(asked, execution_options={"yield_per": PAGE})
+
+
+def _hashes() -> Iterator[str]:
+    """What is hashed when it is read back is the hash that stands there."""
+    wrong = sum(content_hash(member_commands.content_of(row).content()) != bytes(row.content_hash) for row in _pages("profiles", select(members)))
+    wrong += sum(
+        content_hash(institution_commands.content_of(row).content()) != bytes(row.content_hash) for row in _pages("profiles", select(institutions))
+    )
+    wrong += sum(content_hash(row.content) != bytes(row.content_hash) for row in _pages("transactions", select(meetings)))
+    if wrong:
+        yield f"{wrong} records have another content than their hash says."
+
+
+def _codes() -> Iterator[str]:
+    """Each code is right, and the next one is new."""
+    greatest: Counter[str] = Counter()
+    for table, kind in ((members, "MEMBER"), (institutions, "")):
+        of = [table.c.code, *([table.c.kind] if not kind else [])]
+        for row in _pages("profiles", select(*of).where(table.c.code.is_not(None))):
+            codes.check_code(row.code, "code")
+            of_kind = kind or row.kind
+            greatest[of_kind] = max(greatest[of_kind], int(row.code[3:-1]))
+    for kind, given in greatest.items():
+        with database.reading("profiles") as connection:
+            stands = connection.exec_driver_sql(f"select last_value from {serials[kind].name}").scalar_one()  # noqa: S608 - our own sequence's name
+        if stands < given:
+            yield f"The next code of a {kind} would be one that is given: the serial stands at {stands}, and {given} is given."
+
+
+def _books() -> Iterator[str]:
+    """Positions are the sums of their lines, and every trial balance balances."""
+    with database.transaction("transactions") as connection:
+        connection.exec_driver_sql("set local statement_timeout = 0")
+        if adrift := transactions_queries.adrift(connection):
+            yield f"{len(adrift)} institutions have another position than their lines add up to."
+        officer = Caller("operator")
+        for institution_id in connection.execute(select(chains.c.institution_id).order_by(chains.c.institution_id).limit(TRIAL_BALANCES)).scalars():
+            _, heads = transactions_queries.trial_balance(connection, officer, institution_id)
+            if sum(debit for debit, _ in heads.values()) != sum(credit for _, credit in heads.values()):
+                yield f"The trial balance of {institution_id} does not balance."
+
+
+def _copies() -> Iterator[str]:
+    """Owner and copies add up to the same, block by block."""
+    owned: dict[str, list[tuple[UUID, int]]] = defaultdict(list)
+    with database.transaction("profiles") as connection:
+        for block, member_id, version, active in profiles_queries.members_by_block(connection):
+            if active:
+                owned[block].append((member_id, version))
+    for block, held in owned.items():
+        said = len(held), total(held)
+        with database.transaction("transactions") as connection:
+            kept = transactions_queries.tally(connection, block)
+        with database.transaction("reporting") as connection:
+            counted = reporting_queries.copied(connection, block)
+        if not said == kept == (counted.members, counted.fingerprint):
+            yield f"The copies of block {block} differ: profiles has {said[0]} members, transactions {kept[0]}, reporting {counted.members}."
+
+
+def _people(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Dedup compares what profiles holds; who is pending has the screening that she would get now; labels name people who are there."""
+    with database.transaction("dedup") as dedup:
+        dedup.exec_driver_sql("set local statement_timeout = 0")
+        wrong = 0
+        for row in _pages("profiles", select(members).where(members.c.revision > 0)):
+            held = dedup_queries.person(dedup, row.id)
+            wrong += held is None or held[0] != dedup_rules.person(_record(row), Status(row.status))
+        if wrong:
+            yield f"Dedup knows {wrong} members otherwise than profiles holds them."
+        unlike = [row.id for row in _pages("profiles", select(members.c.id).where(members.c.status == Status.SUBMITTED)) if not _is_screened(dedup, row.id)]
+        if unlike:
+            yield f"{len(unlike)} pending members have another screening than they would get now."
+        known = set(map(str, dedup.execute(select(people.c.member_id)).scalars()))
+        gone = [pair for pair in pairs if not set(pair) <= known]
+        if gone:
+            yield f"{len(gone)} labels name somebody who is not there."
+
+
+def _record(row: Any) -> dedup_rules.Record:  # noqa: ANN401 - a row of members
+    return dedup_rules.Record(
+        row.id,
+        row.revision,
+        row.institution_id,
+        row.region,
+        row.name or row.name_local,
+        row.relation_name,
+        row.born_on,
+        row.birth_year,
+        row.mobile,
+        row.ifsc,
+        row.account_number,
+        row.account_holding,
+        row.identity_token or "",
+    )
+
+
+def _is_screened(connection: Connection, member_id: UUID) -> bool:
+    person, told = dedup_queries.person(connection, member_id), dedup_queries.screening(connection, member_id)
+    return person is not None and told is not None and told[0] == dedup_queries.screen(connection, person[0])
+
+
+def _figures() -> Iterator[str]:
+    """The figures are what their owners' records come to, counted again from the start."""
+    expected: Cells = Counter()
+    for row in _pages("identity", select(users, func.array_agg(user_roles.c.role).label("roles")).join(user_roles).group_by(users.c.user_id)):
+        expected.update(reporting_rules.user(row.region, month_of(row.made_on), row.roles, active=row.active))
+    for row in _pages("profiles", select(institutions)):
+        month = month_of(row.activated_on or row.entered_on)
+        expected.update(reporting_rules.institution(row.region, month, row.kind, Status(row.status)))
+    for row in _pages("profiles", select(members)):
+        month = month_of(row.activated_on or row.entered_on)
+        verified = row.identity_token is not None
+        expected.update(reporting_rules.member(row.region, month, Status(row.status), row.verdict or "UNSPECIFIED", identity_verified=verified))
+    expected.update(_meetings())
+    with database.transaction("reporting") as connection:
+        there = {(row.region, row.month, row.measure): row.amount for row in connection.execute(select(figures)) if row.amount}
+    if there != dict(reporting_rules.rolled_up(expected)):
+        differing = {cell for cell, _ in there.items() ^ reporting_rules.rolled_up(expected).items()}
+        yield f"{len(differing)} figures are not what the records come to, such as {min(differing)}."
+
+
+def _meetings() -> Cells:
+    counted: Cells = Counter()
+    with database.transaction("transactions") as connection:
+        connection.exec_driver_sql("set local statement_timeout = 0")
+        after: UUID | None = None
+        while rows := transactions_queries.approved_after(connection, after, PAGE):
+            lines = transactions_queries.lines_of(connection, [row.meeting_id for row in rows])
+            for row in rows:
+                summed, attendance = totals(lines[row.meeting_id]), row.content["attendance"]
+                held = reporting_rules.Meeting(
+                    sum(one["present"] for one in attendance),
+                    len(attendance),
+                    summed.savings_paise,
+                    summed.loans_disbursed_paise,
+                    summed.principal_repaid_paise,
+                    summed.interest_received_paise,
+                    summed.fines_paise,
+                )
+                counted.update(reporting_rules.meeting(row.region, month_of(row.held_on), held))
+            after = rows[-1].meeting_id
+    return counted
