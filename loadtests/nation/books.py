@@ -42,7 +42,9 @@ class Group:
         self.members = {member_id: Member(self.institution_id, active=True) for member_id in self.member_ids}
 
 
-def hold(group: Group, months: list[date], rates: Mapping[str, float], policies: Policies, dice: np.random.Generator) -> Iterator[tuple[Meeting, Posting]]:
+def hold(
+    group: Group, months: list[date], rates: Mapping[str, float], policies: Policies, dice: np.random.Generator
+) -> Iterator[tuple[Meeting, Posting]]:
     """One meeting a month, with what the books make of it; the group stands after it then."""
     institution = Institution("SHG", group.region, active=True, formed_on=group.formed_on)
     days = dice.integers(0, DAYS, len(months)).tolist()
@@ -67,16 +69,19 @@ def _meeting(group: Group, meeting_id: UUID, held_on: date, rates: Mapping[str, 
         for one, chance in zip(attendance, chances[1], strict=True)
         if one.present
     )
-    fines = tuple(Fine(one.member_id, FINE_PAISE) for one, chance in zip(attendance, chances[2], strict=True) if not one.present and chance < rates["fined"])
+    fines = tuple(
+        Fine(one.member_id, FINE_PAISE) for one, chance in zip(attendance, chances[2], strict=True) if not one.present and chance < rates["fined"]
+    )
     repayments = tuple(_repayment(loan_id, group) for loan_id, loan in group.loans.items() if loan.outstanding_paise)
     received = sum(one.compulsory_paise + one.voluntary_paise for one in savings) + sum(one.amount_paise for one in fines)
     cash = group.chain.cash_paise + received + sum(one.principal_paise + one.interest_paise for one in repayments)
-    lent, withdrawn, loans = 0, 0, ()
+    lent, withdrawn, loans = 0, 0, tuple[LoanGiven, ...]()
     if dice.random() < rates["borrows"]:
         withdrawn = group.chain.bank_paise * 4 // 5 // LOAN_STEP_PAISE * LOAN_STEP_PAISE
         lent = min((cash + withdrawn) * 4 // 5 // LOAN_STEP_PAISE * LOAN_STEP_PAISE, LOAN_MAX_PAISE)
         loans = _loans(group, moment_ms(held_on), lent, dice)
         lent = sum(one.principal_paise for one in loans)
+        withdrawn = withdrawn if loans else 0
     deposited = max(0, (cash + withdrawn - lent - CASH_KEPT_PAISE) // 100_00 * 100_00)
     return Meeting(
         meeting_id,

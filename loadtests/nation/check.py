@@ -13,11 +13,10 @@ from services.dedup import rules as dedup_rules
 from services.dedup.tables import people
 from services.identity.tables import user_roles, users
 from services.kernel import codes
-from services.kernel.approval import MeetingStatus, Status
+from services.kernel.approval import Status
 from services.kernel.caller import Caller
 from services.kernel.canonical import content_hash
 from services.kernel.month import month_of
-from services.kernel.region import Level, at_level
 from services.kernel.tally import total
 from services.profiles import queries as profiles_queries
 from services.profiles.commands import institution as institution_commands
@@ -118,7 +117,9 @@ def _people(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
             wrong += held is None or held[0] != dedup_rules.person(_record(row), Status(row.status))
         if wrong:
             yield f"Dedup knows {wrong} members otherwise than profiles holds them."
-        unlike = [row.id for row in _pages("profiles", select(members.c.id).where(members.c.status == Status.SUBMITTED)) if not _is_screened(dedup, row.id)]
+        unlike = [
+            row.id for row in _pages("profiles", select(members.c.id).where(members.c.status == Status.SUBMITTED)) if not _is_screened(dedup, row.id)
+        ]
         if unlike:
             yield f"{len(unlike)} pending members have another screening than they would get now."
         known = set(map(str, dedup.execute(select(people.c.member_id)).scalars()))

@@ -33,6 +33,7 @@ from services.transactions.commands import upkeep
 SERVICES = ("identity", "profiles", "transactions", "dedup", "reporting")
 OPERATOR = Caller("operator")
 SCREENED_AT_ONCE = 500
+LOADS = "lokos-load-"  # How the connections of a load are called, so that a second one knows of it.
 BEGIN, END, CLEAR = "synthetic.begin", "synthetic.end", "synthetic.clear"
 
 
@@ -50,7 +51,7 @@ def connections(env: Mapping[str, str]) -> Iterator[dict[str, psycopg.Connection
     with ExitStack() as stack:
         made = {}
         for service in SERVICES:
-            made[service] = stack.enter_context(psycopg.connect(address(env, service), application_name=f"load-{service}"))
+            made[service] = stack.enter_context(psycopg.connect(address(env, service), application_name=LOADS + service))
             made[service].autocommit = True
             for setting in ("synchronous_commit = off", "maintenance_work_mem = '512MB'", "jit = off"):
                 made[service].execute(f"set {setting}")
@@ -98,8 +99,13 @@ def standing(open_to: Mapping[str, psycopg.Connection[Any]], code: str) -> tuple
     """EMPTY, CUT_SHORT or LOADED, and the facts of the load; Refused where somebody else's institutions stand there."""
     if others := _others(open_to["profiles"]):
         words = "holds an institution that was not made here" if others == 1 else f"holds {others} institutions that were not made here"
-        raise Refused(f"{code} {words}. Synthetic members belong into an instance of their own: set LOKOS_RUN to a new folder, or choose another state.")
+        raise Refused(
+            f"{code} {words}. Synthetic members belong into an instance of their own: set LOKOS_RUN to a new folder, or choose another state."
+        )
     notes = [noted(connection) for connection in open_to.values()]
+    sessions = "select count(*) from pg_stat_activity where usename = current_user and application_name = %s and pid <> pg_backend_pid()"
+    if open_to["profiles"].execute(sessions, [f"{LOADS}profiles"]).fetchone() != (0,):
+        raise Refused(f"Another load of {code} is under way, or has just been ended; wait for it.")
     if any(note.action == BEGIN for note in notes):
         return "CUT_SHORT", {}
     ended = [note.facts for note in notes if note.action == END]
@@ -297,7 +303,5 @@ def _contest(dedup: Connection, member_id: UUID, others: Sequence[UUID]) -> None
 
 
 def use(env: Mapping[str, str]) -> None:
-    """This process is one of the instance's from here on."""
+    """Make this process one of the instance's from here on."""
     os.environ.update(env)
-
-

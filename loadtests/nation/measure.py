@@ -53,20 +53,17 @@ def rows(code: str, open_to: Mapping[str, psycopg.Connection[Any]]) -> list[str]
     count = {size.table: size.rows for size in found}
     meetings = count.get("meetings", 0)
     of_members = [size for size in found if size.table not in BY_MEETING]
-    of_meetings = [size for size in found if size.table in BY_MEETING]
     services = list(dict.fromkeys(size.service for size in of_members))
     each = [sum(size.bytes for size in of_members if size.service == service) / members for service in services]
+    of_meeting = sum(size.bytes for size in found if size.table in BY_MEETING) / meetings if meetings else 0
     seconds = note.facts["seconds"]
     lines = [
         f"| members | {' | '.join(f'{service}, bytes a member' for service in services)} | together | bytes a meeting | load, members a second |",
         f"|---|{'---|' * (len(services) + 3)}",
-        f"| {members} | {' | '.join(f'{one:.0f}' for one in each)} | {sum(each):.0f}"
-        f" | {sum(size.bytes for size in of_meetings) / meetings if meetings else 0:.0f} | {members / max(seconds, 1):.0f} |",
+        f"| {members} | {' | '.join(f'{one:.0f}' for one in each)} | {sum(each):.0f} | {of_meeting:.0f} | {members / max(seconds, 1):.0f} |",
         "",
         "| table | rows | bytes a row, with its part of the pages | of that, indexes |",
         "|---|---|---|---|",
     ]
-    lines += [
-        f"| {size.service}.{size.table} | {size.rows} | {size.bytes / size.rows:.0f} | {size.index_bytes / size.rows:.0f} |" for size in found
-    ]
+    lines += [f"| {size.service}.{size.table} | {size.rows} | {size.bytes / size.rows:.0f} | {size.index_bytes / size.rows:.0f} |" for size in found]
     return lines

@@ -1,7 +1,8 @@
 """Invented names, noted down by their sounds, so that one note gives the Latin spellings and nine scripts.
 
 A capital is the long, breathed or soft one: A aa, I ee, U oo, E ai, O au; K kh, G gh, C chh, J jh, T th, D dh, P ph, B bh, S sh;
-w and W are the hard t and d; - is a vowel that no Latin spelling shows. Which names are common, and how common, is assumed here: no list of real people stands behind it.
+w and W are the hard t and d; - is a vowel that no Latin spelling shows. Which names are common, and how common, is assumed here: no
+list of real people stands behind it.
 """
 
 from collections.abc import Sequence
@@ -17,8 +18,7 @@ SIGNS = {"a": 0, "A": 0x3E, "i": 0x3F, "I": 0x40, "u": 0x41, "U": 0x42, "e": 0x4
 CONSONANTS = dict(
     zip(
         "kKgGcCjJwWtTdDnpPfbBmyrlvSsh",
-        [0x15, 0x16, 0x17, 0x18, 0x1A, 0x1B, 0x1C, 0x1D, 0x1F, 0x21, 0x24, 0x25, 0x26, 0x27, 0x28]
-        + [0x2A, 0x2B, 0x2B, 0x2C, 0x2D, 0x2E, 0x2F, 0x30, 0x32, 0x35, 0x36, 0x38, 0x39],
+        bytes.fromhex("15161718 1A1B1C1D 1F21 2425262728 2A2B2B2C2D2E 2F303235 363839"),
         strict=True,
     )
 )
@@ -69,12 +69,22 @@ TAIL_NAMES = 20_000
 TAIL_SHIFT, TAIL_POWER = 10.0, 1.1  # Zipf and Mandelbrot's law.
 
 # What stands after a woman's first name, by language: the usual title, and the one of the unmarried or the second most usual.
-TITLES = {"hi": ("devI", "kumArI"), "mr": ("bAI", "tAI"), "gu": ("ben", "bA"), "pa": ("kOr", "kumArI"), "bn": ("devI", "rAnI"), "or": ("devI", "dAsI")}
+TITLES = {
+    "hi": ("devI", "kumArI"),
+    "mr": ("bAI", "tAI"),
+    "gu": ("ben", "bA"),
+    "pa": ("kOr", "kumArI"),
+    "bn": ("devI", "rAnI"),
+    "or": ("devI", "dAsI"),
+}
 TITLES |= {"ta": ("ammAl", "selvi"), "te": ("ammA", "kumArI"), "kn": ("ammA", "bAI"), "ml": ("ammA", "kumArI")}
 TITLES_MUSLIM = ("KAtUn", "bAno")
 HONORIFIC_MUSLIM = "bIbI"
 
-PLACES = ("rAm kiSan lakSman moti hIrA Siv sItA gopAl mADo Bagvan nayA barA cotA kalyAn raGu jagat dIn hari prem sundar", "pur nagar ganj gAnv bAd garh")
+PLACES = (
+    "rAm kiSan lakSman moti hIrA Siv sItA gopAl mADo Bagvan nayA barA cotA kalyAn raGu jagat dIn hari prem sundar",
+    "pur nagar ganj gAnv bAd garh",
+)
 
 
 @lru_cache(1 << 17)

@@ -90,7 +90,9 @@ def mobiles(dice: np.random.Generator, count: int) -> list[str]:
     return [str(number) for number in dice.integers(6_000_000_000, 9_999_999_999, count).tolist()]
 
 
-def make(plan: Plan, block: Block, shg_ids: Sequence[UUID], formed_on: Sequence[date], bookkeeper_mobiles: Sequence[str]) -> tuple[list[Woman], list[Pair]]:
+def make(
+    plan: Plan, block: Block, shg_ids: Sequence[UUID], formed_on: Sequence[date], bookkeeper_mobiles: Sequence[str]
+) -> tuple[list[Woman], list[Pair]]:
     """The members of a block in the order of their serials, and its planted pairs."""
     dice = plan.inputs.dice(10, block.number)
     made = _Originals(plan, block, dice, bookkeeper_mobiles).make(shg_ids, formed_on)
@@ -133,21 +135,23 @@ class _Originals:
         width = 2 * TOKEN_BYTES
         return [
             Woman(member_id, serial, shg, Member(*said), tokens[place * width : (place + 1) * width] if shows else "")
-            for place, (member_id, serial, shg, said, shows) in enumerate(
-                zip(ids, serials, self.shg.tolist(), columns, shown.tolist(), strict=True)
-            )
+            for place, (member_id, serial, shg, said, shows) in enumerate(zip(ids, serials, self.shg.tolist(), columns, shown.tolist(), strict=True))
         ]
 
     def _drawn(self, stocks: tuple[names.Stock, names.Stock]) -> list[tuple[names.Stock, int]]:
         hindu, muslim = (stock.draw(self.dice, self.count).tolist() for stock in stocks)
-        return [(stocks[1], theirs) if is_muslim else (stocks[0], ours) for is_muslim, ours, theirs in zip(self.muslim.tolist(), hindu, muslim, strict=True)]
+        return [
+            (stocks[1], theirs) if is_muslim else (stocks[0], ours)
+            for is_muslim, ours, theirs in zip(self.muslim.tolist(), hindu, muslim, strict=True)
+        ]
 
     def _habits(self) -> list[int]:
         """Most names are spelt as most people do; otherwise as the group's registrar likes it."""
         usual = self.dice.random(self.count) < self.rates["canonical_spelling"]
         registrar = self.block.first_bookkeeper + self.shg // BOOKKEEPER_SHGS
         own = 1 + (registrar * 7 + self.dice.integers(0, 2, self.count)) % (len(names.HABITS) - 1)
-        return np.where(usual, 0, own).tolist()  # type: ignore[no-any-return]  # numpy does not know of what
+        habits: list[int] = np.where(usual, 0, own).tolist()
+        return habits
 
     def _women_named(self) -> tuple[list[str], list[str]]:
         """Names in Latin letters and in the script of the state (empty where it has none)."""
@@ -165,11 +169,16 @@ class _Originals:
                 seconds.append(names.TITLES_MUSLIM[1] if is_muslim else second)
             else:
                 seconds.append(self.surnames[who] if one < title + rates["second_title"] + rates["surname"] else "")
-        latin = [_joined(stock.spelt[place][habit], names.latin(more, habit) if more else "") for (stock, place), habit, more in zip(firsts, habits, seconds, strict=True)]
+        latin = [
+            _joined(stock.spelt[place][habit], names.latin(more, habit) if more else "")
+            for (stock, place), habit, more in zip(firsts, habits, seconds, strict=True)
+        ]
         start = names.SCRIPTS.get(language, 0)
         if not start:
             return latin, [""] * self.count
-        local = [_joined(names.script(stock.sounds[place], start), names.script(more, start)) for (stock, place), more in zip(firsts, seconds, strict=True)]
+        local = [
+            _joined(names.script(stock.sounds[place], start), names.script(more, start)) for (stock, place), more in zip(firsts, seconds, strict=True)
+        ]
         return latin, local
 
     def _surnames(self) -> list[str]:
@@ -328,7 +337,9 @@ class _Planting:
         """The original as she was entered again, in the group where the slot is."""
         new, old = slot.said, original.said
         deliberate = kind == Kind.DELIBERATE
-        said = replace(old, institution_id=new.institution_id, joined_on=new.joined_on, name=self._spelt(old.name), relation_name=self._spelt(old.relation_name))
+        said = replace(
+            old, institution_id=new.institution_id, joined_on=new.joined_on, name=self._spelt(old.name), relation_name=self._spelt(old.relation_name)
+        )
         if kind == Kind.OTHER_SCRIPT:
             said = replace(said, name=old.name_local)
         if kind == Kind.MARRIED:
@@ -360,7 +371,7 @@ class _Planting:
 
     def _married(self, name: str) -> str:
         usual, second = names.TITLES.get(names.language(self.plan.inputs.state), names.TITLES["hi"])
-        first = name.split()[0]
+        first = name.split(maxsplit=1)[0]
         return name if name.endswith(names.latin(usual)) else f"{first} {names.latin(usual if self.dice.random() < 0.8 else second)}"
 
     def _born(self, said: Member, new: Member, *, always: bool) -> Member:

@@ -13,7 +13,7 @@ from uuid import UUID
 import numpy as np
 
 from loadtests.nation import books, names, people
-from loadtests.nation.people import Pair, Woman
+from loadtests.nation.people import Woman
 from loadtests.nation.plan import BOOKKEEPER_SHGS, Block, Plan
 from services.dedup import rules as dedup_rules
 from services.identity.rules.user import person
@@ -25,6 +25,7 @@ from services.profiles.commands import institution as institution_commands
 from services.profiles.commands import member as member_commands
 from services.profiles.rules.institution import Institution
 from services.profiles.rules.institution import Kind as InstitutionKind
+from services.profiles.rules.member import Member
 from services.reporting import rules as reporting_rules
 from services.reporting.rules import Cells
 from services.transactions.rules.record import Posting, totals
@@ -79,7 +80,7 @@ class Waits:
     identity_verified: bool
 
 
-_MEMBER = tuple(column.name for column in fields(people.Member))
+_MEMBER = tuple(column.name for column in fields(Member))
 _PERSON = tuple(column.name for column in fields(dedup_rules.Person))
 _person_row = attrgetter(*_PERSON)
 
@@ -116,7 +117,9 @@ class Made:
         self.day = self.plan.entered_on(block.first_member)
         members = np.cumsum(block.shg_sizes) + block.first_member - 1
         self.activated = [self.plan.entered_on(serial) for serial in members.tolist()]
-        self.formed = [day - timedelta(days=days) for day, days in zip(self.activated, self.dice.integers(180, 4380, len(members)).tolist(), strict=True)]
+        self.formed = [
+            day - timedelta(days=days) for day, days in zip(self.activated, self.dice.integers(180, 4380, len(members)).tolist(), strict=True)
+        ]
         self.shg_ids = self._ids(block.first_shg, self.activated)
         self.vo_ids = self._ids(block.first_vo, [self.day] * len(block.vo_gps))
         self.clf_ids = self._ids(block.first_clf, [self.day] * block.clfs)
@@ -158,15 +161,27 @@ class Made:
         return {user.user_id: person(self.person_key, user.mobile) for user in self.users}
 
     def identity(self) -> Iterator[Rows]:
-        columns = ("user_id", "full_name", "mobile", "password_hash", "region", "institution_ids", "active", "made_on", "version")
+        columns: tuple[str, ...] = ("user_id", "full_name", "mobile", "password_hash", "region", "institution_ids", "active", "made_on", "version")
         shown = [
-            (user.user_id, f"Synthetic {user.role.label}", user.mobile, self.password_hash, user.region, list(user.institution_ids), True, self.day, 1)
+            (
+                user.user_id,
+                f"Synthetic {user.role.label}",
+                user.mobile,
+                self.password_hash,
+                user.region,
+                list(user.institution_ids),
+                True,
+                self.day,
+                1,
+            )
             for user in self.users
         ]
         yield Rows("identity", "users", columns, shown)
         yield Rows("identity", "user_roles", ("user_id", "role"), [(user.user_id, user.role.value) for user in self.users])
         columns = ("institution_id", "kind", "name", "region", "parent_id", "status", "version")
-        kept = [(one.institution_id, one.said.kind.value, one.said.name, one.said.region, one.said.parent_id, "ACTIVE", 2) for one in self.institutions]
+        kept = [
+            (one.institution_id, one.said.kind.value, one.said.name, one.said.region, one.said.parent_id, "ACTIVE", 2) for one in self.institutions
+        ]
         yield Rows("identity", "institutions", columns, kept)
 
     # --- Institutions and members.
@@ -188,7 +203,16 @@ class Made:
 
         formed_before = self.day - timedelta(days=365)
         for place, clf_id in enumerate(self.clf_ids):
-            add(InstitutionKind.CLF, clf_id, block.first_clf + place, place + 1, block.path, formed_before, None, self._of_role(Role.CLF_BOOKKEEPER)[0])
+            add(
+                InstitutionKind.CLF,
+                clf_id,
+                block.first_clf + place,
+                place + 1,
+                block.path,
+                formed_before,
+                None,
+                self._of_role(Role.CLF_BOOKKEEPER)[0],
+            )
         keepers = self._of_role(Role.VO_BOOKKEEPER)
         vos_of: dict[str, list[UUID]] = {}
         for place, (vo_id, gp) in enumerate(zip(self.vo_ids, block.vo_gps, strict=True)):
@@ -224,7 +248,18 @@ class Made:
         ]
         yield Rows("profiles", "institutions", tuple(kept[0]), [tuple(values.values()) for values in kept])
         keepers = self._of_role(Role.SHG_BOOKKEEPER)
-        columns = ("id", "version", "revision", "status", "region", "code", "identity_token", "attested_birth_year", "attested_gender", "verdict")
+        columns: tuple[str, ...] = (
+            "id",
+            "version",
+            "revision",
+            "status",
+            "region",
+            "code",
+            "identity_token",
+            "attested_birth_year",
+            "attested_gender",
+            "verdict",
+        )
         columns += ("screening_version", "submitted_version", "maker_user", "maker_person", "entered_on", "activated_on", *_MEMBER, "content_hash")
 
         def row(woman: Woman) -> tuple[Any, ...]:
@@ -266,7 +301,8 @@ class Made:
     def transactions(self) -> Iterator[Rows]:
         columns: tuple[str, ...] = ("institution_id", "kind", "region", "status", "parent_id", "formed_on", "version")
         kept = [
-            (one.institution_id, one.said.kind.value, one.said.region, "ACTIVE", one.said.parent_id, one.said.formed_on, 2) for one in self.institutions
+            (one.institution_id, one.said.kind.value, one.said.region, "ACTIVE", one.said.parent_id, one.said.formed_on, 2)
+            for one in self.institutions
         ]
         yield Rows("transactions", "institutions", columns, kept)
         columns = ("member_id", "institution_id", "status", "region", "version")
@@ -292,7 +328,14 @@ class Made:
         meets = (self.dice.random(len(self.shg_ids)) < self.plan.inputs.meetings_share).tolist()
         shgs = self.institutions[-len(self.shg_ids) :]
         return [
-            books.Group(shg.institution_id, shg.said.region, shg.said.formed_on, shg.said.compulsory_savings_paise, of_shg[place], keepers[place // BOOKKEEPER_SHGS])
+            books.Group(
+                shg.institution_id,
+                shg.said.region,
+                shg.said.formed_on,
+                shg.said.compulsory_savings_paise,
+                of_shg[place],
+                keepers[place // BOOKKEEPER_SHGS],
+            )
             for place, shg in enumerate(shgs)
             if meets[place]
         ]
@@ -305,21 +348,40 @@ class Made:
             approver = approvers[place % len(approvers)].user_id
             approved = inputs.months - (self.dice.random() < inputs.rates["unapproved"])
             for meeting, posting in books.hold(group, inputs.month_days, inputs.rates, inputs.state.policies, self.dice):
-                decided = ("", "", None, None)
+                decided: tuple[str, str, datetime | None, str | None] = ("", "", None, None)
                 if meeting.number <= approved:
-                    decided = (approver, persons[approver], noon(meeting.held_on + timedelta(days=1)), group.region)  # type: ignore[assignment]  # as above
+                    decided = (approver, persons[approver], noon(meeting.held_on + timedelta(days=1)), group.region)
                     self._count(group.region, posting)
                 status = MeetingStatus.APPROVED if meeting.number <= approved else MeetingStatus.CLOSED
                 key = (meeting.meeting_id, group.institution_id, 1, meeting.number, meeting.held_on)
                 content = json.dumps(posting.content, ensure_ascii=False)
-                meetings.append((*key, content, posting.content_hash, status.value, group.keeper.user_id, group.keeper.person, noon(meeting.held_on), *decided))
+                meetings.append(
+                    (*key, content, posting.content_hash, status.value, group.keeper.user_id, group.keeper.person, noon(meeting.held_on), *decided)
+                )
                 lines += [
-                    (meeting.meeting_id, 1, one.line, group.institution_id, one.member_id, one.loan_id, str(one.debit), str(one.credit), one.amount_paise)
+                    (
+                        meeting.meeting_id,
+                        1,
+                        one.line,
+                        group.institution_id,
+                        one.member_id,
+                        one.loan_id,
+                        str(one.debit),
+                        str(one.credit),
+                        one.amount_paise,
+                    )
                     for one in posting.lines
                 ]
             chain = group.chain
             if chain.version:
-                position = (chain.last_number, chain.last_held_on, max(approved, 0), chain.cash_paise, chain.bank_paise, chain.version + max(approved, 0))
+                position = (
+                    chain.last_number,
+                    chain.last_held_on,
+                    max(approved, 0),
+                    chain.cash_paise,
+                    chain.bank_paise,
+                    chain.version + max(approved, 0),
+                )
                 chains.append((group.institution_id, *position))
             balances += [
                 (group.institution_id, member_id, held.compulsory_paise, held.voluntary_paise)
@@ -327,8 +389,10 @@ class Made:
                 if held.compulsory_paise or held.voluntary_paise
             ]
             loans += [
-                (loan_id, group.institution_id, given.member_id, meeting_id, given.principal_paise, group.loans[loan_id].outstanding_paise)
-                + (given.annual_rate_basis_points, given.months)
+                (
+                    *(loan_id, group.institution_id, given.member_id, meeting_id, given.principal_paise),
+                    *(group.loans[loan_id].outstanding_paise, given.annual_rate_basis_points, given.months),
+                )
                 for loan_id, (meeting_id, given) in group.given.items()
             ]
         self.meetings += len(meetings)
@@ -340,7 +404,16 @@ class Made:
         columns = ("institution_id", "last_number", "last_held_on", "approved_through", "cash_paise", "bank_paise", "version")
         yield Rows("transactions", "chains", columns, chains)
         yield Rows("transactions", "balances", ("institution_id", "member_id", "compulsory_paise", "voluntary_paise"), balances)
-        columns = ("loan_id", "institution_id", "member_id", "meeting_id", "principal_paise", "outstanding_paise", "annual_rate_basis_points", "months")
+        columns = (
+            "loan_id",
+            "institution_id",
+            "member_id",
+            "meeting_id",
+            "principal_paise",
+            "outstanding_paise",
+            "annual_rate_basis_points",
+            "months",
+        )
         yield Rows("transactions", "loans", columns, loans)
 
     def _count(self, region: str, posting: Posting) -> None:
@@ -393,5 +466,3 @@ def waiting_contribution(waits: Waits, verdict: str) -> tuple[tuple[Any, ...], C
     """The row of a pending member, and what she adds."""
     text, cells = contribution(waits.region, month_of(waits.entered_on), Status.SUBMITTED, verdict, verified=waits.identity_verified)
     return (f"member:{waits.member_id}", SCREENED, noon(waits.entered_on), text, ""), cells
-
-

@@ -1,15 +1,23 @@
 """What the worker processes do, one block or one handful of pending members at a time; each makes its plan from the inputs alone."""
 
+import os
+import threading
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from loadtests.nation import load
 from loadtests.nation.people import Pair
 from loadtests.nation.plan import Inputs, Plan
 from loadtests.nation.rows import Made, Rows, User, Waits
 from services.kernel.caller import Role
+
+PARENT_SECONDS = 0.5
+# Everybody can read it here: for invented people on a machine of one's own, and for nothing else.
+PASSWORD = "the password of everybody who was made up"  # noqa: S105 - it guards nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +49,16 @@ _plans: dict[int, tuple[Task, Plan]] = {}
 
 def begin(task: Task) -> None:
     """The first thing in each process."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     _plans[0] = (task, Plan(task.inputs))
     load.use(task.env)
+
+
+def _end_with(parent: int) -> None:
+    """Nobody goes on loading for a parent that was killed."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_SECONDS)
+    os._exit(1)
 
 
 def block(number: int) -> Done:
@@ -58,7 +74,7 @@ def block(number: int) -> Done:
             done.rows[f"{rows.service}.{rows.table}"] += len(rows.rows)
             done.bytes[rows.service] += _size(rows)
     done.meetings, done.pairs, done.waiting = made.meetings, made.pairs, made.waiting
-    done.users = [_told(user, made) for user in _sample(made.users, task.bookkeepers_told)]
+    done.users = _sample(made, task.bookkeepers_told)
     return done
 
 
@@ -71,17 +87,23 @@ def screen(waiting: Sequence[Waits]) -> dict[str, int]:
     return load.screen(waiting)
 
 
-def _sample(users: Sequence[User], bookkeepers: int) -> list[User]:
-    """Some bookkeepers, and the officers whom their work comes to."""
-    officers = [user for user in users if user.role in {Role.SHG_TRANS_APPROVER, Role.BLOCK_PROGRAM_MANAGER, Role.STATE_PROGRAM_MANAGER}]
-    return [user for user in users if user.role == Role.SHG_BOOKKEEPER][:bookkeepers] + officers
-
-
-def _told(user: User, made: Made) -> dict[str, Any]:
-    """A user as the people file tells of her, with the active members of her groups."""
-    of_group: dict[str, list[str]] = {str(one): [] for one in user.institution_ids}
+def _sample(made: Made, bookkeepers: int) -> list[dict[str, Any]]:
+    """Some bookkeepers as the people file tells of them, and the officers whom their work comes to."""
+    held: dict[UUID, list[str]] = {one: [] for one in made.shg_ids}
     for woman in made.women:
-        if woman.active and (shg := str(woman.said.institution_id)) in of_group:
-            of_group[shg].append(str(woman.member_id))
-    institutions = [{"institution_id": one, "block": made.block.path, "member_ids": held} for one, held in of_group.items()]
-    return {"user_id": user.user_id, "role": user.role.value, "region": user.region, "institutions": institutions}
+        if woman.active:
+            held[woman.said.institution_id].append(str(woman.member_id))
+
+    def told(user: User, institution_ids: Iterable[UUID]) -> dict[str, Any]:
+        institutions = [{"institution_id": str(one), "block": made.block.path, "member_ids": held[one]} for one in institution_ids]
+        return {"user_id": user.user_id, "password": PASSWORD, "role": user.role.value, "region": user.region, "institutions": institutions}
+
+    keepers = [user for user in made.users if user.role == Role.SHG_BOOKKEEPER][:bookkeepers]
+    approvers = [user for user in made.users if user.role == Role.SHG_TRANS_APPROVER][: len(keepers)]
+    officers = [user for user in made.users if user.role in {Role.BLOCK_PROGRAM_MANAGER, Role.STATE_PROGRAM_MANAGER}]
+    shared = [[one for keeper in keepers[place :: len(approvers)] for one in keeper.institution_ids] for place in range(len(approvers))]
+    return [
+        *(told(user, user.institution_ids) for user in keepers),
+        *(told(user, groups) for user, groups in zip(approvers, shared, strict=True)),
+        *(told(user, ()) for user in officers),
+    ]
