@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,8 @@ def members(text: str) -> int:
     """1000, 1,00,000, 1lakh, 2.5crore."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(lakh|crore)?", text.replace(",", "").replace(" ", "").lower())
     units = {"lakh": LAKH, "crore": CRORE, None: 1}
-    number = float(found[1]) * units[found[2]] if found else 0.0
-    if not number.is_integer() or not 100 <= number <= MEMBERS_MAX:
+    number = Decimal(found[1]) * units[found[2]] if found else Decimal(0)
+    if number % 1 or not 100 <= number <= MEMBERS_MAX:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no number of members; give 1000, 1lakh or 2.5crore: from 100 to 20 crore, and no part of a woman"
         )
@@ -360,9 +361,9 @@ def one_state(given: argparse.Namespace) -> None:
     instance = _instance(machine, code)
     if given.clear:
         with load.connections(instance.env) as open_to:
-            load.standing(open_to, code)
-            load.clear(open_to)
-        console.print(f"{code} holds no synthetic load any more.")
+            if load.standing(open_to, code)[0] != "EMPTY":
+                load.clear(open_to)
+        console.print(f"{code} holds no synthetic load.")
         return
     load_state(instance, _inputs(code, given.members, given), given)
 

@@ -232,7 +232,7 @@ class Made:
 
     def _words(self, count: int) -> Iterator[str]:
         stock = names.women()[0]
-        return (stock.sounds[place] for place in stock.draw(self.dice, count).tolist())
+        return (stock.sounds[place] for place in stock.draw(self.plan.inputs.dice(12, self.block.number), count).tolist())
 
     def _local(self, sounds: str) -> str:
         start = names.SCRIPTS.get(names.language(self.plan.inputs.state), 0)
@@ -311,6 +311,7 @@ class Made:
             for one, region in ((one, self.block.shg_villages[one.shg]) for one in self.women)
         ]
         yield Rows("transactions", "members", columns, members)
+        self.dice = self.plan.inputs.dice(13, self.block.number)  # Of the meetings alone, whatever was made before them.
         groups = self._groups()
         for first in range(0, len(groups), GROUPS_AT_ONCE):
             yield from self._meetings(groups[first : first + GROUPS_AT_ONCE])

@@ -201,7 +201,8 @@ def test_meetings_follow_each_other_and_the_last_of_some_is_not_approved():
 
 
 @pytest.mark.parametrize(
-    ("text", "number"), [("1000", 1000), ("1,00,000", 100_000), ("1lakh", 100_000), ("10 lakh", 1_000_000), ("2.5crore", 25_000_000)]
+    ("text", "number"),
+    [("1000", 1000), ("1,00,000", 100_000), ("1lakh", 100_000), ("10 lakh", 1_000_000), ("2.5crore", 25_000_000), ("0.07crore", 700_000)],
 )
 def test_members_as_people_say_them(text, number):
     assert command.members(text) == number
