@@ -381,7 +381,9 @@ def nation(given: argparse.Namespace, words: Sequence[str]) -> None:
         if subprocess.run(command, check=False).returncode:  # noqa: S603 - ourselves
             raise Refused(f"{code} was not loaded; what stands above says why.")
     if left_out:
-        console.print(f"{said(left_out)} members of states that are not on this machine were left out; --dry-run counts them.")
+        console.print(
+            f"{said(left_out)} members are left out: of states that are not on this machine (--dry-run counts them), or with fewer than 100."
+        )
 
 
 def _words(given: argparse.Namespace) -> list[str]:

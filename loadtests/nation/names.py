@@ -79,7 +79,6 @@ TITLES = {
 }
 TITLES |= {"ta": ("ammAl", "selvi"), "te": ("ammA", "kumArI"), "kn": ("ammA", "bAI"), "ml": ("ammA", "kumArI")}
 TITLES_MUSLIM = ("KAtUn", "bAno")
-HONORIFIC_MUSLIM = "bIbI"
 
 PLACES = (
     "rAm kiSan lakSman moti hIrA Siv sItA gopAl mADo Bagvan nayA barA cotA kalyAn raGu jagat dIn hari prem sundar",
@@ -128,10 +127,6 @@ class Stock:
     def draw(self, dice: np.random.Generator, count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """The places of that many names."""
         return np.searchsorted(self.chance, dice.random(count)).clip(max=len(self.sounds) - 1)
-
-    @property
-    def most_common(self) -> float:
-        return float(self.chance[0])
 
 
 def _tail(ending: str, seed: int) -> list[str]:
