@@ -38,14 +38,12 @@ JOBS = Counter("lokos_jobs", "Jobs run, by outcome: done, failed", ["service", "
 JOB_AGE_SECONDS = Gauge("lokos_jobs_age_seconds", "How late the job is that has been due longest", ["service"])
 AUDIT_UNSEALED_AGE_SECONDS = Gauge("lokos_audit_unsealed_age_seconds", "Age of the oldest audit row not yet sealed into the chain", ["service"])
 AUDIT_BROKEN_AT = Gauge("lokos_audit_broken_at", "Place of the first row that does not fit the audit's chain; 0 where all fit", ["service"])
-BUILD = Gauge("lokos_build_info", "Always 1; the label tells the version that runs", ["version"])
 READY = Gauge("lokos_ready", "1 once this part of the process does its work for the service", ["service", "part"])
 COPY_DRIFT = Gauge("lokos_copy_drift_blocks", "Blocks whose copy differs from its owner's tally", ["service", "copy"])
 
 
 def start() -> None:
     """Serve this process's figures on METRICS_PORT, where that is set."""
-    BUILD.labels(version.VERSION).set(1)
     port = settings.number("METRICS_PORT", 0)
     if port:
         start_http_server(port, addr=settings.text("METRICS_HOST", "127.0.0.1"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deploy.machine import rabbitmq
+from deploy.machine import keys, rabbitmq
 from deploy.machine.layout import NATION_SERVICES, PROJECT, STATE_SERVICES, VAULT, Layout, MachineError
 from deploy.manifests import agrees, overlays
 from deploy.manifests.__main__ import check
@@ -241,7 +241,14 @@ def settings_of(objects, spec):
     return found
 
 
-def make_files(objects, spec, root):
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    instances = Layout(tmp_path_factory.mktemp("run"), 30000).instances()
+    keys.make_keys(instances)
+    return instances["UP"].ca_file.read_text()
+
+
+def make_files(objects, spec, root, certificate):
     """The files that a pod finds mounted, below `root`."""
     by_hand = agrees.noted(Tree())
     volumes = {volume["name"]: volume for volume in spec.get("volumes", [])}
@@ -254,19 +261,18 @@ def make_files(objects, spec, root):
         data = of(objects, "ConfigMap").get(name, {}).get("data", {})
         keys = {item["path"] for item in source.get("items", [])} or set(data) or by_hand.get(("Secret", name)) or by_hand.get(("ConfigMap", name))
         for key in keys or ({"tls.crt", "tls.key", "ca.crt"} if name else ()):
-            (folder / key).write_text(data.get(key, "x"))
+            (folder / key).write_text(data.get(key, certificate if key.endswith(".crt") else "x"))
 
 
 @pytest.mark.parametrize("code", ["UP", "IN"])
-def test_a_process_finds_every_setting_and_file_that_it_asks_for(rendered, code, tmp_path):
+def test_a_process_finds_every_setting_and_file_that_it_asks_for(rendered, code, tmp_path, certificate):
     asking = []
     for name, spec in pods(rendered[code]).items():
         root = tmp_path / name
-        make_files(rendered[code], spec, root)
+        make_files(rendered[code], spec, root, certificate)
         settings = settings_of(rendered[code], spec)
         settings = {key: str(root) + value if value.startswith(("/etc/lokos", "/var/lib")) else value for key, value in settings.items()}
-        # Nobody scrapes here; and the folder is the file registry's alone.
-        settings |= {"METRICS_PORT": "0", "LOKOS_REGISTRY_DIR": "unused"}
+        settings |= {"METRICS_PORT": "0"}  # Nobody scrapes here.
         module, *services = spec["containers"][0]["args"]
         kind = module.rpartition(".")[2]
         if kind != "migrate":
