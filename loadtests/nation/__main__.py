@@ -330,14 +330,16 @@ def count_state(inputs: Inputs, workers: int) -> Counter[str]:
 def _instance(machine: Machine, code: str) -> Instance:
     if code not in machine.instances or machine.instances[code].is_nation:
         raise Refused(f"There is no state {code} on this machine; LOKOS_STATES names those that are: {', '.join(machine.layout.states)}.")
-    instance = machine.instances[code]
+    return machine.instances[code]
+
+
+def _must_be_still(machine: Machine, instance: Instance) -> None:
     running = [state.name for state in machine.states() if state.name.startswith(f"{instance.prefix}-") and state.pid]
     if running:
         raise Refused(
             f"{', '.join(running)} run, and would work on tables without their indexes. Stop them, and start the servers alone: "
-            f"make down, then python3 -m deploy.machine provision {code}"
+            f"make down, then python3 -m deploy.machine provision {instance.code}"
         )
-    return instance
 
 
 def _inputs(code: str, count: int, given: argparse.Namespace) -> Inputs:
@@ -354,11 +356,12 @@ def one_state(given: argparse.Namespace) -> None:
             sys.stdout.write(f"{code} {name}: {said(count)}\n")
         return
     machine = Machine.from_environment()
+    instance = _instance(machine, code)
     if given.measure:
-        with load.connections(machine.instances[code].env) as open_to:
+        with load.connections(instance.env) as open_to:
             sys.stdout.write("\n".join(measure.rows(code, open_to)) + "\n")
         return
-    instance = _instance(machine, code)
+    _must_be_still(machine, instance)
     if given.clear:
         with load.connections(instance.env) as open_to:
             if load.standing(open_to, code)[0] != "EMPTY":

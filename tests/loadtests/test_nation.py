@@ -235,9 +235,10 @@ def test_what_cannot_be_loaded_is_refused_in_words(arguments, words, capsys, mon
 
 def test_a_state_that_is_none_or_not_here_is_refused(capsys, monkeypatch):
     for code, words in (("XX", "There is no state XX"), ("WB", "There is no state WB on this machine")):
-        monkeypatch.setattr(sys, "argv", ["nation", "--state", code, "--members", "1000"])
-        assert command.main() == 1
-        assert words in capsys.readouterr().err
+        for what in (["--members", "1000"], ["--measure"], ["--clear"]):
+            monkeypatch.setattr(sys, "argv", ["nation", "--state", code, *what])
+            assert command.main() == 1
+            assert words in capsys.readouterr().err
 
 
 def test_a_dry_run_counts_and_needs_no_instance():
