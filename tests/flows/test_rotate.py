@@ -1,5 +1,6 @@
 """A signing key is rotated while people work: nobody is sent away before the old key is ended, and everybody is after."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,19 @@ import pytest
 from deploy.demo import books
 from deploy.demo.client import refused
 from protos import gateway_pb2, reporting_pb2
+from services.chassis import database
 from services.kernel import month
 from tests.flows.world import figures, make_groups
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(autouse=True)
+def this_process_follows(world):
+    """It has UP's settings, too."""
+    yield
+    os.environ.update(world.up.instance.env)
+    database.engine.cache_clear()
 
 
 def rotate(*words):
