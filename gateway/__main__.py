@@ -35,7 +35,7 @@ async def build(servicer: Servicer) -> tuple[grpc.aio.Server, health.aio.HealthS
     server = grpc.aio.server(
         interceptors=[AioDoor(contracts.rpcs("gateway"))],
         maximum_concurrent_rpcs=CALLS_MAX,  # Each asks every state; beyond, gRPC itself answers RESOURCE_EXHAUSTED.
-        options=[("grpc.max_receive_message_length", MESSAGE_BYTES_MAX), *process.SERVER_OPTIONS],
+        options=[("grpc.max_receive_message_length", MESSAGE_BYTES_MAX), *process.server_options()],
     )
     gateway_pb2_grpc.add_GatewayServiceServicer_to_server(servicer, server)
     checks = health.aio.HealthServicer()
@@ -59,6 +59,7 @@ async def run(states: States) -> None:
     probed = grpc.aio.server()
     listen(probed, checks)
     await probed.start()
+    process.count_connections([port])
     asyncio.get_running_loop().add_signal_handler(process.LEAVE_SIGNAL, process.leave, [port])
     metrics.READY.labels("gateway", "gateway").set(1)
     beside = [asyncio.create_task(work) for work in (asker.keep_ready(), snapshots.keep_writing())]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from deploy.machine import keys, postgres, rabbitmq
 from deploy.machine.layout import DATABASE_CONNECTIONS_MAX, PROJECT, VENV_PYTHON, Instance, Layout, say
 from deploy.machine.setup import run
+from services.chassis.process import CONNECTION_SECONDS_MAX
 from services.kernel.statefile import NATION
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def _settings(layout: Layout, instance: Instance, nation: Instance) -> dict[str,
         "LOKOS_VAULT_KEY": secret("vault key"),
         "LOKOS_VAULT_TOKEN_KEY": secret("vault token key"),
         "DATABASE_CONNECTIONS_MAX": str(DATABASE_CONNECTIONS_MAX),
+        "LOKOS_CONNECTION_SECONDS_MAX": os.environ.get("LOKOS_CONNECTION_SECONDS_MAX") or str(CONNECTION_SECONDS_MAX),
         "LOKOS_EKYC": "sandbox",
         "LOKOS_SANDBOX_RESIDENTS_FILE": os.environ.get("LOKOS_SANDBOX_RESIDENTS_FILE") or str(SAMPLE_RESIDENTS),
         "MIGRATE_AMQP_URL": rabbitmq.service_url(layout, instance, rabbitmq.MIGRATE, secret("rabbitmq migrate")),

@@ -8,23 +8,18 @@ short is completed by the next.
 from __future__ import annotations
 
 import time
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy.machine import provision
 from deploy.machine.layout import MachineError, Program, say
-from services.chassis.process import CONNECTION_SECONDS_MAX, STOP_SECONDS_MAX
+from deploy.machine.wellness import is_left
+from services.chassis.process import STOP_SECONDS_MAX
 from services.chassis.version import VERSION
 
 if TYPE_CHECKING:
     from deploy.machine.machine import Machine
 
-# gRPC ends a connection up to a tenth later than told, and then lets the calls on it end.
-LEAVE_SECONDS_MAX = CONNECTION_SECONDS_MAX * 1.1 + STOP_SECONDS_MAX
 POLL_SECONDS = 0.2
-# Users', federation's, the gateway's: the first ones of an instance's block.
-CALL_PORTS = 3
 
 
 def upgrade(machine: Machine) -> None:
@@ -64,8 +59,7 @@ def replace(machine: Machine, program: Program) -> None:
     """Replace one program by what this tree says it is. Until the end of it one of the two answers."""
     successor = program.next
     machine.supervisor.reread(successor)
-    if machine.pid(program.name):
-        _retire(machine, successor)  # Of a run that was cut short, be it of another version.
+    if machine.pid(program.name) and not _stands_in(machine, successor):
         machine.supervisor.renew(successor.name)
         machine.start(successor.name)
         try:
@@ -73,7 +67,7 @@ def replace(machine: Machine, program: Program) -> None:
         except MachineError as error:
             machine.supervisor.remove(successor.name)
             raise MachineError(f"The upgrade stopped at {program.name}, whose old version runs on. {error}") from None
-        _retire(machine, program)
+    _retire(machine, program)
     machine.supervisor.renew(program.name)
     machine.start(program.name)
     machine.tell_well(program)
@@ -81,28 +75,25 @@ def replace(machine: Machine, program: Program) -> None:
     machine.supervisor.remove(successor.name)
 
 
+def _stands_in(machine: Machine, successor: Program) -> bool:
+    """Whether the slot of a run that was cut short is at work; where it is, the program itself may listen no more already."""
+    if machine.pid(successor.name) is None:
+        return False
+    try:
+        machine.tell_well(successor, at_first_try=True)
+    except MachineError:
+        return False
+    return True
+
+
 def _retire(machine: Machine, program: Program) -> None:
     """Stop a program whose work another one does now; one that is called, once those who are connected to it have left."""
-    pid = machine.pid(program.name)
-    if pid is None:
+    if machine.pid(program.name) is None:
         return
     if program.proof == "serves" and program.instance:
-        ports = {program.instance.port + offset for offset in range(CALL_PORTS)}
         machine.supervisor.signal(program.name, "USR1")
-        deadline = time.monotonic() + LEAVE_SECONDS_MAX
-        while _is_in_use(pid, ports) and time.monotonic() < deadline:
+        # gRPC ends a connection up to a tenth later than told, and then lets the calls on it end.
+        deadline = time.monotonic() + 1.1 * int(program.instance.env["LOKOS_CONNECTION_SECONDS_MAX"]) + STOP_SECONDS_MAX
+        while not is_left(program) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
     machine.stop(program.name)
-
-
-def _is_in_use(pid: int, ports: set[int]) -> bool:
-    """Whether a process listens on one of these ports, or somebody is connected to one."""
-    # The table first: what is accepted after it was read, a listener that still stands in it accepted.
-    lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
-    sockets = set()
-    for entry in Path(f"/proc/{pid}/fd").glob("*"):
-        with suppress(OSError):  # It was closed meanwhile.
-            sockets.add(entry.readlink().name)
-    # Of each line: the local address with its port in hexadecimal, the state (1 established, A listening), the socket's number.
-    rows = ((fields[1].rpartition(":")[2], fields[3], fields[9]) for fields in map(str.split, lines))
-    return any(int(port, 16) in ports and state in {"01", "0A"} and f"socket:[{number}]" in sockets for port, state, number in rows)

@@ -68,13 +68,22 @@ def _serves(program: Program) -> bool:
 
 def _is_ready(program: Program) -> bool:
     """Whether each of its parts says so for each service. Its metrics have a port of their own: this is surely it, and no other."""
-    parts = WHOLE if program.kind == "whole" else (program.kind,)
+    parts, shown = WHOLE if program.kind == "whole" else (program.kind,), _metrics(program)
+    return all(f'lokos_ready{{part="{part}",service="{service}"}} 1.0' in shown for part in parts for service in program.services)
+
+
+def is_left(program: Program) -> bool:
+    """Whether it listens to no new caller, and nobody is connected to it any more."""
+    return "lokos_connections 0.0" in _metrics(program)
+
+
+def _metrics(program: Program) -> list[str]:
+    """What it shows for Prometheus, by line; nothing where it does not answer."""
     connection = http.client.HTTPConnection("127.0.0.1", program.metrics_port, timeout=ANSWER_SECONDS_MAX)
     try:
         connection.request("GET", "/metrics")
-        shown = connection.getresponse().read().decode().splitlines()
+        return connection.getresponse().read().decode().splitlines()
     except (OSError, http.client.HTTPException):
-        return False
+        return []
     finally:
         connection.close()
-    return all(f'lokos_ready{{part="{part}",service="{service}"}} 1.0' in shown for part in parts for service in program.services)

@@ -39,6 +39,7 @@ JOB_AGE_SECONDS = Gauge("lokos_jobs_age_seconds", "How late the job is that has 
 AUDIT_UNSEALED_AGE_SECONDS = Gauge("lokos_audit_unsealed_age_seconds", "Age of the oldest audit row not yet sealed into the chain", ["service"])
 AUDIT_BROKEN_AT = Gauge("lokos_audit_broken_at", "Place of the first row that does not fit the audit's chain; 0 where all fit", ["service"])
 READY = Gauge("lokos_ready", "1 once this part of the process does its work for the service", ["service", "part"])
+CONNECTIONS = Gauge("lokos_connections", "Connections to the ports for calls, and one for each such port that is listened on")
 COPY_DRIFT = Gauge("lokos_copy_drift_blocks", "Blocks whose copy differs from its owner's tally", ["service", "copy"])
 
 

@@ -9,7 +9,8 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -21,11 +22,7 @@ STOP_SECONDS_MAX = 15
 STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 # Another process has come up on the same ports: listen no more, go on with the connections that there are.
 LEAVE_SIGNAL = signal.SIGUSR1
-# A server asks a connection of this age to be made anew, and loses no call by it. So, that long after it stopped to listen,
-# nobody is connected to it and it may end.
 CONNECTION_SECONDS_MAX = 20
-# For grpc.server: processes share a port, and connections grow old.
-SERVER_OPTIONS = [("grpc.so_reuseport", 1), ("grpc.max_connection_age_ms", CONNECTION_SECONDS_MAX * 1000)]
 
 
 def names(kind: str, about: str | None = None) -> list[str]:
@@ -72,6 +69,16 @@ def hold_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS | {LEAVE_SIGNAL})
 
 
+def server_options() -> list[tuple[str, int]]:
+    """How a gRPC server shares its ports with another process, and hands over to it.
+
+    It asks a connection of some age to be made anew, and loses no call by it. So, that long after it stopped to listen, nobody is
+    connected to it and it may end.
+    """
+    seconds = settings.number("LOKOS_CONNECTION_SECONDS_MAX", CONNECTION_SECONDS_MAX)
+    return [("grpc.so_reuseport", 1), ("grpc.max_connection_age_ms", seconds * 1000)]
+
+
 def wait_for_stop() -> None:
     """Sleep until the process is asked to end."""
     signal.sigwait(STOP_SIGNALS)
@@ -82,19 +89,39 @@ def ask_to_stop() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def leave(ports: Collection[int]) -> None:
-    """Listen on these ports no more. gRPC has no call for it, but shutting a listening socket down is all that it takes."""
+def _sockets(ports: Collection[int]) -> Iterator[socket.socket]:
+    """The sockets of this process on these ports: gRPC made them and shows them to nobody."""
     for entry in Path("/proc/self/fd").iterdir():
         number = int(entry.name)
-        try:
-            if not stat.S_ISSOCK(os.fstat(number).st_mode):
-                continue
-            with socket.socket(fileno=os.dup(number)) as found:
-                listens = found.family in {socket.AF_INET, socket.AF_INET6} and found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-                if listens and found.getsockname()[1] in ports:
-                    found.shutdown(socket.SHUT_RD)
-        except OSError:  # It was closed meanwhile.
-            continue
+        with suppress(OSError):  # It was closed meanwhile.
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                with socket.socket(fileno=os.dup(number)) as found:
+                    if found.family in {socket.AF_INET, socket.AF_INET6} and found.getsockname()[1] in ports:
+                        yield found
+
+
+def _listens(one: socket.socket) -> bool:
+    return bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+
+
+def _is_connected(one: socket.socket) -> bool:
+    try:
+        one.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+def count_connections(ports: Collection[int]) -> None:
+    """Show in the metrics how many are connected to these ports, and one more for each that is listened on."""
+    metrics.CONNECTIONS.set_function(lambda: sum(_listens(one) or _is_connected(one) for one in _sockets(ports)))
+
+
+def leave(ports: Collection[int]) -> None:
+    """Listen on these ports no more. gRPC has no call for it, but shutting a listening socket down is all that it takes."""
+    for one in _sockets(ports):
+        if _listens(one):
+            one.shutdown(socket.SHUT_RD)
     log.info("listens no more", extra={"ports": " ".join(map(str, sorted(ports)))})
 
 

@@ -44,7 +44,7 @@ def build(services: list[str]) -> tuple[grpc.Server, health.HealthServicer]:
         threads,
         interceptors=[Door(rpcs, threads._work_queue.qsize)],  # noqa: SLF001 - the only way to see how many wait
         maximum_concurrent_rpcs=CALLS_MAX,
-        options=[("grpc.max_receive_message_length", MESSAGE_BYTES_MAX), *process.SERVER_OPTIONS],
+        options=[("grpc.max_receive_message_length", MESSAGE_BYTES_MAX), *process.server_options()],
     )
     for service in services:
         servicer = importlib.import_module(f"services.{service}.servicer").Servicer()
@@ -88,6 +88,7 @@ def run(services: list[str]) -> None:
     probed = grpc.server(ThreadPoolExecutor(1, thread_name_prefix="health"))
     listen(probed, checks)
     probed.start()
+    process.count_connections(ports)
     log.info("serve is up", extra={"services": " ".join(services)})
     with discovery.announced({service: contracts.service_name(service) for service in services}):
         watch(checks, services, ports)

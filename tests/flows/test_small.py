@@ -26,8 +26,8 @@ PORTS_ASIDE = 400  # The tests' machine uses the first half of its thousand port
 
 
 @pytest.fixture(scope="module")
-def world():
-    beside = Machine.from_environment().layout
+def world(machine):
+    beside = machine.layout
     own = Machine(Layout(beside.run / "small", beside.port_base + PORTS_ASIDE, ("UP", "BR"), small=True))
     own.down(wipe=True)
     own.up()

@@ -35,6 +35,7 @@ pytestmark = [pytest.mark.flow, pytest.mark.timeout(900)]
 
 GROUPS = 4
 NEW = "0.2.0"
+CONNECTION_SECONDS = "4"  # Connections grow old quickly here, so that servers are left quickly.
 PORTS_ASIDE = 400  # The tests' machine uses the first half of its thousand ports: two states and the nation.
 BLESSINGS = 7
 BLESSINGS_FIELD = 100
@@ -98,9 +99,10 @@ def new_version(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def world():
-    beside = Machine.from_environment().layout
+def world(machine):
+    beside = machine.layout
     own = Machine(Layout(beside.run / "upgrade", beside.port_base + PORTS_ASIDE, ("UP",)))
+    os.environ["LOKOS_CONNECTION_SECONDS_MAX"] = CONNECTION_SECONDS
     own.down(wipe=True)  # What an earlier run left behind is of another version.
     own.up()
     made = World(own, Nation(own), State(own, "UP"), State(own, "BR"))
@@ -109,6 +111,7 @@ def world():
     invite_state_admin(made.nation, made.up)
     make_officers(made.up)
     yield made
+    del os.environ["LOKOS_CONNECTION_SECONDS_MAX"]
     made.nation.close()
     made.up.close()
     own.down(wipe=True)
