@@ -24,8 +24,10 @@ pytestmark = [pytest.mark.flow, pytest.mark.timeout(600)]
 def this_process_follows(world):
     """It has UP's settings, too."""
     yield
-    os.environ.update(world.up.instance.env)
+    for role in world.up.instance.roles:
+        database.engine(role).dispose()
     database.engine.cache_clear()
+    os.environ.update(world.up.instance.env)
 
 
 def rotate(*words):
