@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from deploy.machine import watch
 from deploy.machine.layout import VENV, VENV_PYTHON, Layout, MachineError, read_env, say, state_file
 from deploy.machine.machine import Machine
-from deploy.machine.setup import prepare
+from deploy.machine.setup import postgres_programs, prepare
 
 ABOUT = """\
 Runs whole LokOS states on one machine: a private PostgreSQL and RabbitMQ and every process, under a supervisor.
 
 LOKOS_RUN is the folder where everything is kept (default: run), LOKOS_PORT_BASE the first of its ports (default: 26000).
 LOKOS_STATES names the states ("UP BR KL", or "all"; default: those that this machine has, at first UP and BR). LOKOS_SMALL=1
-runs each in one process.
+runs each in one process. A machine keeps the form in which it was first brought up; after `down` it may be given another.
 LOKOS_REGISTRY is where the nation finds the states: file (default), or consul, of which one is then run.
 DATABASE_URL, AMQP_URL and CONSUL_HTTP_ADDR, when set, name servers that run elsewhere, to be used in place of private ones.
 """
@@ -65,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     rotate.add_argument("--now", action="store_true", help="with --end-old: although what the old key signed may still hold")
     rotate.add_argument("--passwords", action="store_true", help="instead of the key, the services' passwords at database and broker")
     command("scrape", "print the configuration of a Prometheus that watches this machine")
+    psql = command("psql", "open a service's tables as the service itself")
+    psql.add_argument("code", metavar="CODE")
+    psql.add_argument("service", metavar="SERVICE")
     env = command("env", "print the path of an instance's settings")
     env.add_argument("code", metavar="CODE")
     within = command("with", "run a command with an instance's settings: with UP -- python -m services.identity --help")
@@ -89,6 +96,33 @@ def _replace_by(code: str, words: list[str]) -> None:
         os.execvpe(words[0], words, {**os.environ, "PATH": path, **read_env(_env_file(code)), **own})  # noqa: S606 - the point
     except FileNotFoundError:
         raise MachineError(f"There is no program {words[0]}.") from None
+
+
+def _open_psql(code: str, service: str) -> None:
+    """Become PostgreSQL's client, as the service's own role; the password goes by the environment, which nobody else reads."""
+    name = f"{service.upper()}_DATABASE_URL"
+    settings, programs = read_env(_env_file(code)), postgres_programs()
+    if name not in settings:
+        raise MachineError(f"{code} has no service {service}. It has {settings['LOKOS_SERVICES']}.")
+    if programs is None:
+        raise MachineError("PostgreSQL's programs are not installed. Run `python3 -m deploy.machine setup`.")
+    url = urlsplit(settings[name].replace("+psycopg", "", 1))
+    address = urlunsplit(url._replace(netloc=f"{url.username}@{url.netloc.rpartition('@')[2]}"))
+    os.execve(programs / "psql", ["psql", address], {**os.environ, "PGPASSWORD": unquote(url.password or "")})  # noqa: S606 - the point
+
+
+@contextmanager
+def _alone(run: Path) -> Iterator[None]:
+    """One command at a time changes a machine: a restore in the middle of an upgrade would stop what that has just started."""
+    run.mkdir(parents=True, exist_ok=True)
+    folder = os.open(run, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise MachineError(f"Another command is at work on {run}. Wait until it has ended, and run this again.") from None
+    finally:
+        os.close(folder)
 
 
 def _continue_in_venv() -> None:
@@ -126,9 +160,16 @@ def _run(arguments: argparse.Namespace) -> None:
         case "up" | "provision" | "backup" | "restore" | "rotate" | "upgrade" | "remove":
             prepare()
             _continue_in_venv()
-            _run_prepared(arguments, Machine.from_environment())
+            machine = Machine.from_environment()
+            with _alone(machine.run):
+                machine.must_keep_its_form()
+                _run_prepared(arguments, machine)
+        case "psql":
+            _open_psql(arguments.code, arguments.service)
         case "down":
-            Machine.from_environment().down(wipe=arguments.wipe)
+            machine = Machine.from_environment()
+            with _alone(machine.run):
+                machine.down(wipe=arguments.wipe)
         case "status":
             _show_status()
         case "logs":

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
@@ -47,6 +48,10 @@ PARTIAL = ".partial"
 JOBS = 2
 CHUNK_BYTES = 1 << 20
 LINES_SHOWN = 5
+# Of a restore that was cut short when only the programs were still to start: later than this, the state has gone on working, and who
+# restores wants the backup's books.
+PLACED = "placed"
+GO_ON_SECONDS_MAX = 3600
 # What the database's content cannot be read or continued without. They are not in a backup, but it knows them again.
 KEYS = ("vault key", "vault token key", "person key")
 
@@ -243,11 +248,14 @@ def restore(machine: Machine, code: str, folder: Path, wish: Wish) -> None:
         machine.ground([instance])
         kept = _kept_when_cut_short(machine, instance, manifest) or _restore_beside(machine, instance, folder, manifest, wish)
         _put_places_back(instance, folder, kept)
+        instance.restoring_file.write_text("\n".join((manifest.name, kept, str(folder), PLACED)), encoding="utf-8")
         machine.up(codes=[code])
         if wish.drop_old:
             postgres.drop(machine.layout, kept)
     except psycopg.Error as error:
         raise MachineError(f"{code} could not be restored. PostgreSQL says: {str(error).strip()}") from None
+    except OSError as error:
+        raise MachineError(f"{code} could not be restored: {error}") from None
     what = "is dropped" if wish.drop_old else f"is kept as {kept}, and no service may enter it"
     say(f"restore: {code} is up with its books as of {manifest.taken_at}; the database that it had {what}")
 
@@ -306,7 +314,9 @@ def _known_revisions(instance: Instance) -> set[str]:
 def _kept_when_cut_short(machine: Machine, instance: Instance, manifest: Manifest) -> str | None:
     """What the old database is kept as, where this very backup has taken its place and the restore was then cut short."""
     with suppress(FileNotFoundError):
-        name, _, kept = instance.restoring_file.read_text(encoding="utf-8").partition("\n")
+        name, kept, *_ = instance.restoring_file.read_text(encoding="utf-8").splitlines()
+        if time.time() - instance.restoring_file.stat().st_mtime > GO_ON_SECONDS_MAX:
+            return None
         with postgres.connect(machine.layout) as server:
             if name == manifest.name and server.execute("select 1 from pg_database where datname = %s", [kept]).fetchone():
                 say("restore: it was cut short after the database had taken its place, and goes on from there")
@@ -322,11 +332,11 @@ def _restore_beside(machine: Machine, instance: Instance, folder: Path, manifest
     stopped: list[str] = []
     try:
         _fill(machine, instance, folder, manifest, beside)
-        stopped += machine.stop_programs(instance)
+        stopped.extend(machine.stop_programs(instance))
         with postgres.connect(machine.layout, instance.database) as old:
             above = max(_epoch(old, instance), wish.above)
         _settle(machine, instance, manifest, beside, above, wish.by)
-        instance.restoring_file.write_text(f"{manifest.name}\n{kept}", encoding="utf-8")
+        instance.restoring_file.write_text("\n".join((manifest.name, kept, str(folder))), encoding="utf-8")
         postgres.replace(machine.layout, instance, beside, kept)
     except BaseException:
         # As it was: the old database is in its place, untouched.

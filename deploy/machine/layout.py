@@ -34,6 +34,8 @@ REGISTRIES = ("file", "consul")
 # An instance's block of ports is found by its LGD code (the nation's is 0), so that adding a state moves no other one's ports.
 BLOCKS_START = 100
 BLOCK_SIZE = 20
+# A file in the run folder.
+FORM = "form"
 
 # The place for the metrics of a program's successor: one is enough, since an upgrade replaces one program at a time.
 NEXT_OFFSET = 16
@@ -74,6 +76,12 @@ def read_env(file: Path) -> dict[str, str]:
         raise MachineError(f"There is no {file}. Run `python3 -m deploy.machine up` first: it writes that file.") from None
     pairs = (line.partition("=") for line in text.splitlines() if line and not line.startswith("#"))
     return {name: value for name, _, value in pairs}
+
+
+def read_form(run: Path) -> dict[str, str]:
+    """The form that a run folder's machine has; nothing for a new one."""
+    file = run / FORM
+    return read_env(file) if file.exists() else {}
 
 
 @cache
@@ -147,8 +155,17 @@ class Instance:
 
     @property
     def restoring_file(self) -> Path:
-        """There from the moment when a restored database takes its place until the instance is up with it; names the backup."""
+        """There from the moment when a restored database takes its place until the instance is up with it. Lines: the backup's name,
+        what the old database is kept as, the backup's folder, and PLACED once the places are those of the backup too.
+        """
         return self.folder / "restoring"
+
+    def must_not_be_half_restored(self) -> None:
+        """Raise MachineError where the books are a backup's and the places are not yet."""
+        if self.restoring_file.exists():
+            _name, _kept, folder, *placed = self.restoring_file.read_text(encoding="utf-8").splitlines()
+            if not placed:
+                raise MachineError(f"A restore of {self.code} was cut short. Run it again: python3 -m deploy.machine restore {self.code} {folder}")
 
     @property
     def env(self) -> dict[str, str]:
@@ -224,15 +241,21 @@ class Layout:
         if "%" in str(run) or '"' in str(run):
             raise MachineError(f"The supervisor cannot keep its logs below {run}: set LOKOS_RUN to a path without % and quotes.")
         known = tuple(sorted(file.stem for file in STATES.glob("*.toml")))
-        there = sorted(file.parent.name for file in run.glob("instances/*/env") if file.parent.name != NATION)
-        asked = (os.environ.get("LOKOS_STATES") or " ".join(there) or STATES_DEFAULT).split()
+        there = sorted(file.parent.name for file in run.glob("instances/*/env"))
+        # A machine whose last state was removed has none; a new one, which has not even the nation, gets the default.
+        own = " ".join(code for code in there if code != NATION) if there else STATES_DEFAULT
+        asked = (os.environ.get("LOKOS_STATES") or own).split()
         states = known if asked == ["all"] else tuple(dict.fromkeys(asked))
         if unknown := [code for code in states if code not in known]:
             raise MachineError(f"LOKOS_STATES names {', '.join(unknown)}, which deploy/states lacks. It has {', '.join(known)}.")
-        registry = os.environ.get("LOKOS_REGISTRY") or REGISTRIES[0]
+        form = read_form(run)
+        registry = os.environ.get("LOKOS_REGISTRY") or form.get("registry") or REGISTRIES[0]
         if registry not in REGISTRIES:
             raise MachineError(f"LOKOS_REGISTRY is {registry!r}; give {' or '.join(REGISTRIES)}.")
-        return cls(run, int(base), states, registry=registry, small=bool(os.environ.get("LOKOS_SMALL")))
+        small = os.environ.get("LOKOS_SMALL") or form.get("small") or "0"
+        if small not in {"0", "1"}:
+            raise MachineError(f"LOKOS_SMALL is {small!r}; give 1 or 0.")
+        return cls(run, int(base), states, registry=registry, small=small == "1")
 
     @property
     def postgres_port(self) -> int:
@@ -276,6 +299,11 @@ class Layout:
             return path
         digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"lokos-{os.getuid()}-{digest}.sock"
+
+    @property
+    def form(self) -> dict[str, str]:
+        """What every later command on this machine goes by, unless it is told otherwise while nothing runs."""
+        return {"registry": self.registry, "small": "1" if self.small else "0"}
 
     def instances(self) -> dict[str, Instance]:
         """The states of this machine and the nation, which comes last. Raises MachineError where a file is wrong."""

@@ -7,12 +7,12 @@ import shutil
 import time
 from typing import TYPE_CHECKING
 
-from deploy.machine.layout import Instance, Layout, MachineError, Program, say
+from deploy.machine.layout import FORM, Instance, Layout, MachineError, Program, read_form, say
 from deploy.machine.setup import prepare
 from deploy.machine.supervisor import ProcessState, Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 WELL_SECONDS_MAX = 120.0
@@ -69,6 +69,8 @@ class Machine:
         names = None if programs is None else set(programs)
         if names is not None and (unknown := names - set(self.programs)):
             raise MachineError(f"There is no program {', '.join(sorted(unknown))}. Take from: {', '.join(self.programs)}.")
+        for instance in instances:
+            instance.must_not_be_half_restored()
         self.provision(instance.code for instance in instances)
         codes_chosen = {instance.code for instance in instances}
         applications = [
@@ -109,6 +111,8 @@ class Machine:
 
         prepare()
         self._claim_folder()
+        form = "".join(f"{name}={value}\n" for name, value in self.layout.form.items())
+        (self.run / FORM).write_text(form, encoding="utf-8")
         own = [program.name for program in self.infrastructure]
         if "postgres" in own:
             postgres.initialise(self.layout)
@@ -133,6 +137,12 @@ class Machine:
         if strange and not self.layout.marker.exists():
             raise MachineError(f"{self.run} holds other things ({', '.join(sorted(strange)[:3])}). Let LOKOS_RUN name a folder of its own.")
         self.layout.marker.touch()
+
+    def must_keep_its_form(self) -> None:
+        """Raise MachineError where programs run in another form than this one, which would take them apart."""
+        kept = read_form(self.run)
+        if kept not in ({}, self.layout.form) and any(state.pid for state in self.states()):
+            raise MachineError(f"This machine runs with {_words(kept)}, not with {_words(self.layout.form)}. Run `down` first to change that.")
 
     def chosen(self, codes: Iterable[str] | None) -> list[Instance]:
         """The instances of these codes, or all."""
@@ -175,13 +185,13 @@ class Machine:
         """Stop a program and wait until it is gone; it stays stopped until it is started again."""
         self.supervisor.stop(program)
 
-    def stop_programs(self, instance: Instance) -> list[str]:
-        """Stop whatever runs for one instance; what was stopped."""
-        running = [state.name for state in self.states() if state.pid and state.name.startswith(f"{instance.prefix}-")]
-        for program in running:
-            say(f"down: stopping {program}")
-            self.stop(program)
-        return running
+    def stop_programs(self, instance: Instance) -> Iterator[str]:
+        """Stop whatever runs for one instance; each as it is stopped."""
+        for state in self.states():
+            if state.pid and state.name.startswith(f"{instance.prefix}-"):
+                say(f"down: stopping {state.name}")
+                self.stop(state.name)
+                yield state.name
 
     def wait_well(self, program: str, deadline_seconds: float = WELL_SECONDS_MAX) -> None:
         """Wait until a program answers. Raises MachineError with the end of its log when the time is over."""
@@ -234,3 +244,7 @@ class Machine:
         if not self._log(program).exists():
             raise MachineError(f"There is no log of {program} in {self.layout.logs}.")
         return [self._log(program)]
+
+
+def _words(form: dict[str, str]) -> str:
+    return " ".join(f"LOKOS_{name.upper()}={value}" for name, value in form.items())

@@ -231,7 +231,9 @@ def replace(layout: Layout, instance: Instance, by: str, kept_as: str) -> None:
     roles = SQL(", ").join(Identifier(f"{instance.prefix}_{role}") for role in instance.roles)
     with connect(layout) as server:
         for tries_left in reversed(range(RENAME_TRIES_MAX)):
-            server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ANY(%s)", [[instance.database, by]])
+            # Not autovacuum's, which an administrator who is no superuser may not end, and which gives way by itself.
+            connected = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ANY(%s) AND backend_type = 'client backend'"
+            server.execute(connected, [[instance.database, by]])
             try:
                 with server.transaction():
                     server.execute(rename.format(Identifier(instance.database), Identifier(kept_as)))

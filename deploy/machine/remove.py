@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from deploy.machine import backup, postgres, provision, rabbitmq, upgrade
 from deploy.machine.layout import MachineError, say
 from deploy.machine.machine import Machine
+from services.chassis import discovery
 
 if TYPE_CHECKING:
     from deploy.machine.layout import Instance
@@ -39,7 +41,8 @@ def remove(machine: Machine, code: str, *, sure: bool) -> None:
     say(f"remove: database and roles, virtual host and users of {code}")
     postgres.drop_all_of(machine.layout, instance)
     rabbitmq.drop(machine.layout, instance)
-    (machine.run / "registry" / f"{code}.json").unlink(missing_ok=True)
+    os.environ.update(instance.env)  # The registry is what the instance's own settings name.
+    discovery.registry().take_out(code)
     gateway = next(program for program in rest.layout.applications() if program.module == ("gateway",))
     if rest.pid(gateway.name):
         say("remove: the nation forgets it")

@@ -52,7 +52,7 @@ def change_passwords(machine: Machine, code: str) -> None:
     """Give the instance's database roles and broker users new passwords; its programs stand still meanwhile."""
     [instance] = machine.chosen([code])
     _must_be_provisioned(instance)
-    stopped = machine.stop_programs(instance)
+    stopped = list(machine.stop_programs(instance))
     provision.secrets_of(instance).forget("postgres ", "rabbitmq ")
     machine.provision([code])
     for program in stopped:
@@ -73,10 +73,11 @@ def _names(instance: Instance) -> tuple[str, ...]:
 def _spread(machine: Machine, instance: Instance) -> None:
     """Write who trusts what, and have it read: by those who check first, by those who sign last."""
     provision.write_settings(machine.layout)
-    checking = [f"{one.prefix}-serve" for one in machine.instances.values() if instance.is_nation or one == instance]
-    for program in (*checking, *(["in-gateway"] if instance.is_nation else [])):
-        if machine.pid(program):
-            say(f"rotate: {program} starts anew")
-            machine.stop(program)
-            machine.start(program)
-            machine.wait_well(program)
+    # An instance's gateway stands after what serves its users.
+    for program in machine.layout.applications():
+        concerned = program.proof == "serves" and (instance.is_nation or program.instance == instance)
+        if concerned and machine.pid(program.name):
+            say(f"rotate: {program.name} starts anew")
+            machine.stop(program.name)
+            machine.start(program.name)
+            machine.wait_well(program.name)

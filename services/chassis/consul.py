@@ -56,7 +56,7 @@ class Agent:
             if self._token_file:
                 self._client.token = self._token_file.read_text(encoding="ascii").strip()  # Each time, so that it may be changed.
             answer = question(self._client)
-        except (requests.RequestException, consul.ConsulException, OSError) as error:
+        except (requests.RequestException, consul.ConsulException, OSError, ValueError) as error:  # ValueError: what is no JSON.
             trouble = type(error).__name__
             if trouble != self._trouble:
                 log.warning("Consul does not answer as it should; what is known of it is kept, and it is asked again", extra={"error": trouble})
@@ -157,6 +157,9 @@ class ConsulRegistry:
         there = self._agent.registered(f'ID == "{entry.key}"').get(entry.key, {})
         if (there.get("Address"), there.get("Port"), there.get("Meta")) != (entry.host, entry.port, meta):
             self._agent.register(entry)
+
+    def take_out(self, code: str) -> None:
+        self._agent.deregister(f"lokos-state-{code}")
 
     def watch(self, index: str = "") -> tuple[list[Instance] | None, str]:
         now, entries = self._agent.ask(lambda client: client.catalog.service(STATE, index=index or None, wait=f"{WATCH_SECONDS}s"))

@@ -43,6 +43,9 @@ class Registry(Protocol):
 
     def put(self, instance: Instance) -> None: ...
 
+    def take_out(self, code: str) -> None:
+        """Forget an instance; nothing happens where it is not known."""
+
     def watch(self, index: str = "") -> tuple[list[Instance] | None, str]:
         """Every instance that can be read, by code, and the index to watch from; one that cannot is logged and left out.
 
@@ -69,6 +72,9 @@ class FileRegistry:
                 return None, index
             time.sleep(POLL_SECONDS)
         return self._read(), now
+
+    def take_out(self, code: str) -> None:
+        (self._folder / f"{code}.json").unlink(missing_ok=True)
 
     def _index(self) -> str:
         """Other whenever a file came, went or was replaced; never empty."""

@@ -194,13 +194,20 @@ def park(connection: Connection, source: str, event: str, raw: bytes, error: Bas
     )
 
 
-def prune(connection: Connection, now: datetime) -> None:
-    """Forget what was sent and heard long ago; what is pruned from the inbox stays known by its sequence."""
+def prune(connection: Connection, now: datetime, restored_at: datetime | None = None) -> None:
+    """Forget what was sent and heard long ago; what is pruned from the inbox stays known by its sequence.
+
+    After a restore, of `restored_at`, the inbox is kept for as long again: events of the time of the backup are on their way once
+    more, and one with a lower sequence than another that was heard must not be taken for heard.
+    """
     connection.execute(delete(outbox).where(outbox.c.sent_at < now - OUTBOX_KEPT))
     # A parked event that came again and was handled needs no replaying; said while the inbox still knows it.
     came_again = (inbox.c.source == parked.c.source) & (inbox.c.event_id == parked.c.event_id) & parked.c.replayed_at.is_(None)
     connection.execute(update(parked).where(came_again).values(replayed_at=func.now()))
     before = now - INBOX_KEPT
+    connection.execute(delete(parked).where(parked.c.replayed_at < before))
+    if restored_at and restored_at > before:
+        return
     old = inbox.c.heard_at < before
     marks = connection.execute(select(inbox.c.source, func.max(inbox.c.sequence)).where(old).group_by(inbox.c.source)).all()
     for source, through in marks:
@@ -211,7 +218,6 @@ def prune(connection: Connection, now: datetime) -> None:
             ),
         )
     connection.execute(delete(inbox).where(old))
-    connection.execute(delete(parked).where(parked.c.replayed_at < now - INBOX_KEPT))
 
 
 def waiting(connection: Connection) -> tuple[int, float]:

@@ -74,7 +74,8 @@ def _settle_service(connection: Connection, service: str, epochs_gone: int) -> N
 
 def _cut_others(connection: Connection) -> None:
     """Whoever is connected still believes in the old epoch."""
-    connection.execute(text("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"))
+    others = "datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
+    connection.execute(text(f"select pg_terminate_backend(pid) from pg_stat_activity where {others}"))  # noqa: S608 - our own words
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPConnectionError, ProbableAccessDeniedError, ProbableAuthenticationError
 from sqlalchemy import func, select
 
-from services.chassis import audit, broker, database, mailbox, metrics, settings
+from services.chassis import audit, broker, database, epochs, mailbox, metrics, settings
 from services.chassis.jobs import Arguments, job
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def seal_audit(service: str, _arguments: Arguments) -> None:
 @job(every_seconds=3600)
 def prune_mailbox(service: str, _arguments: Arguments) -> None:
     with database.transaction(service) as connection:
-        mailbox.prune(connection, datetime.now(UTC))
+        mailbox.prune(connection, datetime.now(UTC), epochs.restored_at(connection))
 
 
 @job(every_seconds=5)

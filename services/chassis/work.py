@@ -112,8 +112,11 @@ class Worker:
             row = connection.execute(
                 select(jobs).where(due, known).order_by(jobs.c.run_at).limit(1).with_for_update(skip_locked=True),
             ).one_or_none()
-            late = connection.execute(select(func.extract("epoch", func.now() - func.min(jobs.c.run_at))).where(jobs.c.done_at.is_(None), known))
-            metrics.JOB_AGE_SECONDS.labels(self._service).set(max(float(late.scalar_one() or 0), 0))
+            oldest: datetime = connection.execute(
+                select(func.coalesce(func.min(jobs.c.run_at), func.now())).where(jobs.c.done_at.is_(None), known)
+            ).scalar_one()
+            # It goes on growing while the job that was taken hangs.
+            metrics.JOB_AGE_SECONDS.labels(self._service).set_function(lambda: max(time.time() - oldest.timestamp(), 0))
             if row is not None:
                 connection.execute(
                     update(jobs)

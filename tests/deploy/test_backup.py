@@ -123,7 +123,7 @@ def test_a_backup_that_was_cut_short_is_not_taken_for_one(copy, up_stays, run):
 
 
 def test_bad_words(good, up_stays, run):
-    assert run("backup", "XX") == (1, "There is no instance XX. Take from: UP, BR, IN.\n")
+    assert run("backup", "XX") == (1, "There is no instance XX. Take from: BR, UP, IN.\n")
     assert run("restore", "XX", good)[0] == 1
     assert "is there already" in run("backup", "UP", good)[1]
     for words in (["restore", "UP"], ["backup"], ["restore", "UP", good, "--above", "many"]):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import json
+import os
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,7 +18,7 @@ import pytest
 from cryptography import x509
 
 from deploy.machine import keys, postgres, provision, rabbitmq, supervisor
-from deploy.machine.layout import DATABASE_CONNECTIONS_MAX, PROJECT, SOCKET_PATH_MAX, STATES, Layout, MachineError, read_env
+from deploy.machine.layout import DATABASE_CONNECTIONS_MAX, FORM, PROJECT, SOCKET_PATH_MAX, STATES, Layout, MachineError, read_env
 from deploy.machine.machine import Machine
 
 
@@ -170,3 +174,40 @@ def test_the_supervisors_file_holds_no_secret(layout: Layout) -> None:
 def test_a_missing_env_file_tells_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match=r"deploy\.machine up"):
         read_env(tmp_path / "env")
+
+
+def command(run: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    settings = {**os.environ, "LOKOS_RUN": str(run), "LOKOS_PORT_BASE": "30000", **environment}
+    return subprocess.run([sys.executable, "-m", "deploy.machine", *words], cwd=PROJECT, env=settings, capture_output=True, text=True, check=False)
+
+
+def test_one_command_at_a_time_changes_a_machine(tmp_path: Path) -> None:
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    refused = command(tmp_path, "down")
+    assert (refused.returncode, "Another command is at work" in refused.stderr) == (1, True)
+    os.close(folder)
+    assert command(tmp_path, "down").returncode == 0
+
+
+def test_a_machine_keeps_its_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOKOS_RUN", str(tmp_path))
+    monkeypatch.delenv("LOKOS_REGISTRY", raising=False)
+    (tmp_path / FORM).write_text("registry=consul\nsmall=1\n")
+    kept = Layout.from_environment()
+    assert (kept.small, kept.registry) == (True, "consul")
+    monkeypatch.setenv("LOKOS_SMALL", "0")
+    assert not Layout.from_environment().small
+    monkeypatch.setenv("LOKOS_SMALL", "yes")
+    with pytest.raises(MachineError, match="give 1 or 0"):
+        Layout.from_environment()
+
+
+def test_a_half_restored_state_is_not_brought_up(layout: Layout) -> None:
+    up = layout.instances()["UP"]
+    up.folder.mkdir(parents=True)
+    up.restoring_file.write_text("UP 2026\nlokos_up_before\n/backups/UP")
+    with pytest.raises(MachineError, match=r"deploy\.machine restore UP /backups/UP"):
+        up.must_not_be_half_restored()
+    up.restoring_file.write_text("UP 2026\nlokos_up_before\n/backups/UP\nplaced")
+    up.must_not_be_half_restored()
