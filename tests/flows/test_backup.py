@@ -286,7 +286,7 @@ def test_what_was_acknowledged_before_is_there_and_devices_bring_the_rest(world,
     check_audit(up, epoch + 1)
 
 
-MOMENTS = ["restore: filling", "down: stopping up-work", "begins;", "provision: tables and queues of UP", "up: up-serve is well"]
+MOMENTS = ["restore: filling", "down: stopping up-work", "begins;", "queues are ready", "up: up-serve is well"]
 
 
 def test_a_restore_that_is_killed_completes_when_it_is_run_again(world, devices, tmp_path):
