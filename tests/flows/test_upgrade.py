@@ -138,6 +138,7 @@ def upgrading(world, tree, **more):
         "HOME": os.environ.get("HOME", "/"),
         "LOKOS_RUN": str(layout.run),
         "LOKOS_PORT_BASE": str(layout.port_base),
+        "LOKOS_CONNECTION_SECONDS_MAX": CONNECTION_SECONDS,
     }
     command = [sys.executable, "-m", "deploy.machine", "upgrade"]
     return subprocess.Popen(command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
