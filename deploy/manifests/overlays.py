@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 """One Kubernetes object."""
 
-SITE = ("image", "version", "domain", "backup_store", "consul")
+SITE = ("image", "version", "domain", "backup_store", "places_class", "database_class", "consul")
 GENERATED = "# Made by `make k8s`; changes here are lost.\n"
 
 
@@ -136,6 +136,8 @@ def _kustomization(state: StateFile, file: str, site: dict[str, str]) -> str:
         "cluster": f"*.{namespace}.svc.cluster.local",
         "backups": f"s3://{namespace}/",
         "store": site["backup_store"],
+        "places_class": site["places_class"],
+        "database_class": site["database_class"],
     }
     components = [*(["nation"] if state.is_nation else []), "process", state.size or "small"]
     return GENERATED + _yaml(

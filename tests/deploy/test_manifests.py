@@ -205,6 +205,17 @@ def test_database_and_broker_let_in_whom_the_machine_lets_in(rendered, code, ser
     assert set(of(objects, "User")) == set(users)
 
 
+def test_every_volume_asks_for_the_storage_class_of_its_kind(rendered):
+    for objects in rendered.values():
+        cluster, broker = of(objects, "Cluster")["database"]["spec"], of(objects, "RabbitmqCluster")["broker"]["spec"]
+        classes = {cluster["storage"]["storageClass"], cluster["walStorage"]["storageClass"], broker["persistence"]["storageClassName"]}
+        claims = [claim for stateful in of(objects, "StatefulSet").values() for claim in stateful["spec"]["volumeClaimTemplates"]]
+        assert classes | {claim["spec"]["storageClassName"] for claim in claims} == {"fast"}
+        assert {claim["spec"]["storageClassName"] for claim in of(objects, "PersistentVolumeClaim").values()} <= {"shared"}
+    assert of(rendered["UP"], "PersistentVolumeClaim")
+    assert of(rendered["IN"], "StatefulSet")
+
+
 @pytest.mark.parametrize(("code", "services"), [("UP", STATE_SERVICES), ("IN", (*NATION_SERVICES, "gateway"))])
 def test_a_call_is_led_to_the_service_that_its_path_names(rendered, code, services):
     routes = of(rendered[code], "GRPCRoute")
