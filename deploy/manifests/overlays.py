@@ -13,6 +13,7 @@ import yaml
 
 from deploy.machine.layout import NATION_SERVICES, PROJECT, STATE_SERVICES, VENV, MachineError, read_state
 from deploy.machine.setup import run
+from deploy.manifests.agrees import MONITORING
 from services.chassis.version import VERSION
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Tree:
         return self.k8s / "nation" if state.is_nation else self.k8s / "states" / state.code.lower()
 
     def overlays(self) -> list[Path]:
-        return [self.overlay(state) for state in self.state_files.values()]
+        return [*(self.overlay(state) for state in self.state_files.values()), self.k8s / "watch"]
 
 
 def write(tree: Tree) -> list[Path]:
@@ -86,7 +87,7 @@ def _read(file: Path) -> str | None:
 
 
 def _present(tree: Tree) -> list[Path]:
-    folders = (tree.k8s / "states", tree.k8s / "nation", tree.k8s / "base" / "watch")
+    folders = (tree.k8s / "states", tree.k8s / "nation", tree.k8s / "watch")
     return [file for folder in folders for file in sorted(folder.rglob("*")) if file.is_file()]
 
 
@@ -162,17 +163,27 @@ def _literals(pairs: dict[str, str]) -> list[str]:
 
 
 def _watch(tree: Tree) -> Iterator[tuple[Path, str]]:
-    """Yield Prometheus's rules and Grafana's dashboard in the form that their operators read."""
-    folder, made = tree.k8s / "base" / "watch", {}
-    if rules := _read(tree.watch / "rules.yaml"):
-        about = {"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule", "metadata": {"name": "lokos"}}
-        made["rules.yaml"] = about | {"spec": yaml.safe_load(rules)}
-    if dashboard := _read(tree.watch / "dashboard.json"):
-        about = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "dashboard", "labels": {"grafana_dashboard": "1"}}}
-        made["dashboard.yaml"] = about | {"data": {"lokos.json": json.dumps(json.loads(dashboard), separators=(",", ":"))}}
-    files = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": sorted(made)}
-    for name, content in {"kustomization.yaml": files, **made}.items():
-        yield folder / name, GENERATED + _yaml(content)
+    """Yield Prometheus's rules and Grafana's dashboard in the form that their operators read: once a cluster, for all instances in it."""
+    rules = yaml.safe_load((tree.watch / "rules.yaml").read_text(encoding="utf-8"))
+    dashboard = json.loads((tree.watch / "dashboard.json").read_text(encoding="utf-8"))
+    about = {"name": "lokos-dashboard", "labels": {"grafana_dashboard": "1"}}
+    files = {
+        "kustomization.yaml": {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "namespace": MONITORING,
+            "resources": ["dashboard.yaml", "rules.yaml"],
+        },
+        "rules.yaml": {"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule", "metadata": {"name": "lokos"}, "spec": rules},
+        "dashboard.yaml": {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": about,
+            "data": {"lokos.json": json.dumps(dashboard, separators=(",", ":"))},
+        },
+    }
+    for name, content in files.items():
+        yield tree.k8s / "watch" / name, GENERATED + _yaml(content)
 
 
 def _yaml(content: Any) -> str:  # noqa: ANN401 - whatever YAML can hold

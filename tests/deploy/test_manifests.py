@@ -24,7 +24,7 @@ POD = "deploy/k8s/components/process/pod.yaml"
 def small_tree(root):
     """The project's manifests with one small state, to be spoiled."""
     shutil.copytree(PROJECT / "deploy" / "k8s", root / "deploy" / "k8s", ignore=shutil.ignore_patterns("states"))
-    for file in ("deploy/states/SK.toml", "deploy/nation.toml", "docs/operate.md"):
+    for file in ("deploy/states/SK.toml", "deploy/nation.toml", "deploy/watch/rules.yaml", "deploy/watch/dashboard.json", "docs/operate.md"):
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / file, root / file)
     made = Tree(root)
@@ -63,7 +63,7 @@ def pods(objects):
 def test_all_states_and_the_nation_render_and_fit():
     done = subprocess.run([sys.executable, "-m", "deploy.manifests", "check"], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "35 overlays" in done.stdout
+    assert "36 overlays" in done.stdout
 
 
 # File, what stands in it, what is planted in its place, and what must be said.
@@ -138,18 +138,18 @@ def test_a_state_that_goes_takes_its_overlay_along(tree):
     less = Tree(tree.root)
     overlays.write(less)
     assert not (tree.k8s / "states" / "sk").exists()
-    assert [folder.name for folder in less.overlays()] == ["nation"]
+    assert [folder.name for folder in less.overlays()] == ["nation", "watch"]
 
 
 def test_rules_and_dashboard_are_wrapped_for_their_operators(tree):
-    tree.watch.mkdir()
     (tree.watch / "rules.yaml").write_text("groups: [{name: wires, rules: [{alert: Old, expr: 'lokos_outbox_age_seconds > 60', for: 5m}]}]")
     (tree.watch / "dashboard.json").write_text('{"title": "LokOS"}')
     overlays.write(tree)
     assert check(tree) == []
-    objects = render(tree.k8s / "states" / "sk")
+    objects = render(tree.k8s / "watch")
+    assert {thing["metadata"]["namespace"] for thing in objects} == {"monitoring"}
     assert of(objects, "PrometheusRule")["lokos"]["spec"]["groups"][0]["rules"][0]["for"] == "5m"
-    dashboard = of(objects, "ConfigMap")["dashboard"]
+    dashboard = of(objects, "ConfigMap")["lokos-dashboard"]
     assert dashboard["metadata"]["labels"] == {"grafana_dashboard": "1"}
     assert json.loads(dashboard["data"]["lokos.json"]) == {"title": "LokOS"}
     spoil(tree, "deploy/watch/rules.yaml", "expr:", "exp:")
