@@ -40,6 +40,7 @@ def test_every_alert_has_its_entry_and_every_entry_its_alert():
 @pytest.mark.parametrize("rule", RULES, ids=[rule["alert"] for rule in RULES])
 def test_an_alert_says_how_bad_it_is_what_is_the_matter_and_what_to_do(rule):
     assert rule["labels"]["severity"] in {"critical", "warning"}
+    assert rule["labels"]["product"] == "lokos", "the dashboard counts it"
     summary = rule["annotations"]["summary"]
     assert summary.endswith(".")
     assert "$labels." in summary, "it says where"

@@ -34,18 +34,20 @@ UNITS = {"m": 60, "h": 3600}
 
 
 def hurried(text):
-    """The rules for people in a hurry: the same expressions and thresholds, but an alert waits a second, and a window is a
-    twentieth of its own, within 20 to 60 seconds."""
+    """The rules for people in a hurry: the same expressions and thresholds, but an alert waits a second, and a window or
+    an offset is a twentieth of its own, within 20 to 60 seconds."""
 
     def window(found):
-        return f"[{min(max(int(found[1]) * UNITS[found[2]] // 20, 20), 60)}s]"
+        return f"{found[1]}{min(max(int(found[2]) * UNITS[found[3]] // 20, 20), 60)}s"
 
-    return re.sub(r"\[(\d+)([mh])\]", window, re.sub(r"\bfor: \w+", "for: 1s", text))
+    return re.sub(r"(\[|offset )(\d+)([mh])\b", window, re.sub(r"\bfor: \w+", "for: 1s", text))
 
 
 @pytest.fixture(scope="module")
 def prometheus(world, tmp_path_factory):
-    """Asks a Prometheus of the test's own, which looks every other second, for the alerts that fire: {name: [alert, ...]}."""
+    """A Prometheus of the test's own, which looks every other second: `firing` asks it for the alerts that fire, {name: [alert, ...]},
+    and `watch` gives it all targets, or all but one.
+    """
     if not shutil.which("prometheus"):
         pytest.skip("NO ALERT IS TESTED: Prometheus is not installed (as root, `make test` installs Debian's)")
     folder = tmp_path_factory.mktemp("prometheus")
@@ -54,9 +56,10 @@ def prometheus(world, tmp_path_factory):
     settings = yaml.safe_load(watch.configuration(layout, with_broker="rabbitmq" in world.machine.programs))
     settings["global"] = {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"}
     settings["rule_files"] = [str(folder / "rules.yaml")]
-    (folder / "prometheus.yaml").write_text(json.dumps(settings), encoding="utf-8")
+    configuration, targets = folder / "prometheus.yaml", settings["scrape_configs"][0]["static_configs"]
+    configuration.write_text(json.dumps(settings), encoding="utf-8")
     place = f"127.0.0.1:{layout.port_base + 90}"
-    command = ["prometheus", f"--config.file={folder}/prometheus.yaml", f"--storage.tsdb.path={folder}/data", f"--web.listen-address={place}"]
+    command = ["prometheus", f"--config.file={configuration}", f"--storage.tsdb.path={folder}/data", f"--web.listen-address={place}"]
 
     def firing():
         with urllib.request.urlopen(f"http://{place}/api/v1/alerts", timeout=10) as answer:
@@ -71,7 +74,13 @@ def prometheus(world, tmp_path_factory):
         try:
             books.wait_until("Prometheus answers", lambda: answers(firing) or process.poll() is not None)
             assert process.poll() is None, (folder / "log").read_text()
-            yield firing
+
+            def watch_all(but=None):
+                settings["scrape_configs"][0]["static_configs"] = [target for target in targets if target["labels"]["program"] != but]
+                configuration.write_text(json.dumps(settings), encoding="utf-8")
+                process.send_signal(signal.SIGHUP)
+
+            yield SimpleNamespace(firing=firing, watch=watch_all)
         finally:
             process.terminate()
 
@@ -83,9 +92,9 @@ def answers(firing):
 
 
 @pytest.fixture(scope="module")
-def stage(world):
-    """The world, and a group in it that meets."""
-    return SimpleNamespace(world=world, machine=world.machine, up=world.up, group=make_groups(world, world.up, 1)[0])
+def stage(world, prometheus):
+    """The world, a group in it that meets, and who watches."""
+    return SimpleNamespace(world=world, machine=world.machine, up=world.up, group=make_groups(world, world.up, 1)[0], prometheus=prometheus)
 
 
 def restart(machine, program):
@@ -180,6 +189,16 @@ def hung_job(state, service, job):
 def process_down(stage):
     with stopped(stage.machine, "up-relay"):
         yield {"program": "up-relay"}
+
+
+@contextmanager
+def process_missing(stage):
+    """As when its pod is gone: it is no target any more, so that nothing says it is down."""
+    stage.prometheus.watch(but="up-relay")
+    try:
+        yield {"instance_code": "UP", "program": "up-relay"}
+    finally:
+        stage.prometheus.watch()
 
 
 @contextmanager
@@ -379,6 +398,7 @@ def certificate_ending(stage):
 
 FAULTS = {
     "ProcessDown": process_down,
+    "ProcessMissing": process_missing,
     "ProcessRestarting": process_restarting,
     "DatabaseAway": database_away,
     "ConnectionsExhausted": connections_exhausted,
@@ -445,13 +465,13 @@ def about(alerts, labels):
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_an_alert_fires_when_its_fault_is_made(stage, prometheus, name):
-    books.wait_until(f"{name} is silent", lambda: name not in prometheus(), FIRES_SECONDS_MAX)
+    books.wait_until(f"{name} is silent", lambda: name not in prometheus.firing(), FIRES_SECONDS_MAX)
     with FAULTS[name](stage) as labels:
-        alert = books.wait_until(f"{name} fires", lambda: about(prometheus().get(name, []), labels), FIRES_SECONDS_MAX)
+        alert = books.wait_until(f"{name} fires", lambda: about(prometheus.firing().get(name, []), labels), FIRES_SECONDS_MAX)
     summary = alert["annotations"]["summary"]
     assert "<" not in summary, "the template knows its labels"
     assert "  " not in summary
 
 
 def test_when_all_is_mended_nothing_fires(prometheus):
-    books.wait_until("nothing fires", lambda: not prometheus(), 180)
+    books.wait_until("nothing fires", lambda: not prometheus.firing(), 180)
