@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 """One Kubernetes object."""
 
-SITE = ("image", "version", "domain", "backup_store", "places_class", "database_class", "consul")
+SITE = ("image", "version", "domain", "backup_store", "backup_name", "places_class", "database_class", "consul")
 GENERATED = "# Made by `make k8s`; changes here are lost.\n"
 
 
@@ -137,6 +137,7 @@ def _kustomization(state: StateFile, file: str, site: dict[str, str]) -> str:
         "cluster": f"*.{namespace}.svc.cluster.local",
         "backups": f"s3://{namespace}/",
         "store": site["backup_store"],
+        "backup_name": site["backup_name"],
         "places_class": site["places_class"],
         "database_class": site["database_class"],
     }
