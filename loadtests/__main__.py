@@ -56,7 +56,7 @@ def main() -> int:
     try:
         file = (given.people or people.default_file(machine, given.state)).resolve()
         if given.people is None:
-            people.make(machine, given.state, people.GROUPS, file)
+            people.make(machine, given.state, None, file)
     except (MachineError, PeopleError, RefusedError, RuntimeError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -94,6 +94,11 @@ class People:
     def in_role(self, *roles: Role) -> list[User]:
         return [user for user in self.users if user.role in roles]
 
+    @property
+    def groups(self) -> list[Institution]:
+        """Those for which somebody keeps the books."""
+        return [group for user in self.in_role(Role.SHG_BOOKKEEPER) for group in user.institutions]
+
 
 def read_people(file: Path) -> People:
     """The people file. Raises PeopleError with a sentence where it will not do."""

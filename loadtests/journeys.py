@@ -19,7 +19,7 @@ from services.kernel.ids import uuid7
 
 T = TypeVar("T")
 
-# Decision 17: with so many unsent meetings a device takes no further one.
+# With so many unsent meetings a device takes no further one: each stands on those before it, and a refusal would undo them all.
 UNSENT_MAX = 4
 PAGE = 200
 TASKS_AT_ONCE = 5
@@ -350,13 +350,12 @@ class Roster:
             return Device(network.wire, network.stubs(people.state), user, note)
 
         keepers = [user for user in people.in_role(Role.SHG_BOOKKEEPER) if user.institutions]
-        groups = [group for user in keepers for group in user.institutions]
         self.keepers = [Desk(device(user), deque(Book(group, dice) for group in user.institutions)) for user in keepers]
         # The first book of every bookkeeper, then the second of each: neighbours in the list are kept by different women.
         rows = ([(desk.device, book) for book in desk.books] for desk in self.keepers)
         self.books = [one for column in zip_longest(*rows) for one in column if one is not None]
         approvers = people.in_role(Role.SHG_TRANS_APPROVER)
-        self.approvers = [Desk(device(user), institution_ids=deque(_in_sight(user, groups))) for user in approvers]
+        self.approvers = [Desk(device(user), institution_ids=deque(_in_sight(user, people.groups))) for user in approvers]
         self.managers = [Desk(device(user)) for user in people.in_role(Role.BLOCK_PROGRAM_MANAGER)]
         self.readers = [Desk(device(user)) for user in people.in_role(*READERS)]
         self.national = []

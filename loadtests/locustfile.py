@@ -6,10 +6,11 @@
 import random
 import sys
 import time
-from collections.abc import Coroutine
+from collections import deque
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import gevent
 import grpc
@@ -36,6 +37,8 @@ from loadtests.client import (
 from loadtests.journeys import Desk, Roster
 from loadtests.tally import Tally, show, verdict
 from services.kernel.money import grouped
+
+T = TypeVar("T")
 
 CONNECT_SECONDS = 10
 TELL_SECONDS = 10
@@ -75,6 +78,7 @@ class Load:
         self.network = Network(Gevent(), self.options.connections)
         self.tally = Tally()
         self.roster = self._seat()
+        self.without_group = 0
         _must_answer([server for server in (self.people.state, self.people.nation, self.people.gateway) if server])
 
     def _seat(self) -> Roster:
@@ -94,6 +98,7 @@ class Load:
 
     def begin(self, **_: object) -> None:
         self.roster = self._seat()  # The web page may start again, and the groups stand elsewhere by then.
+        self.without_group = 0
         self.tally.start()
         gevent.spawn(self._tell)
         gevent.spawn(run_now, self.tally.watch(self.network.wire))
@@ -111,6 +116,9 @@ class Load:
     def end(self, **_: object) -> None:
         self.tally.stop()
         show(self.tally, self.roster.acknowledged)
+        if self.without_group:
+            groups = grouped(len(self.roster.books))
+            sys.stdout.write(f"{grouped(self.without_group)} turns found no free group: more groups than {groups} are needed for so many users\n")
         faults = run_now(journeys.check_books(self.roster.books))
         well = verdict(self.tally, faults, self.roster.acknowledged, self.options.failures_percent_max)
         self.environment.process_exit_code = 0 if well else 1
@@ -208,6 +216,14 @@ class Person(User):
         with suppress(CallFailedError):  # It is in the statistics, and the person tries something else.
             run_now(journey)
 
+    def go_with(self, idle: deque[T], journey: Callable[[T], Coroutine[Any, Any, None]]) -> None:
+        """With the group that has rested longest. A turn without one is no load, and is told at the end."""
+        with journeys.taken(idle) as one:
+            if one is None:
+                self.environment.load.without_group += 1
+            else:
+                self.go(journey(one))
+
 
 class Bookkeeper(Person):
     """Holds one meeting after another, and now and then enrols a woman."""
@@ -216,15 +232,11 @@ class Bookkeeper(Person):
 
     @task(9)
     def hold_meeting(self) -> None:
-        with journeys.taken(self.desk.books) as book:
-            if book:
-                self.go(journeys.hold_meetings(self.desk.device, book))
+        self.go_with(self.desk.books, lambda book: journeys.hold_meetings(self.desk.device, book))
 
     @task(1)
     def enrol_member(self) -> None:
-        with journeys.taken(self.desk.books) as book:
-            if book:
-                self.go(journeys.enrol_member(self.desk.device, book.group, book.dice))
+        self.go_with(self.desk.books, lambda book: journeys.enrol_member(self.desk.device, book.group, book.dice))
 
 
 class Reconnecting(Person):
@@ -234,9 +246,7 @@ class Reconnecting(Person):
 
     @task
     def reconnect(self) -> None:
-        with journeys.taken(self.desk.books) as book:
-            if book:
-                self.go(journeys.hold_meetings(self.desk.device, book, journeys.UNSENT_MAX))
+        self.go_with(self.desk.books, lambda book: journeys.hold_meetings(self.desk.device, book, journeys.UNSENT_MAX))
 
 
 class Approver(Person):
@@ -246,9 +256,7 @@ class Approver(Person):
 
     @task
     def approve_meetings(self) -> None:
-        with journeys.taken(self.desk.institution_ids) as institution_id:
-            if institution_id:
-                self.go(journeys.approve_meetings(self.desk.device, institution_id))
+        self.go_with(self.desk.institution_ids, lambda institution_id: journeys.approve_meetings(self.desk.device, institution_id))
 
 
 class BlockManager(Person):

@@ -43,15 +43,21 @@ def default_file(machine: Machine, code: str) -> Path:
     return machine.run / "load" / f"{code}.json"
 
 
-def make(machine: Machine, code: str, groups: int, file: Path) -> People:
-    """The people of so many groups, in the file and in the state. Raises MachineError where the state is not running."""
+def kept(file: Path, groups: int | None) -> People | None:
+    """Those of the file, whoever wrote it, a synthetic load for instance; None where there is none, or more groups are asked for."""
+    people = read_people(file) if file.exists() else None
+    return people if people and len(people.groups) >= (groups or 0) else None
+
+
+def make(machine: Machine, code: str, groups: int | None, file: Path) -> People:
+    """The people of at least so many groups, in the file and in the state. Raises MachineError where the state is not running."""
     if code not in machine.instances or machine.instances[code].is_nation:
         raise MachineError(f"There is no state {code} on this machine. Take from: {', '.join(machine.layout.states)}.")
     if machine.pid(f"{code.lower()}-serve") is None:
         raise MachineError(f"{code} is not running here: `make up` first, or name the people file of another system (make load PEOPLE=file).")
-    keepers = -(-groups // GROUPS_OF_A_BOOKKEEPER)
-    if file.exists() and len(read_people(file).in_role(Role.SHG_BOOKKEEPER)) >= keepers:
-        return read_people(file)
+    if people := kept(file, groups):
+        return people
+    keepers = -(-(groups or GROUPS) // GROUPS_OF_A_BOOKKEEPER)
     say(f"making {keepers * GROUPS_OF_A_BOOKKEEPER} groups with their members; some seconds each group, once")
     nation, state = Nation(machine), State(machine, code)
     try:
@@ -170,10 +176,10 @@ def _first_meeting(keeper: Client, institution_id: str, members: Sequence[str]) 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtests.people", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--state", default="UP", help="which of this machine's states (UP)")
-    parser.add_argument("--groups", type=int, default=GROUPS, help=f"how many groups there are to be, two a bookkeeper ({GROUPS})")
+    parser.add_argument("--groups", type=int, help=f"how many groups there are to be, two a bookkeeper (those of the file, or {GROUPS})")
     parser.add_argument("--file", type=Path, help="where the people file goes (load/<STATE>.json in the run folder)")
     given = parser.parse_args()
-    if given.groups < 1:
+    if given.groups is not None and given.groups < 1:
         parser.error("there is at least one group")
     machine = Machine.from_environment()
     file = given.file or default_file(machine, given.state)
@@ -182,8 +188,8 @@ def main() -> int:
     except (MachineError, PeopleError, RefusedError, RuntimeError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    groups = [group for user in people.in_role(Role.SHG_BOOKKEEPER) for group in user.institutions]
-    sys.stdout.write(f"{file}: {len(groups)} groups with {sum(len(group.member_ids) for group in groups)} members, {len(people.users)} users\n")
+    members = sum(len(group.member_ids) for group in people.groups)
+    sys.stdout.write(f"{file}: {len(people.groups)} groups with {members} members, {len(people.users)} users\n")
     return 0
 
 

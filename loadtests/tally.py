@@ -41,6 +41,7 @@ class Tally:
     # How late the generator itself was; and at an open rate how long journeys took from when they were due.
     late_seconds: list[float] = field(default_factory=list)
     due_seconds: list[float] = field(default_factory=list)
+    never_begun: int = 0  # Journeys that were due, and had no group to the end.
     elapsed_seconds: float = 0.0
     cpu_seconds: float = 0.0
     running: bool = False
@@ -48,6 +49,7 @@ class Tally:
     def start(self) -> None:
         for kept in (self.steps, self.faults, self.late_seconds, self.due_seconds):
             kept.clear()
+        self.never_begun = 0
         self.elapsed_seconds, self.cpu_seconds = -time.perf_counter(), -time.process_time()
         self.running = True
 
@@ -132,9 +134,16 @@ def verdict(tally: Tally, faults: list[str], acknowledged: int, failures_percent
         console.print(f"[bold red]the books of {grouped(len(faults))} groups are not what was acknowledged[/bold red]")
     else:
         console.print(f"checked: {grouped(acknowledged)} acknowledged meetings are in the books, each once")
-    too_many = tally.failures * 100 > tally.requests * failures_percent_max
+    if tally.never_begun:
+        due = tally.never_begun + len(tally.due_seconds)
+        console.print(
+            f"[bold red]{grouped(tally.never_begun)} of {grouped(due)} journeys had no group by the end, and failed: "
+            "the system is too slow for this rate, or the groups too few for it[/bold red]"
+        )
+    failures, asked = tally.failures + tally.never_begun, tally.requests + tally.never_begun
+    too_many = failures * 100 > asked * failures_percent_max
     if too_many:
-        failed = f"{grouped(tally.failures)} of {grouped(tally.requests)} requests failed"
+        failed = f"{grouped(failures)} of {grouped(asked)} requests failed"
         console.print(f"[bold red]{failed}; at most {failures_percent_max:g}% may[/bold red]")
     if not tally.requests:
         console.print("[bold red]nothing was asked: there is nothing to judge[/bold red]")

@@ -113,7 +113,9 @@ def parser() -> argparse.ArgumentParser:
     doing.add_argument("--dry-run", action="store_true", help="make everything and store nothing; count rows and bytes")
     doing.add_argument("--measure", action="store_true", help="print what the loaded state takes, as the rows of docs/capacity.md")
     doing.add_argument(
-        "--clear", action="store_true", help="take a load away; figures are emptied, so `make rebuild` tells those of earlier users anew"
+        "--clear",
+        action="store_true",
+        help="take a load and its files away; figures are emptied, so `make rebuild` tells those of earlier users anew",
     )
     made.add_argument("--members", type=members, help="how many: 1000, 1lakh, 10lakh, 1crore")
     made.add_argument("--months", type=months, default=3, help="of meetings, one a month (3)")
@@ -178,7 +180,7 @@ def load_state(instance: Instance, inputs: Inputs, given: argparse.Namespace) ->
                 load.clear(open_to)
             _load(instance, inputs, given, open_to)
     if given.check if given.check is not None else inputs.members <= CHECKED_MEMBERS_MAX:
-        _check(env, _folder(given) / f"{instance.code}-duplicates.csv")
+        _check(env, _files(instance.code, given)[1])
 
 
 def _must_be_the_same(code: str, facts: Mapping[str, Any], inputs: Inputs) -> None:
@@ -189,10 +191,10 @@ def _must_be_the_same(code: str, facts: Mapping[str, Any], inputs: Inputs) -> No
         raise Refused(f"{code} holds another synthetic load ({words}). Take it away first: --state {code} --clear.")
 
 
-def _folder(given: argparse.Namespace) -> Path:
-    folder: Path = Machine.from_environment().run / "load"
-    folder.mkdir(exist_ok=True)
-    return given.people.resolve().parent if given.people else folder
+def _files(code: str, given: argparse.Namespace) -> tuple[Path, Path]:
+    """Where the users for load tests are told, and the planted duplicates."""
+    people: Path = given.people.resolve() if given.people else Machine.from_environment().run / "load" / f"{code}.json"
+    return people, people.with_name(f"{code}-duplicates.csv")
 
 
 def _load(instance: Instance, inputs: Inputs, given: argparse.Namespace, open_to: Mapping[str, psycopg.Connection[Any]]) -> None:
@@ -280,15 +282,14 @@ def _screen(pool: ProcessPoolExecutor, done: Sequence[Done]) -> Counter[str]:
 
 def _write(instance: Instance, done: Sequence[Done], given: argparse.Namespace) -> None:
     """The users for load tests, and what is true of the planted duplicates."""
-    folder = _folder(given)
+    people, pairs = _files(instance.code, given)
+    people.parent.mkdir(exist_ok=True)
     told = {
         "state": {"code": instance.code, "address": instance.grpc_address, "ca_file": str(instance.ca_file)},
         "users": [user for one in done for user in one.users],
     }
-    people = given.people or folder / f"{instance.code}.json"
     people.touch(mode=0o600)
     people.write_text(json.dumps(told), encoding="utf-8")
-    pairs = folder / f"{instance.code}-duplicates.csv"
     with pairs.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["member_id", "duplicate_of", "kind", "shares_identity", "shares_account", "pending"])
@@ -364,7 +365,10 @@ def one_state(given: argparse.Namespace) -> None:
     _must_be_still(machine, instance)
     if given.clear:
         with load.connections(instance.env) as open_to:
+            # What is there without a load is another's: the groups that `make load` made.
             if load.standing(open_to, code)[0] != "EMPTY":
+                for file in _files(code, given):
+                    file.unlink(missing_ok=True)
                 load.clear(open_to)
         console.print(f"{code} holds no synthetic load.")
         return

@@ -140,6 +140,7 @@ _SKELETON = (
     ("^[ou]", "U"),
     ("(?<=.)[aeiouhy]", ""),
 )
+NAMES_KEPT = 1 << 16  # Whole names; the common ones come again and again.
 TOKENS_KEPT = 1 << 17  # A state of a crore has some three lakh distinct tokens; the common ones are what counts.
 
 
@@ -187,6 +188,7 @@ class NameKey:
         return self.skeleton.partition(" ")[0]
 
 
+@lru_cache(NAMES_KEPT)
 def name_key(name: str) -> NameKey:
     """The keys of a whole name. Titles and honorifics are split off, unless they are all there is; initials go last."""
     words: list[str] = []

@@ -33,14 +33,16 @@ def sikkim(machine):
     """A small state beside those of the other tests, which hold what the tests made; its programs are down while it is loaded."""
     own = Machine(replace(machine.layout, states=(*machine.layout.states, CODE)))
     own.provision([CODE])
-    for program in own.states():
-        if program.name.startswith("sk-") and program.pid:
-            own.stop(program.name)
+    stop(own)
     run(own, "--clear")
     yield own
-    for program in own.states():
+    stop(own)
+
+
+def stop(machine):
+    for program in machine.states():
         if program.name.startswith("sk-") and program.pid:
-            own.stop(program.name)
+            machine.stop(program.name)
 
 
 def command(*words):
@@ -222,6 +224,18 @@ def test_the_figures_told_anew_are_the_figures_that_were_loaded(sikkim, people):
     for owner in ("identity", "profiles", "transactions"):
         run_in(instance, f"services.{owner}", "restate", "--to", "reporting")
     books.wait_until("the figures are told anew", lambda: stand() == settled, seconds=120)
+
+
+def test_a_load_is_taken_away_with_its_files_and_other_peoples_stay(sikkim, people):
+    stop(sikkim)
+    files = [sikkim.run / "load" / name for name in (f"{CODE}.json", f"{CODE}-duplicates.csv")]
+    assert all(file.exists() for file in files)
+    run(sikkim, "--clear")
+    assert not any(file.exists() for file in files)
+    files[0].write_text("of groups that were made at the front door")
+    run(sikkim, "--clear")
+    assert files[0].exists()
+    files[0].unlink()
 
 
 def told_all(sikkim):

@@ -1,5 +1,6 @@
 """What the load's devices make is valid by the books' own rules; a day has its phases; a people file is refused in words."""
 
+import argparse
 import asyncio
 import json
 import os
@@ -12,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from loadtests import journeys
+from loadtests import journeys, people
 from loadtests.client import CallFailedError, Device, Institution, Network, People, PeopleError, Sample, Server, User, people_json, read_people
-from loadtests.sender import Asyncio
+from loadtests.journeys import Roster
+from loadtests.sender import Asyncio, Sender
 from loadtests.tally import Tally, percentile, show, verdict
 from protos import transactions_pb2
 from services.kernel.caller import Caller, Role
@@ -161,6 +163,15 @@ def test_no_file_and_no_json_are_refused_in_words(tmp_path):
         read_people(tmp_path / "UP.json")
 
 
+def test_a_people_file_serves_unless_more_groups_are_asked_for(told, tmp_path):
+    file = tmp_path / "UP.json"
+    assert people.kept(file, None) is None
+    keeper = replace(told.users[0], institutions=tuple(group_of(5) for _ in range(7)))
+    file.write_text(people_json(replace(told, users=(keeper,))))
+    for groups, serves in ((None, True), (7, True), (8, False)):
+        assert (people.kept(file, groups) is not None) == serves
+
+
 def test_a_percentile_is_a_value_that_was_measured():
     assert [percentile(range(1, 101), percent) for percent in (50, 95, 99)] == [50, 95, 99]
     assert percentile([7], 99) == 7
@@ -187,6 +198,42 @@ def test_failures_above_the_threshold_and_faults_in_the_books_are_a_failed_run()
     assert not verdict(tallied(faults=2), [], 5, 1.0)
     assert not verdict(tallied(), ["1 meetings lost"], 5, 1.0)
     assert not verdict(Tally(), [], 0, 1.0)
+
+
+def at_fixed_rate(told, monkeypatch, *meeting_seconds):
+    """The figures of ten journeys in a second, all of one group, whose meetings take so long one after the other, the last ones as the last."""
+    takes = list(meeting_seconds)
+
+    async def hold_meetings(*_):
+        await asyncio.sleep(takes.pop(0) if len(takes) > 1 else takes[0])
+
+    monkeypatch.setattr(journeys, "hold_meetings", hold_meetings)
+
+    async def send():
+        tally = Tally()
+        roster = Roster(told, Network(Asyncio(), 1), tally.note, random.Random(1))
+        await Sender(roster, tally, argparse.Namespace(groups=1, seconds=1.0, rate=10.0)).open()
+        return tally
+
+    return asyncio.run(send())
+
+
+def test_a_journey_that_waits_for_a_group_is_late_and_not_left_out(told, monkeypatch):
+    tally = at_fixed_rate(told, monkeypatch, 0.6, 0.0)
+    assert (len(tally.due_seconds), tally.never_begun) == (10, 0)
+    # The second to the sixth waited for the first: from half a second down to a tenth.
+    assert sum(seconds >= 0.15 for seconds in tally.due_seconds) >= 5
+
+
+def test_a_journey_that_never_has_a_group_has_failed(told, monkeypatch, capsys):
+    slow = at_fixed_rate(told, monkeypatch, 0.4)
+    assert len(slow.due_seconds) + slow.never_begun == 10
+    assert slow.never_begun >= 7
+    tally = tallied()
+    assert verdict(tally, [], 5, 1.0)
+    tally.never_begun = 2
+    assert not verdict(tally, [], 5, 1.0)
+    assert "2 of 2 journeys had no group by the end, and failed" in capsys.readouterr().out
 
 
 def test_a_call_is_made_again_until_it_is_hopeless_and_is_counted_once(told, monkeypatch):
