@@ -110,7 +110,7 @@ def test_how_late_a_job_is_counts_those_that_this_version_knows(worker):
     assert 600 <= late_seconds() < 700
     worker._jobs = {}
     assert worker._take() is None
-    assert late_seconds() == 0, "a timer that was taken out of the code is not late for ever"
+    assert late_seconds() < 1, "a timer that was taken out of the code is not late for ever"
 
 
 def test_queues_have_a_figure_while_the_broker_is_there_and_none_while_it_is_not(up, monkeypatch):
