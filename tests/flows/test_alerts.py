@@ -194,6 +194,7 @@ def process_down(stage):
 @contextmanager
 def process_missing(stage):
     """As when its pod is gone: it is no target any more, so that nothing says it is down."""
+    time.sleep(20)  # So that it was watched for a while before.
     stage.prometheus.watch(but="up-relay")
     try:
         yield {"instance_code": "UP", "program": "up-relay"}
