@@ -19,7 +19,7 @@ from deploy.demo.client import RefusedError
 from deploy.machine import Machine, MachineError
 from deploy.machine.layout import LOAD_VENV, PROJECT, say
 from loadtests import people
-from loadtests.client import PeopleError
+from loadtests.client import PeopleError, people_file
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,7 +54,7 @@ def main() -> int:
     machine = Machine.from_environment()
     reports = machine.run / "load" / time.strftime("%Y%m%dT%H%M%S")
     try:
-        file = (given.people or people.default_file(machine, given.state)).resolve()
+        file = (given.people or people_file(machine.run, given.state)).resolve()
         if given.people is None:
             people.make(machine, given.state, None, file)
     except (MachineError, PeopleError, RefusedError, RuntimeError) as error:

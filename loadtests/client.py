@@ -100,6 +100,11 @@ class People:
         return [group for user in self.in_role(Role.SHG_BOOKKEEPER) for group in user.institutions]
 
 
+def people_file(run: Path, code: str) -> Path:
+    """Where a state's is kept, in the run folder of its machine."""
+    return run / "load" / f"{code}.json"
+
+
 def read_people(file: Path) -> People:
     """The people file. Raises PeopleError with a sentence where it will not do."""
     try:

@@ -8,7 +8,6 @@ institutions (institution_id, block, member_ids); "nation", if any, has address,
 """
 
 import argparse
-import io
 import random
 import sys
 from collections.abc import Sequence
@@ -16,31 +15,36 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import openpyxl
 from rich.progress import Progress
 
 from deploy.demo import books
-from deploy.demo.cast import Nation, State, create_user, institutions_of, invite_state_admin, make_officers, members_of, password, take_in_geography
+from deploy.demo.cast import (
+    Nation,
+    State,
+    create_user,
+    institutions_of,
+    invite_state_admin,
+    make_officers,
+    members_of,
+    password,
+    take_in_geography,
+    workbook,
+)
 from deploy.demo.client import Client, RefusedError
 from deploy.machine import Machine, MachineError
 from deploy.machine.keys import write_private
 from deploy.machine.layout import PROJECT, say
-from loadtests.client import Institution, People, PeopleError, Server, User, people_json, read_people
+from loadtests.client import Institution, People, PeopleError, Server, User, people_file, people_json, read_people
 from loadtests.journeys import new_member
 from protos import profiles_pb2
 from services.kernel import month
 from services.kernel.caller import Role
-from services.kernel.geography import load
 
 GROUPS = 24
 GROUPS_OF_A_BOOKKEEPER = 2
 MEMBERS = 10
 FORMED_ON = date(2015, 1, 1)
 SAVINGS_PAISE = 50_00
-
-
-def default_file(machine: Machine, code: str) -> Path:
-    return machine.run / "load" / f"{code}.json"
 
 
 def kept(file: Path, groups: int | None) -> People | None:
@@ -53,7 +57,7 @@ def make(machine: Machine, code: str, groups: int | None, file: Path) -> People:
     """The people of at least so many groups, in the file and in the state. Raises MachineError where the state is not running."""
     if code not in machine.instances or machine.instances[code].is_nation:
         raise MachineError(f"There is no state {code} on this machine. Take from: {', '.join(machine.layout.states)}.")
-    if machine.pid(f"{code.lower()}-serve") is None:
+    if not machine.serving(machine.instances[code]):
         raise MachineError(f"{code} is not running here: `make up` first, or name the people file of another system (make load PEOPLE=file).")
     if people := kept(file, groups):
         return people
@@ -106,17 +110,13 @@ def _mobile(state: State, number: int) -> str:
 
 def _institutions(state: State, count: int) -> list[Any]:
     """So many SHGs, whose names say that they are the load's, in the villages of the demo's block."""
-    geography = load(Path(state.instance.env["LOKOS_GEOGRAPHY_FILE"]))
-    villages = [village for gp in geography.below(state.block) for village in geography.below(gp)]
+    villages = state.villages
     names = [f"Load {number}" for number in range(1, count + 1)]
-    book = openpyxl.Workbook(write_only=True)
-    sheet = book.create_sheet()
-    sheet.append(["Kind", "Name", "Local name", "Region", "Formed on", "Parent", "Compulsory savings (₹)"])
-    for number, name in enumerate(names):
-        sheet.append(["SHG", name, "", villages[number % len(villages)].split(".")[-1], FORMED_ON, "", SAVINGS_PAISE // 100])
-    file = io.BytesIO()
-    book.save(file)
-    request = profiles_pb2.UploadInstitutionsRequest(workbook=file.getvalue())
+    header = ["Kind", "Name", "Local name", "Region", "Formed on", "Parent", "Compulsory savings (₹)"]
+    rows = (
+        ["SHG", name, "", villages[number % len(villages)].split(".")[-1], FORMED_ON, "", SAVINGS_PAISE // 100] for number, name in enumerate(names)
+    )
+    request = profiles_pb2.UploadInstitutionsRequest(workbook=workbook(header, rows))
     answer = state.clerk(state.clerk.profiles.UploadInstitutions, request, deadline_seconds=60)
     if refused := [row.refusal.sentence for row in answer.rows if row.refusal.code]:
         raise PeopleError(f"{len(refused)} groups were refused, the first because: {refused[0]}")
@@ -182,7 +182,7 @@ def main() -> int:
     if given.groups is not None and given.groups < 1:
         parser.error("there is at least one group")
     machine = Machine.from_environment()
-    file = given.file or default_file(machine, given.state)
+    file = given.file or people_file(machine.run, given.state)
     try:
         people = make(machine, given.state, given.groups, file)
     except (MachineError, PeopleError, RefusedError, RuntimeError) as error:

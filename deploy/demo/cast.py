@@ -3,8 +3,9 @@
 Everything here may be played again: what is there already is left as it is. The flow tests found their states with it too.
 """
 
+import io
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,12 @@ class State:
         return self.client("STATEADMIN", "STATE_ADMIN")
 
     @property
+    def villages(self) -> list[str]:
+        """Those of the block, by their paths."""
+        geography = load(Path(self.instance.env["LOKOS_GEOGRAPHY_FILE"]))
+        return [village for gp in geography.below(self.block) for village in geography.below(gp)]
+
+    @property
     def block_admin(self) -> Client:
         return self.client("BLOCKADMIN", "BLOCK_ADMIN")
 
@@ -122,6 +129,19 @@ class Nation(State):
         user_id = self.user_id("ADMIN")
         arguments = ("create-national-admin", "--user-id", user_id, "--name", "Demo National Admin", "--mobile", "9000000000")
         run_in(self.instance, "services.identity", *arguments, stdin=password(user_id) + "\n")
+
+
+def workbook(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A spreadsheet as somebody filled it in."""
+    import openpyxl  # The demo itself hands in files that were made before.
+
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet()
+    for row in (header, *rows):
+        sheet.append(row)
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
 
 
 def take_in_geography(state: State, folder: Path) -> str:

@@ -9,12 +9,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
 
-from deploy.machine import watch
+from deploy.machine import postgres, watch
 from deploy.machine.layout import VENV, VENV_PYTHON, Layout, MachineError, read_env, say, state_file
 from deploy.machine.machine import Machine
-from deploy.machine.setup import postgres_programs, prepare
+from deploy.machine.setup import prepare
 
 ABOUT = """\
 Runs whole LokOS states on one machine: a private PostgreSQL and RabbitMQ and every process, under a supervisor.
@@ -101,14 +100,11 @@ def _replace_by(code: str, words: list[str]) -> None:
 def _open_psql(code: str, service: str) -> None:
     """Become PostgreSQL's client, as the service's own role; the password goes by the environment, which nobody else reads."""
     name = f"{service.upper()}_DATABASE_URL"
-    settings, programs = read_env(_env_file(code)), postgres_programs()
+    settings = read_env(_env_file(code))
     if name not in settings:
         raise MachineError(f"{code} has no service {service}. It has {settings['LOKOS_SERVICES']}.")
-    if programs is None:
-        raise MachineError("PostgreSQL's programs are not installed. Run `python3 -m deploy.machine setup`.")
-    url = urlsplit(settings[name].replace("+psycopg", "", 1))
-    address = urlunsplit(url._replace(netloc=f"{url.username}@{url.netloc.rpartition('@')[2]}"))
-    os.execve(programs / "psql", ["psql", address], {**os.environ, "PGPASSWORD": unquote(url.password or "")})  # noqa: S606 - the point
+    command, environment = postgres.client("psql", settings[name].replace("+psycopg", "", 1))
+    os.execve(command[0], command, environment)  # noqa: S606 - the point
 
 
 @contextmanager
@@ -117,10 +113,11 @@ def _alone(run: Path) -> Iterator[None]:
     run.mkdir(parents=True, exist_ok=True)
     folder = os.open(run, os.O_RDONLY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise MachineError(f"Another command is at work on {run}. Wait until it has ended, and run this again.") from None
         yield
-    except BlockingIOError:
-        raise MachineError(f"Another command is at work on {run}. Wait until it has ended, and run this again.") from None
     finally:
         os.close(folder)
 

@@ -133,7 +133,7 @@ def _take(machine: Machine, instance: Instance, folder: Path) -> Manifest:
         rows = _count(connection, instance)
         revisions = _revisions(connection, instance)
         epoch = _epoch(connection, instance)
-        command, environment = postgres.client(machine.layout, "pg_dump", instance.database)
+        command, environment = postgres.client("pg_dump", postgres.admin_url(machine.layout, instance.database))
         # A quick compression: while it runs, nothing that was deleted can be forgotten.
         ways = ["--format=directory", f"--jobs={JOBS}", "--compress=1", "--verbose", f"--snapshot={snapshot}", f"--file={folder / DATABASE}"]
         _run_shown([*command, *ways], environment, "dumping tables", _tables(connection, instance), "dumping contents of table")
@@ -357,7 +357,7 @@ def _fill(machine: Machine, instance: Instance, folder: Path, manifest: Manifest
         postgres.drop(machine.layout, str(unfinished))
     say(f"restore: filling {beside}")
     postgres.create(machine.layout, beside)
-    command, environment = postgres.client(machine.layout, "pg_restore", beside)
+    command, environment = postgres.client("pg_restore", postgres.admin_url(machine.layout, beside))
     ways = ["--format=directory", f"--jobs={JOBS}", "--exit-on-error", "--verbose", str(folder / DATABASE)]
     tables = len([name for name in manifest.files if name.startswith(f"{DATABASE}/") and name != f"{DATABASE}/toc.dat"])
     _run_shown([*command, *ways], environment, "filling tables", tables, " TABLE DATA ", "finished item")

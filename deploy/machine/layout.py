@@ -88,9 +88,9 @@ def read_form(run: Path) -> dict[str, str]:
 def read_state(file: Path) -> StateFile:
     """One state's file. Raises MachineError with every fault in it."""
     try:
-        return statefile.read(file.read_text(encoding="utf-8"), file.stem)
+        return statefile.load(file)
     except statefile.StateFileError as invalid:
-        raise MachineError(f"{file} is wrong:\n" + "\n".join(f"  {fault}" for fault in invalid.faults)) from None
+        raise MachineError(str(invalid)) from None
 
 
 @dataclass(frozen=True)

@@ -78,11 +78,11 @@ class Machine:
             for program in self.layout.applications()
             if program.instance and program.instance.code in codes_chosen and (names is None or program.name in names)
         ]
-        self._start_all(applications)
+        self.start_all(applications)
         for instance in instances:
             instance.restoring_file.unlink(missing_ok=True)
 
-    def _start_all(self, programs: list[Program]) -> None:
+    def start_all(self, programs: list[Program]) -> None:
         """Start programs until each is well, some at a time: a machine that starts two hundred at once starts none in time."""
         for number, program in enumerate(programs):
             self.start(program.name)
@@ -126,7 +126,7 @@ class Machine:
         """Bring up the servers, and in them databases and broker users; programs that run already may run on."""
         from deploy.machine import provision  # It needs what setup installs.
 
-        self._start_all(self.infrastructure)
+        self.start_all(self.infrastructure)
         provision.provision_databases(self.layout, instances)
         provision.provision_broker(self.layout)
 
@@ -184,6 +184,11 @@ class Machine:
     def stop(self, program: str) -> None:
         """Stop a program and wait until it is gone; it stays stopped until it is started again."""
         self.supervisor.stop(program)
+
+    def serving(self, instance: Instance) -> list[str]:
+        """Those of an instance's programs that run and answer calls, whatever its form; the gateway after what serves its users."""
+        of_it = (program for program in self.layout.applications() if program.instance == instance and program.proof == "serves")
+        return [program.name for program in of_it if self.pid(program.name)]
 
     def stop_programs(self, instance: Instance) -> Iterator[str]:
         """Stop whatever runs for one instance; each as it is stopped."""

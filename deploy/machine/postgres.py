@@ -182,9 +182,9 @@ def provision(layout: Layout, instance: Instance, passwords: Mapping[str, str], 
             own.execute(SQL("ALTER ROLE {} IN DATABASE {} SET search_path = {}").format(name, database, schema))
 
 
-def client(layout: Layout, program: str, database: str) -> tuple[list[str], dict[str, str]]:
-    """How to run one of PostgreSQL's own programs on a database as the administrator: the command's beginning, the environment."""
-    url = urlsplit(admin_url(layout, database))
+def client(program: str, login: str) -> tuple[list[str], dict[str, str]]:
+    """How to run one of PostgreSQL's own programs with a login, postgresql://...: the command's beginning, the environment."""
+    url = urlsplit(login)
     place = url.netloc.rpartition("@")[2]
     # The password by the environment: a command line can be read by everybody on the machine.
     address = urlunsplit(url._replace(netloc=f"{url.username}@{place}"))

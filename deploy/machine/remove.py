@@ -63,6 +63,4 @@ def _stop(rest: Machine, instance: Instance) -> None:
                 rest.supervisor.remove(name)
     else:
         rest.supervisor.ensure()
-    for program in rest.infrastructure:
-        rest.start(program.name)
-        rest.tell_well(program)
+    rest.start_all(rest.infrastructure)

@@ -73,11 +73,9 @@ def _names(instance: Instance) -> tuple[str, ...]:
 def _spread(machine: Machine, instance: Instance) -> None:
     """Write who trusts what, and have it read: by those who check first, by those who sign last."""
     provision.write_settings(machine.layout)
-    # An instance's gateway stands after what serves its users.
-    for program in machine.layout.applications():
-        concerned = program.proof == "serves" and (instance.is_nation or program.instance == instance)
-        if concerned and machine.pid(program.name):
-            say(f"rotate: {program.name} starts anew")
-            machine.stop(program.name)
-            machine.start(program.name)
-            machine.wait_well(program.name)
+    concerned = machine.instances.values() if instance.is_nation else [instance]
+    for program in [program for one in concerned for program in machine.serving(one)]:
+        say(f"rotate: {program} starts anew")
+        machine.stop(program)
+        machine.start(program)
+        machine.wait_well(program)

@@ -7,7 +7,6 @@ meant; mobile numbers are drawn by chance, so that nothing may ever be sent to t
 
 import argparse
 import csv
-import json
 import multiprocessing
 import os
 import re
@@ -28,7 +27,9 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.text import Text
 
 from deploy.machine import Instance, Machine, MachineError
+from deploy.machine.keys import write_private
 from deploy.machine.layout import STATES, read_state
+from loadtests.client import People, Server, people_file, people_json
 from loadtests.nation import load, measure, work
 from loadtests.nation.load import Refused
 from loadtests.nation.plan import RATES, Inputs, Plan, month_before
@@ -193,7 +194,7 @@ def _must_be_the_same(code: str, facts: Mapping[str, Any], inputs: Inputs) -> No
 
 def _files(code: str, given: argparse.Namespace) -> tuple[Path, Path]:
     """Where the users for load tests are told, and the planted duplicates."""
-    people: Path = given.people.resolve() if given.people else Machine.from_environment().run / "load" / f"{code}.json"
+    people: Path = given.people.resolve() if given.people else people_file(Machine.from_environment().run, code)
     return people, people.with_name(f"{code}-duplicates.csv")
 
 
@@ -283,13 +284,8 @@ def _screen(pool: ProcessPoolExecutor, done: Sequence[Done]) -> Counter[str]:
 def _write(instance: Instance, done: Sequence[Done], given: argparse.Namespace) -> None:
     """The users for load tests, and what is true of the planted duplicates."""
     people, pairs = _files(instance.code, given)
-    people.parent.mkdir(exist_ok=True)
-    told = {
-        "state": {"code": instance.code, "address": instance.grpc_address, "ca_file": str(instance.ca_file)},
-        "users": [user for one in done for user in one.users],
-    }
-    people.touch(mode=0o600)
-    people.write_text(json.dumps(told), encoding="utf-8")
+    users = tuple(user for one in done for user in one.users)
+    write_private(people, people_json(People(instance.code, Server(instance.grpc_address, instance.ca_file), users)))
     with pairs.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["member_id", "duplicate_of", "kind", "shares_identity", "shares_account", "pending"])
@@ -298,7 +294,7 @@ def _write(instance: Instance, done: Sequence[Done], given: argparse.Namespace) 
                 [pair.member_id, pair.duplicate_of, pair.kind.name, int(pair.shares_identity), int(pair.shares_account), int(pair.pending)]
                 for pair in one.pairs
             )
-    console.print(f"users for load tests: {people} ({len(told['users'])}); planted duplicates: {pairs}")
+    console.print(f"users for load tests: {people} ({len(users)}); planted duplicates: {pairs}")
 
 
 def _check(env: Mapping[str, str], pairs: Path) -> None:

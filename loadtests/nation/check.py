@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, func, select
 
+from loadtests.nation.rows import as_reported
 from services.chassis import database
 from services.dedup import queries as dedup_queries
 from services.dedup import rules as dedup_rules
@@ -27,7 +28,6 @@ from services.reporting import rules as reporting_rules
 from services.reporting.rules import Cells
 from services.reporting.tables import figures
 from services.transactions import queries as transactions_queries
-from services.transactions.rules.record import totals
 from services.transactions.tables import chains, meetings
 
 PAGE = 5000
@@ -179,16 +179,7 @@ def _meetings() -> Cells:
         while rows := transactions_queries.approved_after(connection, after, PAGE):
             lines = transactions_queries.lines_of(connection, [row.meeting_id for row in rows])
             for row in rows:
-                summed, attendance = totals(lines[row.meeting_id]), row.content["attendance"]
-                held = reporting_rules.Meeting(
-                    sum(one["present"] for one in attendance),
-                    len(attendance),
-                    summed.savings_paise,
-                    summed.loans_disbursed_paise,
-                    summed.principal_repaid_paise,
-                    summed.interest_received_paise,
-                    summed.fines_paise,
-                )
+                held = as_reported(row.content, lines[row.meeting_id])
                 counted.update(reporting_rules.meeting(row.region, month_of(row.held_on), held))
             after = rows[-1].meeting_id
     return counted

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property, lru_cache
@@ -28,6 +28,7 @@ from services.profiles.rules.institution import Kind as InstitutionKind
 from services.profiles.rules.member import Member
 from services.reporting import rules as reporting_rules
 from services.reporting.rules import Cells
+from services.transactions.rules.meeting import Line
 from services.transactions.rules.record import Posting, totals
 
 MARK = "SYNTHETIC"  # In the id of every user that is made here, and so in the maker of every record.
@@ -98,6 +99,20 @@ def contribution(region: str, month: str, status: Status, verdict: str, *, verif
 
 def cells_text(cells: Cells) -> str:
     return json.dumps([[*cell, amount] for cell, amount in cells.items()])
+
+
+def as_reported(content: Mapping[str, Any], lines: Iterable[Line]) -> reporting_rules.Meeting:
+    """What reporting hears of a meeting."""
+    summed, attendance = totals(lines), content["attendance"]
+    return reporting_rules.Meeting(
+        sum(one["present"] for one in attendance),
+        len(attendance),
+        summed.savings_paise,
+        summed.loans_disbursed_paise,
+        summed.principal_repaid_paise,
+        summed.interest_received_paise,
+        summed.fines_paise,
+    )
 
 
 @dataclass
@@ -418,17 +433,7 @@ class Made:
         yield Rows("transactions", "loans", columns, loans)
 
     def _count(self, region: str, posting: Posting) -> None:
-        attendance: Any = posting.content["attendance"]
-        summed = totals(posting.lines)
-        held = reporting_rules.Meeting(
-            sum(one["present"] for one in attendance),
-            len(attendance),
-            summed.savings_paise,
-            summed.loans_disbursed_paise,
-            summed.principal_repaid_paise,
-            summed.interest_received_paise,
-            summed.fines_paise,
-        )
+        held = as_reported(posting.content, posting.lines)
         self.figures["transactions"].update(reporting_rules.meeting(region, str(posting.content["held_on"])[:7], held))
 
     def reporting(self) -> Iterator[Rows]:

@@ -6,9 +6,9 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
+from loadtests import client
 from loadtests.nation import load
 from loadtests.nation.people import Pair
 from loadtests.nation.plan import Inputs, Plan
@@ -43,7 +43,7 @@ class Done:
     bytes: Counter[str] = field(default_factory=Counter)
     pairs: list[Pair] = field(default_factory=list)
     waiting: list[Waits] = field(default_factory=list)
-    users: list[dict[str, Any]] = field(default_factory=list)
+    users: list[client.User] = field(default_factory=list)
 
 
 _plans: dict[int, tuple[Task, Plan]] = {}
@@ -89,16 +89,16 @@ def screen(waiting: Sequence[Waits]) -> dict[str, int]:
     return load.screen(waiting)
 
 
-def _sample(made: Made, bookkeepers: int) -> list[dict[str, Any]]:
+def _sample(made: Made, bookkeepers: int) -> list[client.User]:
     """Some bookkeepers as the people file tells of them, and the officers whom their work comes to."""
     held: dict[UUID, list[str]] = {one: [] for one in made.shg_ids}
     for woman in made.women:
         if woman.active:
             held[woman.said.institution_id].append(str(woman.member_id))
 
-    def told(user: User, institution_ids: Iterable[UUID]) -> dict[str, Any]:
-        institutions = [{"institution_id": str(one), "block": made.block.path, "member_ids": held[one]} for one in institution_ids]
-        return {"user_id": user.user_id, "password": PASSWORD, "role": user.role.value, "region": user.region, "institutions": institutions}
+    def told(user: User, institution_ids: Iterable[UUID]) -> client.User:
+        institutions = tuple(client.Institution(str(one), made.block.path, tuple(held[one])) for one in institution_ids)
+        return client.User(user.user_id, PASSWORD, user.role, user.region, institutions)
 
     keepers = [user for user in made.users if user.role == Role.SHG_BOOKKEEPER][:bookkeepers]
     approvers = [user for user in made.users if user.role == Role.SHG_TRANS_APPROVER][: len(keepers)]

@@ -137,6 +137,10 @@ def _is_place(address: str) -> bool:
     return bool(host) and port.isdecimal() and 0 < int(port) < 2**16
 
 
+def _state_key(code: str) -> str:
+    return f"{STATE}-{code}"
+
+
 class ConsulRegistry:
     """State instances as the service "lokos-state". All of one lies in its meta, so that it comes, changes and goes as one."""
 
@@ -153,13 +157,13 @@ class ConsulRegistry:
             "registered_members": str(instance.registered_members),
             **certificate,
         }
-        entry = Entry(STATE, f"{STATE}-{instance.code}", instance.address, meta, users_address(), STATE_FORGOTTEN_AFTER)
+        entry = Entry(STATE, _state_key(instance.code), instance.address, meta, users_address(), STATE_FORGOTTEN_AFTER)
         there = self._agent.registered(f'ID == "{entry.key}"').get(entry.key, {})
         if (there.get("Address"), there.get("Port"), there.get("Meta")) != (entry.host, entry.port, meta):
             self._agent.register(entry)
 
     def take_out(self, code: str) -> None:
-        self._agent.deregister(f"lokos-state-{code}")
+        self._agent.deregister(_state_key(code))
 
     def watch(self, index: str = "") -> tuple[list[Instance] | None, str]:
         now, entries = self._agent.ask(lambda client: client.catalog.service(STATE, index=index or None, wait=f"{WATCH_SECONDS}s"))

@@ -46,9 +46,9 @@ def state() -> StateFile:
 @cache
 def _state(path: Path) -> StateFile:
     try:
-        return statefile.read(path.read_text(encoding="utf-8"), path.stem)
+        return statefile.load(path)
     except statefile.StateFileError as invalid:
-        raise SystemExit(f"The state's file {path} is wrong:\n" + "\n".join(f"  {fault}" for fault in invalid.faults)) from None
+        raise SystemExit(f"The state's file {invalid}") from None
 
 
 def instance() -> str:

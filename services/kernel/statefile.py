@@ -1,4 +1,4 @@
-"""A state's file: who this instance is, and what the state has set. Pure: text in, a state or every fault in it out."""
+"""A state's file: who this instance is, and what the state has set. Text in, a state or every fault in it out."""
 
 import re
 import tomllib
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from services.kernel.policies import RULES, Period, Policies
@@ -44,6 +45,14 @@ class StateFile:
     @property
     def is_nation(self) -> bool:
         return self.code == NATION
+
+
+def load(path: Path) -> StateFile:
+    """The state of a file. Raises StateFileError, which names the file and every fault."""
+    try:
+        return read(path.read_text(encoding="utf-8"), path.stem)
+    except StateFileError as invalid:
+        raise StateFileError([f"{path} is wrong:", *(f"  {fault}" for fault in invalid.faults)]) from None
 
 
 def read(text: str, stem: str) -> StateFile:

@@ -7,11 +7,12 @@ import grpc
 import pytest
 
 from deploy.demo import books
+from deploy.demo.cast import workbook
 from deploy.demo.client import refused
 from protos import identity_pb2, profiles_pb2, reporting_pb2, transactions_pb2
 from services.kernel import month
 from services.kernel.ids import uuid7
-from tests.flows.world import make_groups, workbook
+from tests.flows.world import make_groups
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
 
@@ -95,7 +96,7 @@ def test_a_user_that_cannot_be(world, changes, code):
         "region": world.up.block,
     }
     if changes.get("region") == "unknown village":
-        changes = {"region": world.villages(world.up)[0] + "9"}
+        changes = {"region": world.up.villages[0] + "9"}
     expect(lambda: admin(admin.identity.CreateUser, identity_pb2.CreateUserRequest(**{**plain, **changes})), code)
 
 
@@ -148,7 +149,7 @@ def test_sheets_that_cannot_be_taken(world):
     expect(lambda: upload(b"name,region"), "SHEET_UNREADABLE")
     expect(lambda: upload(workbook(header[:-1], [["SHG"]])), "SHEET_COLUMN_MISSING")
     expect(lambda: upload(workbook(header, [["SHG"]] * 100_000)), "SHEET_ROWS_TOO_MANY")
-    village = world.villages(world.up)[0].split(".")[-1]
+    village = world.up.villages[0].split(".")[-1]
     answer = upload(workbook(header, [["SHG", '=HYPERLINK("x")', "", village, date(2015, 1, 1), "", 50]]))
     assert [(row.row, row.refusal.code, row.refusal.field) for row in answer.rows] == [(2, "SHEET_FORMULA", "Name")]
     answer = upload(

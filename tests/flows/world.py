@@ -1,6 +1,5 @@
 """The world that flow tests play in: real processes, states founded once, groups that each test makes for itself."""
 
-import io
 import random
 from dataclasses import dataclass
 from datetime import date
@@ -8,16 +7,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import openpyxl
 import psycopg
 
 from deploy.demo import books
-from deploy.demo.cast import Nation, State, create_user, institutions_of, invite_state_admin, make_officers, members_of, take_in_geography
+from deploy.demo.cast import Nation, State, create_user, institutions_of, invite_state_admin, make_officers, members_of, take_in_geography, workbook
 from deploy.demo.client import Client
 from deploy.machine import Machine
 from protos import profiles_pb2, reporting_pb2, transactions_pb2
 from services.kernel import month
-from services.kernel.geography import load
 
 ROOT = Path(__file__).parents[2]
 FORMED = date(2015, 1, 1)
@@ -37,10 +34,6 @@ class World:
     up: State
     br: State
 
-    def villages(self, state: State) -> list[str]:
-        geography = load(Path(state.instance.env["LOKOS_GEOGRAPHY_FILE"]))
-        return [village for gp in geography.below(state.block) for village in geography.below(gp)]
-
 
 def found(machine: Machine) -> World:
     """The hierarchy of both states, from the National Admin down; what is there is left as it is."""
@@ -51,17 +44,6 @@ def found(machine: Machine) -> World:
         invite_state_admin(made.nation, state)
         make_officers(state)
     return made
-
-
-def workbook(header: list[str], rows: list[list[object]]) -> bytes:
-    book = openpyxl.Workbook(write_only=True)
-    sheet = book.create_sheet()
-    sheet.append(header)
-    for row in rows:
-        sheet.append(row)
-    file = io.BytesIO()
-    book.save(file)
-    return file.getvalue()
 
 
 def later(dice: random.Random) -> list[object]:
@@ -89,7 +71,7 @@ def make_groups(world: World, state: State, count: int) -> list[Group]:
     """SHGs that are ready to meet, made as people make them: lists, users, members, approvals."""
     tag = uuid4().hex[:8]
     dice = random.Random(tag)
-    villages = world.villages(state)
+    villages = state.villages
     names = [f"Samooh {tag} {''.join(dice.choices('KLMNPRST', k=4))} {number}" for number in range(count)]
     places = [villages[number % len(villages)] for number in range(count)]
     header = ["Kind", "Name", "Local name", "Region", "Formed on", "Parent", "Compulsory savings (₹)"]
