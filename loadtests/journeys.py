@@ -13,7 +13,7 @@ from rich.progress import track
 
 from loadtests.client import CallFailedError, Device, Institution, Network, People, Sample, User
 from protos import gateway_pb2, profiles_pb2, reporting_pb2, transactions_pb2
-from services.kernel import month, region
+from services.kernel import month
 from services.kernel.caller import Role
 from services.kernel.ids import uuid7
 
@@ -355,7 +355,7 @@ class Roster:
         rows = ([(desk.device, book) for book in desk.books] for desk in self.keepers)
         self.books = [one for column in zip_longest(*rows) for one in column if one is not None]
         approvers = people.in_role(Role.SHG_TRANS_APPROVER)
-        self.approvers = [Desk(device(user), institution_ids=deque(_in_sight(user, people.groups))) for user in approvers]
+        self.approvers = [Desk(device(user), institution_ids=deque(group.institution_id for group in user.institutions)) for user in approvers]
         self.managers = [Desk(device(user)) for user in people.in_role(Role.BLOCK_PROGRAM_MANAGER)]
         self.readers = [Desk(device(user)) for user in people.in_role(*READERS)]
         self.national = []
@@ -382,9 +382,3 @@ class Roster:
     @property
     def acknowledged(self) -> int:
         return sum(len(book.acknowledged) for _, book in self.books)
-
-
-def _in_sight(user: User, groups: list[Institution]) -> list[str]:
-    """An approver decides in her region; the file may name fewer."""
-    named = user.institutions or [group for group in groups if region.contains(user.region, group.block)]
-    return [group.institution_id for group in named]

@@ -86,7 +86,8 @@ def _make(nation: Nation, state: State, keepers: int) -> People:
             users.append(_keeper(state, number, shgs[first : first + GROUPS_OF_A_BOOKKEEPER]))
     groups = tuple(group for user in users for group in user.institutions)
     approver = _user(state, "LOADAPPROVER", Role.SHG_TRANS_APPROVER, state.block, groups)
-    create_user(state, state.block_admin, "LOADAPPROVER", approver.role, state.block, _mobile(state, 0))
+    ids = [group.institution_id for group in groups]
+    create_user(state, state.block_admin, "LOADAPPROVER", approver.role, state.block, _mobile(state, 0), ids)
     manager = _user(state, "BPM", Role.BLOCK_PROGRAM_MANAGER, state.block)
     reader = _user(state, "SPM", Role.STATE_PROGRAM_MANAGER, state.block.split(".")[0])
     return People(

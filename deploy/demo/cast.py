@@ -198,16 +198,15 @@ def make_officers(state: State) -> list[str]:
 
 
 def create_user(state: State, maker: Client, name: str, role: str, region: str, mobile: str, institution_ids: Sequence[str] = ()) -> None:
-    """Make a user, unless she is there."""
+    """Make a user, unless she is there. An approver stands on the VO's side."""
     user_id = state.user_id(name)
+    side = "VO" if role.endswith("APPROVER") else ""
     request = identity_pb2.CreateUserRequest(
         user_id=user_id,
         full_name=f"Demo {role.replace('_', ' ').title()}",
         mobile=mobile,
         password=password(user_id),
-        role=role,
-        region=region,
-        institution_ids=institution_ids,
+        assignment=identity_pb2.Assignment(role=role, region=region, side=side, institution_ids=institution_ids),
     )
 
     def made() -> bool:

@@ -154,8 +154,9 @@ def _is_screened(connection: Connection, member_id: UUID) -> bool:
 def _figures() -> Iterator[str]:
     """The figures are what their owners' records come to, counted again from the start."""
     expected: Cells = Counter()
-    for row in _pages("identity", select(users, func.array_agg(user_roles.c.role).label("roles")).join(user_roles).group_by(users.c.user_id)):
-        expected.update(reporting_rules.user(row.region, month_of(row.made_on), row.roles, active=row.active))
+    places = func.array_agg(func.json_build_array(user_roles.c.role, user_roles.c.region)).label("places")
+    for row in _pages("identity", select(users, places).join(user_roles).group_by(users.c.user_id)):
+        expected.update(reporting_rules.user(month_of(row.made_on), row.places, active=row.status == "ACTIVE"))
     for row in _pages("profiles", select(institutions)):
         month = month_of(row.activated_on or row.entered_on)
         expected.update(reporting_rules.institution(row.region, month, row.kind, Status(row.status)))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property, lru_cache
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -16,7 +17,7 @@ from loadtests.nation import books, names, people
 from loadtests.nation.people import Woman
 from loadtests.nation.plan import BOOKKEEPER_SHGS, Block, Plan
 from services.dedup import rules as dedup_rules
-from services.identity.rules.user import person
+from services.identity.rules.user import Side, person
 from services.kernel import codes
 from services.kernel.approval import MeetingStatus, Status
 from services.kernel.caller import Caller, Role
@@ -159,8 +160,9 @@ class Made:
             wanted.append((f"VB{block.number:05}{place:03}", Role.VO_BOOKKEEPER, block.path, tuple(self.vo_ids[first : first + BOOKKEEPER_SHGS])))
         if self.clf_ids:
             wanted.append((f"CB{block.number:05}", Role.CLF_BOOKKEEPER, block.path, tuple(self.clf_ids)))
-        approvers = -(-len(groups) // APPROVER_BOOKKEEPERS)
-        wanted += [(f"AP{block.number:05}{place:03}", Role.SHG_TRANS_APPROVER, block.path, ()) for place in range(approvers)]
+        for place, first in enumerate(range(0, len(groups), APPROVER_BOOKKEEPERS)):
+            checked = tuple(chain.from_iterable(groups[first : first + APPROVER_BOOKKEEPERS]))
+            wanted.append((f"AP{block.number:05}{place:03}", Role.SHG_TRANS_APPROVER, block.path, checked))
         wanted.append((f"BM{block.number:05}", Role.BLOCK_PROGRAM_MANAGER, block.path, ()))
         wanted.append((f"BA{block.number:05}", Role.BLOCK_ADMIN, block.path, ()))
         if not block.number:
@@ -176,23 +178,13 @@ class Made:
         return {user.user_id: person(self.person_key, user.mobile) for user in self.users}
 
     def identity(self) -> Iterator[Rows]:
-        columns: tuple[str, ...] = ("user_id", "full_name", "mobile", "password_hash", "region", "institution_ids", "active", "made_on", "version")
-        shown = [
-            (
-                user.user_id,
-                f"Synthetic {user.role.label}",
-                user.mobile,
-                self.password_hash,
-                user.region,
-                list(user.institution_ids),
-                True,
-                self.day,
-                1,
-            )
-            for user in self.users
-        ]
+        columns: tuple[str, ...] = ("user_id", "full_name", "mobile", "password_hash", "status", "made_on", "version")
+        shown = [(user.user_id, f"Synthetic {user.role.label}", user.mobile, self.password_hash, "ACTIVE", self.day, 1) for user in self.users]
         yield Rows("identity", "users", columns, shown)
-        yield Rows("identity", "user_roles", ("user_id", "role"), [(user.user_id, user.role.value) for user in self.users])
+        columns = ("user_id", "role", "region", "side", "institution_ids")
+        sides = {Role.SHG_TRANS_APPROVER: Side.VO.value}
+        held = [(user.user_id, user.role.value, user.region, sides.get(user.role, ""), list(user.institution_ids)) for user in self.users]
+        yield Rows("identity", "user_roles", columns, held)
         columns = ("institution_id", "kind", "name", "region", "parent_id", "status", "version")
         kept = [
             (one.institution_id, one.said.kind.value, one.said.name, one.said.region, one.said.parent_id, "ACTIVE", 2) for one in self.institutions
@@ -445,7 +437,7 @@ class Made:
             self.figures[source].update(cells)
 
         for user in self.users:
-            add("identity", f"user:{user.user_id}", 1, self.day, reporting_rules.user(user.region, month_of(self.day), [user.role], active=True))
+            add("identity", f"user:{user.user_id}", 1, self.day, reporting_rules.user(month_of(self.day), [(user.role, user.region)], active=True))
         for one in self.institutions:
             cells = reporting_rules.institution(one.said.region, month_of(one.activated_on), one.said.kind.value, Status.ACTIVE)
             add("profiles", f"institution:{one.institution_id}", 2, one.activated_on, cells)

@@ -101,11 +101,11 @@ def _sample(made: Made, bookkeepers: int) -> list[client.User]:
         return client.User(user.user_id, PASSWORD, user.role, user.region, institutions)
 
     keepers = [user for user in made.users if user.role == Role.SHG_BOOKKEEPER][:bookkeepers]
-    approvers = [user for user in made.users if user.role == Role.SHG_TRANS_APPROVER][: len(keepers)]
+    kept = {one for keeper in keepers for one in keeper.institution_ids}
+    approvers = [user for user in made.users if user.role == Role.SHG_TRANS_APPROVER and not kept.isdisjoint(user.institution_ids)]
     officers = [user for user in made.users if user.role in {Role.BLOCK_PROGRAM_MANAGER, Role.STATE_PROGRAM_MANAGER}]
-    shared = [[one for keeper in keepers[place :: len(approvers)] for one in keeper.institution_ids] for place in range(len(approvers))]
     return [
         *(told(user, user.institution_ids) for user in keepers),
-        *(told(user, groups) for user, groups in zip(approvers, shared, strict=True)),
+        *(told(user, [one for one in user.institution_ids if one in kept]) for user in approvers),
         *(told(user, ()) for user in officers),
     ]

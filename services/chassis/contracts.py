@@ -20,8 +20,12 @@ class Rpc:
 
     path: str
     anyone: bool
+    any_role: bool
     roles: frozenset[str]
     scope: str
+    bound: str
+    region: str
+    institution: str
     idempotent: bool
 
     @property
@@ -54,8 +58,12 @@ def _rpc(method: MethodDescriptor) -> Rpc:
     return Rpc(
         path=f"/{method.containing_service.full_name}/{method.name}",
         anyone=permission.anyone,
+        any_role=permission.any_role,
         roles=frozenset(permission.roles),
         scope=permission.scope,
+        bound=common_pb2.Bound.Name(permission.bound).removeprefix("BOUND_"),
+        region=permission.region,
+        institution=permission.institution,
         idempotent=options.idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN,
     )
 
@@ -74,7 +82,7 @@ def permissions_page() -> str:
     for service in CONTRACTS:
         lines += ["", f"## {service}", "", "| RPC | who | safe to repeat |", "| --- | --- | --- |"]
         for rpc in rpcs(service).values():
-            who = ["anyone"] if rpc.anyone else sorted(rpc.roles)
+            who = ["anyone"] if rpc.anyone else ["whoever is logged in"] if rpc.any_role else sorted(rpc.roles)
             if rpc.scope:
                 who.append(f"the nation, scope `{rpc.scope}`")
             lines.append(f"| {rpc.name} | {', '.join(who)} | {'yes' if rpc.idempotent else 'no'} |")

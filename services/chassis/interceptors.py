@@ -149,7 +149,7 @@ def admit(rpc: Rpc, metadata: Mapping[str, str], *, over_federation: bool) -> Ca
     if rpc.anyone:
         return Caller(user_id="")
     who = tokens.caller_of(_bearer(metadata), "")
-    if who.role not in rpc.roles:
+    if not rpc.any_role and who.role not in rpc.roles:
         raise errors.Forbidden(
             "ROLE_NOT_ALLOWED",
             "A {role} may not do this.",

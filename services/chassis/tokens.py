@@ -5,6 +5,7 @@ Purposes, which are the scopes of trust: "users" (a logged-in user), "kyc" (an a
 """
 
 import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ import jwt
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from services.chassis import settings
-from services.kernel.caller import Caller, Role
+from services.kernel.caller import Caller, Role, Session
 from services.kernel.errors import Unauthenticated
 
 ALGORITHM = "EdDSA"
@@ -101,10 +102,19 @@ def sign_caller(caller: Caller) -> tuple[str, datetime]:
             "sub": caller.user_id,
             "role": caller.role,
             "region": caller.region,
-            "institutions": sorted(str(institution) for institution in caller.institutions),
+            # Packed: a token travels with every call, and headers have a limit.
+            "institutions": urlsafe_b64encode(b"".join(sorted(one.bytes for one in caller.institutions))).decode(),
+            "clusters": caller.clusters,
             "person": caller.person,
+            "persons": sorted(caller.persons),
+            **({"session": str(caller.session.session_id), "generation": caller.session.generation} if caller.session else {}),
         },
     )
+
+
+def _unpacked(institutions: str) -> frozenset[UUID]:
+    packed = urlsafe_b64decode(institutions)
+    return frozenset(UUID(bytes=packed[start : start + 16]) for start in range(0, len(packed), 16))
 
 
 _remembered: dict[str, tuple[float, Caller]] = {}
@@ -128,8 +138,11 @@ def caller_of(token: str, scope: str) -> Caller:
             user_id=claims["sub"],
             role=Role(claims["role"]),
             region=claims["region"],
-            institutions=frozenset(UUID(institution) for institution in claims["institutions"]),
+            institutions=_unpacked(claims["institutions"]),
             person=claims["person"],
+            clusters=tuple(claims["clusters"]),
+            persons=frozenset(claims["persons"]),
+            session=Session(UUID(claims["session"]), claims["generation"]) if "session" in claims else None,
         )
     if len(_remembered) >= _REMEMBERED_MAX:
         _remembered.clear()

@@ -9,13 +9,13 @@ from uuid import UUID
 from sqlalchemy import CompoundSelect, Connection, RowMapping, and_, bindparam, literal, select, tuple_, union, union_all
 from sqlalchemy.sql.elements import ColumnElement
 
+from services.chassis.sight import within
 from services.dedup import rules
 from services.dedup.rules import ARMS, Arm, Clue, Match, Override, Person, Screening, Verdict
 from services.dedup.tables import contested, matches, people, screenings, statuses
 from services.kernel.approval import Status
 from services.kernel.caller import Caller
 from services.kernel.errors import NotFound
-from services.kernel.region import NATION
 
 _PERSON = [people.c[field.name] for field in fields(Person)]
 
@@ -132,13 +132,9 @@ def screenings_after(connection: Connection, after: UUID | None, size: int) -> l
     return _with_matches(connection, connection.execute(query.where(screenings.c.member_id > after) if after else query).mappings().all())
 
 
-def _within(column: ColumnElement[str], region: str) -> ColumnElement[bool]:
-    return (column == region) | column.like(f"{region}.%") if region != NATION else literal(value=True)
-
-
 def members_after(connection: Connection, region: str, after: UUID | None, size: int) -> list[UUID]:
     """The members of a region, a page at a time, for screening them again."""
-    query = select(people.c.member_id).where(_within(people.c.region, region)).order_by(people.c.member_id).limit(size)
+    query = select(people.c.member_id).where(within(people.c.region, [region])).order_by(people.c.member_id).limit(size)
     return list(connection.execute(query.where(people.c.member_id > after) if after else query).scalars())
 
 
@@ -155,7 +151,7 @@ def flagged(connection: Connection, caller: Caller, after: UUID | None, size: in
     query = (
         select(screenings)
         .join(people, people.c.member_id == screenings.c.member_id)
-        .where(screenings.c.verdict != "CLEAR", people.c.status != Status.REJECTED, _within(screenings.c.region, caller.region))
+        .where(screenings.c.verdict != "CLEAR", people.c.status != Status.REJECTED, within(screenings.c.region, caller.regions))
         .order_by(screenings.c.member_id)
         .limit(size)
     )

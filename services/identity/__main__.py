@@ -6,7 +6,7 @@ import sys
 
 from services.chassis import database, settings
 from services.identity.commands import user as users
-from services.identity.rules.user import User, check_user_id
+from services.identity.rules.user import Assignment, User, check_user_id
 from services.kernel.caller import Role
 from services.kernel.errors import Refused
 from services.kernel.month import today
@@ -21,7 +21,7 @@ PAGE = 500
 def create_national_admin(arguments: argparse.Namespace) -> str:
     user_id = check_user_id(arguments.user_id, settings.state().user_prefix)
     name, mobile = clean_name(arguments.name, "name"), check_mobile(arguments.mobile, "mobile")
-    wanted = User(user_id, name, mobile, frozenset({Role.NATIONAL_ADMIN}), NATION, frozenset(), today())
+    wanted = User(user_id, name, mobile, (Assignment(Role.NATIONAL_ADMIN, NATION),), today())
     password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
     with transaction() as connection:
         users.create_national_admin(connection, wanted, password, settings.instance())

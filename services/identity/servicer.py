@@ -10,10 +10,10 @@ from services.chassis.audit import Reads
 from services.chassis.interceptors import caller, show_refusal
 from services.identity import queries
 from services.identity.adapters import ekyc
-from services.identity.commands import invitation, kyc, sheet, user, vault
+from services.identity.commands import invitation, kyc, session, sheet, user, vault
 from services.identity.rules import kyc as kyc_rules
 from services.identity.rules import sheet as sheet_rules
-from services.identity.rules.user import User, is_user_id
+from services.identity.rules.user import Assignment, User, is_user_id
 from services.kernel.errors import Conflict, Unauthenticated
 from services.kernel.ids import parse_id
 from services.kernel.month import today
@@ -39,13 +39,14 @@ class Servicer(identity_pb2_grpc.IdentityServiceServicer):
 
     def Login(self, request: identity_pb2.LoginRequest, _context: Context) -> identity_pb2.LoginResponse:
         with transaction() as connection:
-            entered = user.log_in(connection, request.user_id, request.password, request.role, self._person_key)
-        if entered is None:
+            caller = session.log_in(connection, request.user_id, request.password, request.role, self._person_key)
+            who = queries.user(connection, request.user_id)
+        if caller is None or who is None:
             raise Unauthenticated("LOGIN_FAILED", "User id, password or role is wrong.")
-        token, ends = tokens.sign_caller(entered[0])
-        answer = identity_pb2.LoginResponse(access_token=token, user=show(entered[1]))
-        answer.expires_at.FromDatetime(ends)
-        return answer
+        token, ends = tokens.sign_caller(caller)
+        begun = identity_pb2.Session(access_token=token, user=show(who))
+        begun.access_expires_at.FromDatetime(ends)
+        return identity_pb2.LoginResponse(session=begun)
 
     def InviteStateAdmin(self, request: identity_pb2.InviteStateAdminRequest, _context: Context) -> identity_pb2.InviteStateAdminResponse:
         with transaction() as connection:
@@ -60,7 +61,9 @@ class Servicer(identity_pb2_grpc.IdentityServiceServicer):
             return show(invitation.redeem(connection, claims, request.user_id, request.password, self._prefix, today()))
 
     def CreateUser(self, request: identity_pb2.CreateUserRequest, _context: Context) -> identity_pb2.User:
-        institution_ids = [parse_id(text, "institution_ids") for text in request.institution_ids]
+        assignment = request.assignment
+        institution_ids = [parse_id(text, "assignment.institution_ids") for text in assignment.institution_ids]
+        cluster_ids = [parse_id(text, "assignment.cluster_ids") for text in assignment.cluster_ids]
         with transaction() as connection:
             made = user.create(
                 connection,
@@ -69,9 +72,13 @@ class Servicer(identity_pb2_grpc.IdentityServiceServicer):
                 full_name=request.full_name,
                 mobile=request.mobile,
                 password=request.password,
-                role=request.role,
-                region=request.region,
+                role=assignment.role,
+                region=assignment.region,
+                side=assignment.side,
                 institution_ids=institution_ids,
+                cluster_ids=cluster_ids,
+                email=request.email,
+                language=request.language,
                 geography=places.geography(),
                 prefix=self._prefix,
                 today=today(),
@@ -91,7 +98,7 @@ class Servicer(identity_pb2_grpc.IdentityServiceServicer):
         if after and not is_user_id(after):
             raise page_unknown()
         with transaction() as connection:
-            found = queries.list_users(connection, caller().region, after, size)
+            found = queries.list_users(connection, caller().regions, after, size)
         self._reads.seen(caller(), "user.list", [one.user_id for one in found])
         return identity_pb2.ListUsersResponse(users=map(show, found), next=found[-1].user_id if len(found) == size else "")
 
@@ -131,10 +138,21 @@ def show(made: User) -> identity_pb2.User:
     return identity_pb2.User(
         user_id=made.user_id,
         full_name=made.full_name,
-        roles=sorted(made.roles),
-        region=made.region,
-        institution_ids=sorted(map(str, made.institution_ids)),
-        active=made.active,
+        mobile_masked=f"XXXXXX{made.mobile[-4:]}",
+        email=made.email,
+        language=made.language,
+        assignments=map(show_assignment, made.assignments),
+        status=f"USER_STATUS_{made.status}",
+    )
+
+
+def show_assignment(one: Assignment) -> identity_pb2.Assignment:
+    return identity_pb2.Assignment(
+        role=one.role,
+        region=one.region,
+        side=one.side,
+        institution_ids=sorted(map(str, one.institution_ids)),
+        cluster_ids=sorted(map(str, one.cluster_ids)),
     )
 
 

@@ -1,6 +1,6 @@
 """Who calls, what she may see, and who may create whom (domain 7.1)."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
@@ -35,16 +35,43 @@ class Role(StrEnum):
         """The role as screens show it: "Block Program Manager"."""
         return " ".join(word if word in {"SHG", "VO", "CLF"} else word.capitalize() for word in self.split("_"))
 
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """What else the sources call it (domain 12)."""
+        return _ALIASES.get(self, ())
+
+
+_ALIASES = {
+    **{role: (role.label.replace("Admin", "User Admin"),) for role in Role if role.endswith("_ADMIN")},
+    Role.BLOCK_PROGRAM_MANAGER: ("Block Mission Manager", "BPM", "BMM"),
+    Role.CLF_BOOKKEEPER: ("CLF User (Bookkeeper)",),
+    Role.SHG_TRANS_APPROVER: ("SHG Meeting & Transaction Approver", "CLF User (SHG Trans Approver)"),
+    Role.VO_TRANS_APPROVER: ("VO Meeting & Transaction Approver", "CLF User (VO Trans Approver)"),
+}
 
 BOOKKEEPERS = frozenset({Role.SHG_BOOKKEEPER, Role.VO_BOOKKEEPER, Role.CLF_BOOKKEEPER})
-COMMUNITY = BOOKKEEPERS | {Role.SHG_TRANS_APPROVER, Role.VO_TRANS_APPROVER}
+APPROVERS = frozenset({Role.SHG_TRANS_APPROVER, Role.VO_TRANS_APPROVER})
+COMMUNITY = BOOKKEEPERS | APPROVERS
+
+
+class Sight(StrEnum):
+    """By what a role's sight is bounded."""
+
+    REGION = "REGION"  # What lies in her region, or where she is in charge of clusters in those.
+    MAPPED = "MAPPED"  # The institutions mapped to her.
+    BELOW = "BELOW"  # The institutions below the federations mapped to her, and those themselves: her side is VO or CLF.
+
+
+def sight_of(role: Role | None) -> Sight:
+    return Sight.MAPPED if role in BOOKKEEPERS else Sight.BELOW if role in APPROVERS else Sight.REGION
+
 
 # The level of the region that a role works in. A community role may sit at any level from the block down.
 LEVEL_OF = {role: Level[role.split("_")[0].replace("NATIONAL", "NATION")] for role in Role if role not in COMMUNITY}
 
-# Who may create whom. A State Admin comes by the National Admin's invitation, which is a door of its own.
+# Who may create whom, and so change and stop her. A State Admin comes by the National Admin's invitation, a door of its own.
 CREATES: dict[Role, frozenset[Role]] = {
-    Role.NATIONAL_ADMIN: frozenset({Role.STATE_ADMIN}),
+    Role.NATIONAL_ADMIN: frozenset({Role.NATIONAL_THEMATIC_USER, Role.NATIONAL_PROGRAM_MANAGER}),
     Role.STATE_ADMIN: frozenset(
         {
             Role.STATE_THEMATIC_USER,
@@ -63,10 +90,20 @@ CREATES: dict[Role, frozenset[Role]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """The online session that a token belongs to. What is told of a session ends its tokens up to a generation."""
+
+    session_id: UUID
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """A user at work in one role, or another program that a scope of trust lets in.
 
-    `region` is an LGD path ("" is the nation). `person` is a keyed claim that two user ids of one woman share.
+    `region` is an LGD path ("" is the nation); `clusters` are paths of Gram Panchayats within it that narrow her sight, none
+    where she sees all of it. `person` is a keyed claim that two user ids of one woman share; `persons` are the claims of all
+    who used a device of hers.
     """
 
     user_id: str
@@ -75,30 +112,39 @@ class Caller:
     institutions: frozenset[UUID] = frozenset()
     person: str = ""
     scopes: frozenset[str] = frozenset()
+    clusters: tuple[str, ...] = ()
+    persons: frozenset[str] = frozenset()
+    session: Session | None = None
 
     @property
-    def by_institution(self) -> bool:
-        """True where she sees the institutions mapped to her, and not a whole region."""
-        return self.role in BOOKKEEPERS
+    def sight(self) -> Sight:
+        return sight_of(self.role)
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The regions that she sees, each an LGD path."""
+        return self.clusters or (self.region,)
 
     def sees_region(self, region: str) -> bool:
-        return contains(self.region, region)
+        return any(contains(seen, region) for seen in self.regions)
 
-    def sees(self, institution_id: UUID, region: str) -> bool:
-        """Whether an institution that lies in `region` is in her sight."""
-        return institution_id in self.institutions if self.by_institution else self.sees_region(region)
+    def sees(self, institution_id: UUID, region: str, above: Collection[UUID] = ()) -> bool:
+        """Whether an institution is in her sight that lies in `region`, below the federations `above`."""
+        if self.sight is Sight.REGION:
+            return self.sees_region(region)
+        return institution_id in self.institutions or (self.sight is Sight.BELOW and not self.institutions.isdisjoint(above))
 
     def must_see_region(self, region: str, field: str = "region") -> None:
         if not self.sees_region(check_region(region, field)):
             raise Forbidden("REGION_NOT_YOURS", "The region {region} is not within yours.", field=field, region=region)
 
-    def must_see(self, institution_id: UUID, region: str, field: str = "institution_id") -> None:
-        if not self.sees(institution_id, region):
+    def must_see(self, institution_id: UUID, region: str, field: str = "institution_id", above: Collection[UUID] = ()) -> None:
+        if not self.sees(institution_id, region, above):
             raise Forbidden("INSTITUTION_NOT_YOURS", "This institution is not among yours.", field=field)
 
     def must_not_be(self, maker_person: str) -> None:
         """Nobody approves her own entry, nor through a second user id of hers (decision 10)."""
-        if self.person and self.person == maker_person:
+        if maker_person and maker_person in {self.person, *self.persons}:
             raise Forbidden("OWN_ENTRY", "Nobody approves her own entry: another officer must.")
 
 

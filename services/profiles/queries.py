@@ -1,13 +1,13 @@
 """Reads institutions and members, bounded by what the caller may see."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, any_, func, literal, or_, select, true
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.types import Uuid
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select
 
+from services.chassis import sight
+from services.chassis.sight import among, within
 from services.kernel.approval import Status
 from services.kernel.caller import Caller
 from services.kernel.errors import NotFound
@@ -17,18 +17,8 @@ from services.profiles.tables import findings, institutions, members
 AnyRow = Row[Any]
 
 
-def among(column: ColumnElement[UUID], ids: Iterable[UUID]) -> ColumnElement[bool]:
-    """One parameter, however many ids."""
-    return column == any_(literal(list(ids), ARRAY(Uuid)))
-
-
-def within(column: ColumnElement[str], region: str) -> ColumnElement[bool]:
-    """The region and all in it: "/" is the character after ".", so that an index serves whatever the planner knows of the value."""
-    return or_(column == region, and_(column >= region + ".", column < region + "/")) if region else true()
-
-
 def in_sight(caller: Caller, institution_id: ColumnElement[UUID], region: ColumnElement[str]) -> ColumnElement[bool]:
-    return among(institution_id, caller.institutions) if caller.by_institution else within(region, caller.region)
+    return sight.in_sight(caller, institution_id, region, institutions)
 
 
 def unknown_institution() -> NotFound:
@@ -121,15 +111,15 @@ def institution_named(connection: Connection, region: str, kind: str, name_key: 
     return connection.execute(select(institutions.c.id).where(named)).scalar_one_or_none()
 
 
-def institutions_within(connection: Connection, region: str) -> list[AnyRow]:
-    return list(connection.execute(select(institutions).where(within(institutions.c.region, region)).order_by(institutions.c.id)).all())
+def institutions_within(connection: Connection, regions: Collection[str]) -> list[AnyRow]:
+    return list(connection.execute(select(institutions).where(within(institutions.c.region, regions)).order_by(institutions.c.id)).all())
 
 
-def institutions_among(connection: Connection, ids: Iterable[UUID]) -> list[AnyRow]:
+def institutions_among(connection: Connection, ids: Collection[UUID]) -> list[AnyRow]:
     return list(connection.execute(select(institutions).where(among(institutions.c.id, ids))).all())
 
 
-def members_listed_as(connection: Connection, keys: Iterable[UUID]) -> dict[UUID, UUID]:
+def members_listed_as(connection: Connection, keys: Collection[UUID]) -> dict[UUID, UUID]:
     """The members that rows of a list have made already: the row's key to her id."""
     asked = select(members.c.listed_as, members.c.id).where(among(members.c.listed_as, keys))
     return {row.listed_as: row.id for row in connection.execute(asked)}

@@ -31,7 +31,7 @@ class Consumer:
                     f"user:{event.subject}",
                     event.version,
                     event.occurred_at,
-                    rules.user(event.body.region, event.body.month, event.body.roles, active=event.body.active),
+                    rules.user(event.body.month, [(place.role, place.region) for place in event.body.places], active=event.body.active),
                 )
                 for event in events
             ],

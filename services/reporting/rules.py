@@ -13,7 +13,7 @@ from typing import Final
 
 from services.kernel import region as regions
 from services.kernel.approval import Status
-from services.kernel.caller import BOOKKEEPERS, COMMUNITY
+from services.kernel.caller import APPROVERS, BOOKKEEPERS
 from services.kernel.errors import Invalid
 from services.kernel.geography import Geography
 from services.kernel.month import month_of, parse_month, parse_period
@@ -122,10 +122,14 @@ def institution(region: str, month: str, kind: str, status: Status) -> Cells:
     return _cells(region, month, {measure: 1} if measure else {})
 
 
-def user(region: str, month: str, roles: Iterable[str], *, active: bool) -> Cells:
-    """One user counts once as a bookkeeper and once as an approver, however many such roles she has."""
-    held = set(roles) if active else set()
-    return _cells(region, month, {BOOKKEEPERS_ACTIVE: int(bool(held & BOOKKEEPERS)), APPROVERS_ACTIVE: int(bool(held & (COMMUNITY - BOOKKEEPERS)))})
+def user(month: str, places: Iterable[tuple[str, str]], *, active: bool) -> Cells:
+    """A user counts once as a bookkeeper and once as an approver, in the first region where she is one; `places` are (role, region)."""
+    held = list(places) if active else []
+    cells: Cells = Counter()
+    for measure, roles in ((BOOKKEEPERS_ACTIVE, BOOKKEEPERS), (APPROVERS_ACTIVE, APPROVERS)):
+        regions = sorted(region for role, region in held if role in roles)
+        cells += _cells(regions[0], month, {measure: 1}) if regions else Counter()
+    return cells
 
 
 @dataclass(frozen=True, slots=True)

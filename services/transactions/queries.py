@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, tuple_, union_all
 
-from services.kernel import region
+from services.chassis import sight
 from services.kernel.approval import MeetingStatus
 from services.kernel.caller import Caller
 from services.kernel.errors import NotFound
@@ -62,11 +62,7 @@ def books(connection: Connection, meeting: Meeting) -> Books:
 
 def in_sight(caller: Caller) -> ColumnElement[bool]:
     """The institutions that the caller may see."""
-    if caller.by_institution:
-        return institutions.c.institution_id.in_(caller.institutions)
-    if caller.region == region.NATION:
-        return institutions.c.institution_id.is_not(None)
-    return (institutions.c.region == caller.region) | institutions.c.region.startswith(caller.region + ".", autoescape=True)
+    return sight.in_sight(caller, institutions.c.institution_id, institutions.c.region, institutions)
 
 
 def must_see(connection: Connection, caller: Caller, institution_id: UUID) -> None:
@@ -223,6 +219,7 @@ def approved_after(connection: Connection, after: UUID | None, size: int) -> Seq
 
 def tally(connection: Connection, block: str) -> tuple[int, int]:
     """How many active members the copy has in a block, and what their fingerprints add up to."""
-    within = members.c.region.startswith(block + ".", autoescape=True) | (members.c.region == block)
-    held = connection.execute(select(members.c.member_id, members.c.version).where(within, members.c.status == ACTIVE)).all()
+    held = connection.execute(
+        select(members.c.member_id, members.c.version).where(sight.within(members.c.region, [block]), members.c.status == ACTIVE)
+    ).all()
     return len(held), total(held)

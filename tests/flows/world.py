@@ -53,7 +53,7 @@ def later(dice: random.Random) -> list[object]:
 
 @dataclass
 class Group:
-    """An active SHG with five members, its bookkeeper, and the approver of its block."""
+    """An active SHG with five members, its bookkeeper, and its approver."""
 
     state: State
     institution_id: str
@@ -82,7 +82,7 @@ def make_groups(world: World, state: State, count: int) -> list[Group]:
     keeper_name, approver_name = f"BK{tag.upper()}", f"AP{tag.upper()}"
     ids = [shg.institution_id for shg in shgs]
     create_user(state, state.block_admin, keeper_name, "SHG_BOOKKEEPER", state.block, f"9{dice.randrange(10**8, 10**9)}", ids)
-    create_user(state, state.block_admin, approver_name, "SHG_TRANS_APPROVER", state.block, f"8{dice.randrange(10**8, 10**9)}")
+    create_user(state, state.block_admin, approver_name, "SHG_TRANS_APPROVER", state.block, f"8{dice.randrange(10**8, 10**9)}", ids)
     keeper, approver = state.client(keeper_name, "SHG_BOOKKEEPER"), state.client(approver_name, "SHG_TRANS_APPROVER")
 
     header = ["SHG", "Village", "Name", "Local name", "Gender", "Date of birth", "Birth year", "Relation", "Relation name", "Social category"]

@@ -13,7 +13,7 @@ from services.identity import queries
 from services.identity.commands import password as passwords
 from services.identity.commands import user as users
 from services.identity.rules import user as rules
-from services.identity.rules.user import User
+from services.identity.rules.user import Assignment, User
 from services.identity.tables import redeemed
 from services.kernel.caller import Caller, Role
 from services.kernel.errors import Conflict, Invalid
@@ -57,7 +57,7 @@ def redeem(connection: Connection, claims: Mapping[str, Any], user_id: str, pass
     if not first:
         raise Conflict("INVITATION_USED", "This invitation has been used; ask for another one.", field="invitation")
     region = str(settings.state_lgd())
-    wanted = User(user_id, claims["full_name"], claims["mobile"], frozenset({Role.STATE_ADMIN}), region, frozenset(), today)
+    wanted = User(user_id, claims["full_name"], claims["mobile"], (Assignment(Role.STATE_ADMIN, region),), today)
     if queries.user(connection, user_id) is not None:
         # Else a second invitation would seem to set a new password and would not.
         raise Conflict("USER_EXISTS", "There already is a user {user_id}; take another user id.", field="user_id", user_id=user_id)

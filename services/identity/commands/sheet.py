@@ -55,7 +55,7 @@ class _Upload:
         if user is not None:
             remapped = rules.remap(user, wanted, self._caller.region)
             if remapped != user and not self._dry_run:
-                users.change(self._connection, self._caller, remapped)
+                users.change(self._connection, self._caller, "user.map", remapped)
             return
         if password:
             check_password(password, wanted.user_id, rules.PASSWORD)

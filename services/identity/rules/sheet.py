@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from uuid import UUID
 
-from services.identity.rules.user import User, check_institutions, check_user_id, parse_role
+from services.identity.rules.user import Assignment, Status, User, check_institutions, check_user_id, parse_role
 from services.kernel.caller import COMMUNITY
 from services.kernel.errors import Conflict, Invalid, NotFound
 from services.kernel.geography import Geography
@@ -66,16 +66,10 @@ def read(cells: Mapping[str, str], block: str, prefix: str, geography: Geography
     shgs = _assigned(cells, "SHG", known, lambda region: contains(village, region))
     vos = _assigned(cells, "VO", known, lambda region: contains(gp, region) or region == block)
     clfs = _assigned(cells, "CLF", known, lambda region: contains(block, region))
-    return User(
-        user_id,
-        full_name,
-        mobile,
-        frozenset({role}),
-        # She works where the widest of her institutions lies.
-        block if clfs else gp if vos else village,
-        check_institutions(role, [one.institution_id for one in (*shgs, *vos, *clfs)]),
-        today,
-    )
+    # She works where the widest of her institutions lies.
+    works_in = block if clfs else gp if vos else village
+    mapped = check_institutions(role, [one.institution_id for one in (*shgs, *vos, *clfs)])
+    return User(user_id, full_name, mobile, (Assignment(role, works_in, mapped),), today)
 
 
 def _below(wider: str, code: str, column: str, geography: Geography, today: date) -> str:
@@ -107,6 +101,7 @@ def _assigned(cells: Mapping[str, str], kind: str, known: Known, may_lie: Callab
 def remap(user: User, wanted: User, block: str) -> User:
     """The user with the institutions that a row gives her; a row maps, and never makes one woman into another."""
     same = (user.full_name, user.mobile, user.roles) == (wanted.full_name, wanted.mobile, wanted.roles)
-    if not (same and user.active and contains(block, user.region)):
+    here = all(contains(block, one.region) for one in user.assignments)
+    if not (same and user.status is Status.ACTIVE and here):
         raise Conflict("USER_EXISTS", "There already is a user {user_id}, and it is another one.", field=USER_ID, user_id=user.user_id)
-    return replace(user, region=wanted.region, institution_ids=wanted.institution_ids)
+    return replace(user, assignments=wanted.assignments)

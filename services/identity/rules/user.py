@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
+from enum import StrEnum
 from uuid import UUID
 
 from services.kernel.caller import COMMUNITY, LEVEL_OF, Role
@@ -18,23 +19,57 @@ PASSWORD_LENGTH_MIN = 10
 PASSWORD_LENGTH_MAX = 128
 PASSWORD_LETTERS_MIN = 4  # How many different ones.
 
-INSTITUTIONS_MAX = 1000
+INSTITUTIONS_MAX = 200  # They travel in every token.
 PERSON_LENGTH = 32
+
+
+class Side(StrEnum):
+    """On which side an approver stands (domain 7.1): it is also the kind of the institutions that she is mapped to."""
+
+    NONE = ""
+    VO = "VO"
+    CLF = "CLF"
+
+
+class Status(StrEnum):
+    """Whether a user may work. A deleted one stays on record, and her user id is never given again."""
+
+    ACTIVE = "ACTIVE"
+    INACTIVE = "INACTIVE"
+    DELETED = "DELETED"
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One role of a user, and where she works in it. `clusters` are those of which a Block Program Manager is in charge."""
+
+    role: Role
+    region: str
+    institution_ids: frozenset[UUID] = frozenset()
+    side: Side = Side.NONE
+    cluster_ids: frozenset[UUID] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user as stored; `version` counts its changes."""
+    """A user as stored; `version` counts its changes. `email` and `language` are empty where they are not known."""
 
     user_id: str
     full_name: str
     mobile: str
-    roles: frozenset[Role]
-    region: str
-    institution_ids: frozenset[UUID]
+    assignments: tuple[Assignment, ...]
     made_on: date
-    active: bool = True
+    status: Status = Status.ACTIVE
+    email: str = ""
+    language: str = ""
     version: int = 1
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        return frozenset(one.role for one in self.assignments)
+
+    def assignment(self, role: str) -> Assignment | None:
+        return next((one for one in self.assignments if one.role == role), None)
 
     def is_what_was_asked(self, wanted: "User") -> bool:
         """Whether the one who asks for `wanted` asks for this very user again."""
@@ -68,12 +103,16 @@ def check_password(password: str, user_id: str, field: str = "password") -> str:
 
 
 def parse_role(text: str, among: Iterable[Role] = Role, field: str = "role") -> Role:
-    """The role of that name or label, in any case: "SHG_BOOKKEEPER", "SHG Bookkeeper"."""
-    name = "_".join(text.replace("_", " ").split()).upper()
+    """The role of that name, label or alias, in any case: "SHG_BOOKKEEPER", "SHG Bookkeeper", "BMM"."""
+    name = _plain(text)
     for role in among:
-        if role == name:
+        if name in map(_plain, (role, role.label, *role.aliases)):
             return role
     raise Invalid("ROLE_UNKNOWN", "{role} is no role that can be given here.", field=field, role=text[:40])
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.replace("_", " ").split()).casefold()
 
 
 def check_level(role: Role, region: str, field: str = "region") -> None:

@@ -1,6 +1,23 @@
-"""Stores users, invitations redeemed, e-KYCs under way, and identity's copy of the institutions."""
+"""Stores users, their devices and sessions, invitations redeemed, e-KYCs under way, and identity's copy of the institutions."""
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Date, DateTime, ForeignKey, Index, MetaData, SmallInteger, Table, Text, Uuid, func
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    func,
+)
 
 metadata = MetaData()
 
@@ -10,21 +27,120 @@ users = Table(
     Column("user_id", Text, primary_key=True),
     Column("full_name", Text, nullable=False),
     Column("mobile", Text, nullable=False),
+    Column("email", Text, nullable=False, server_default=""),
+    Column("language", Text, nullable=False, server_default=""),
     Column("password_hash", Text, nullable=False),  # Argon2id; empty where she has been given none, and so nobody logs in.
-    Column("region", Text, nullable=False),
-    Column("institution_ids", ARRAY(Uuid), nullable=False),
-    Column("active", Boolean, nullable=False),
+    Column("status", Text, nullable=False),
     Column("made_on", Date, nullable=False),
     Column("version", BigInteger, nullable=False),
-    # Regions are asked for by the beginning of their path.
-    Index("users_region", "region", postgresql_ops={"region": "text_pattern_ops"}),
+    Index("users_mobile", "mobile"),
 )
 
+# One role of a user, and where she works in it.
 user_roles = Table(
     "user_roles",
     metadata,
     Column("user_id", Text, ForeignKey("users.user_id"), primary_key=True),
     Column("role", Text, primary_key=True),
+    Column("region", Text, nullable=False),
+    Column("side", Text, nullable=False, server_default=""),
+    Column("institution_ids", ARRAY(Uuid), nullable=False, server_default="{}"),
+    Column("cluster_ids", ARRAY(Uuid), nullable=False, server_default="{}"),
+    # Regions are asked for by the beginning of their path.
+    Index("user_roles_region", "region", postgresql_ops={"region": "text_pattern_ops"}),
+)
+
+# Gram Panchayats of a block that Block Program Managers are in charge of. A GP is in one cluster at most: its row is its place.
+clusters = Table(
+    "clusters",
+    metadata,
+    Column("cluster_id", Uuid, primary_key=True),
+    Column("block", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Index("clusters_block", "block"),
+)
+cluster_gps = Table(
+    "cluster_gps",
+    metadata,
+    Column("gp", Text, primary_key=True),
+    Column("cluster_id", Uuid, ForeignKey("clusters.cluster_id"), nullable=False),
+    Index("cluster_gps_cluster", "cluster_id"),
+)
+
+# Whoever used which device, which is known by a keyed hash of its id. One is bound to a user: another takes its place by an OTP alone.
+devices = Table(
+    "devices",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.user_id"), primary_key=True),
+    Column("device", LargeBinary, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("bound", Boolean, nullable=False),
+    Column("otp_at", DateTime(timezone=True), nullable=False),
+    Index("devices_device", "device"),
+)
+Index("devices_bound", devices.c.user_id, unique=True, postgresql_where=devices.c.bound)
+
+# A user has one session at most that has not ended.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session_id", Uuid, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.user_id"), nullable=False),
+    Column("role", Text, nullable=False),
+    Column("device", LargeBinary, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("secret_hash", LargeBinary, nullable=False),
+    Column("spent_hash", LargeBinary),  # Of the secret before, which the same client may send again.
+    Column("began_at", DateTime(timezone=True), nullable=False),
+    Column("ends_at", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("ended_why", Text, nullable=False, server_default=""),
+)
+Index("sessions_open", sessions.c.user_id, unique=True, postgresql_where=sessions.c.ended_at.is_(None))
+Index("sessions_ends", sessions.c.ends_at)
+
+# One-time passwords asked for. The password itself is derived from the instance's key and the id, and stored nowhere.
+challenges = Table(
+    "challenges",
+    metadata,
+    Column("challenge_id", Uuid, primary_key=True),
+    Column("purpose", Text, nullable=False),
+    Column("user_id", Text, nullable=False),  # As it was typed: there may be no such user, and the answer does not tell.
+    Column("role", Text, nullable=False),
+    Column("device", LargeBinary, nullable=False),
+    Column("device_kind", Text, nullable=False),
+    Column("device_name", Text, nullable=False),
+    Column("secret_hash", LargeBinary, nullable=False),
+    Column("keep", Boolean, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("sends", SmallInteger, nullable=False),
+    Column("sent_at", DateTime(timezone=True), nullable=False),
+    Column("tries", SmallInteger, nullable=False),
+    Column("used_at", DateTime(timezone=True)),
+    Index("challenges_expires", "expires_at"),
+)
+
+# How often somebody failed of late, by user id, device and address, each as a keyed hash.
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("last_at", DateTime(timezone=True), nullable=False),
+    Index("attempts_last", "last_at"),
+)
+
+# How far an upload is, for the one who waits for it.
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("upload_id", Uuid, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("rows_done", Integer, nullable=False),
+    Column("begun_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
 # An invitation makes one user: whoever writes its row first.

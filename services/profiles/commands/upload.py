@@ -141,7 +141,7 @@ def upload_institutions(connection: Connection, caller: Caller, rows: Sequence[R
     """The institutions of a block, those above before those below, wherever they stand in the sheet."""
     institution_commands.lock_names(connection, at_level(caller.region, Level.BLOCK))
     block = _Institutions(caller, today, _ids(len(rows)))
-    for held in queries.institutions_within(connection, caller.region):
+    for held in queries.institutions_within(connection, caller.regions):
         block.hold(held.id, held.kind, held.name_key, held.region, held.listed_as)
     order = {"CLF": 0, "VO": 1}
     by_kind = sorted(rows, key=lambda row: order.get(row.cells["Kind"].strip().upper(), 2))
