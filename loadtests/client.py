@@ -1,7 +1,7 @@
 """Who works with which device (the people file), and what a device does on the wire: its token, its calls, its tries again.
 
 Locust runs on gevent and the sender on asyncio; both drive this code, and only a Wire knows which of the two it is.
-Runs in .venv-load: imports grpc, protos and the kernel alone.
+Runs in .venv-load: imports grpc, protos, the kernel and what a device keeps.
 """
 
 import json
@@ -17,6 +17,7 @@ import grpc
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
+from deploy.demo import device
 from protos import gateway_pb2_grpc, identity_pb2, identity_pb2_grpc, profiles_pb2_grpc, reporting_pb2_grpc, transactions_pb2_grpc
 from services.kernel.caller import Role
 
@@ -74,15 +75,16 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where users call (TLS), and who signed its certificate."""
+    """Where users call (TLS), who signed its certificate, and the folder that its sandbox puts messages into, if there is one here."""
 
     address: str
     ca_file: Path
+    inbox: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """One state and those who use it, and those who ask the nation, if any."""
+    """One state and those who use it, and those who ask the nation, if any. Servers name the sandbox inbox of their one-time passwords."""
 
     code: str
     state: Server
@@ -129,12 +131,17 @@ def read_people(file: Path) -> People:
 def _people(told: Mapping[str, Any], folder: Path) -> People:
     state, nation = told["state"], told.get("nation")
     users = tuple(map(_user, told["users"]))
-    server = Server(state["address"], folder / state["ca_file"])
+    server = Server(state["address"], folder / state["ca_file"], _inbox(state, folder))
     if not nation:
         return People(state["code"], server, users)
     ca_file = folder / nation["ca_file"]
     gateway = Server(nation["gateway_address"], ca_file)
-    return People(state["code"], server, users, Server(nation["address"], ca_file), gateway, tuple(map(_user, nation["users"])))
+    identity = Server(nation["address"], ca_file, _inbox(nation, folder))
+    return People(state["code"], server, users, identity, gateway, tuple(map(_user, nation["users"])))
+
+
+def _inbox(told: Mapping[str, Any], folder: Path) -> Path | None:
+    return folder / told["inbox"] if told.get("inbox") else None
 
 
 def _user(told: Mapping[str, Any]) -> User:
@@ -148,7 +155,7 @@ def _user(told: Mapping[str, Any]) -> User:
 def people_json(people: People) -> str:
     """What `read_people` reads."""
     told: dict[str, Any] = {
-        "state": {"code": people.code, "address": people.state.address, "ca_file": str(people.state.ca_file)},
+        "state": {"code": people.code, "address": people.state.address, "ca_file": str(people.state.ca_file), "inbox": str(people.state.inbox or "")},
         "users": [asdict(user) for user in people.users],
     }
     if people.nation and people.gateway:
@@ -156,6 +163,7 @@ def people_json(people: People) -> str:
             "address": people.nation.address,
             "gateway_address": people.gateway.address,
             "ca_file": str(people.nation.ca_file),
+            "inbox": str(people.nation.inbox or ""),
             "users": [asdict(user) for user in people.national_users],
         }
     return json.dumps(told, indent=1) + "\n"
@@ -211,28 +219,53 @@ class CallFailedError(Exception):
 
 
 class Device:
-    """One user at work: her token, taken anew before it ends, and calls that are made again while the server is away or busy."""
+    """One user at work: her session, refreshed before its token ends, and calls that are made again while the server is away or busy."""
 
-    def __init__(self, wire: Wire, stubs: Mapping[str, Any], user: User, note: Callable[[Sample], None]) -> None:
+    def __init__(self, wire: Wire, stubs: Mapping[str, Any], user: User, note: Callable[[Sample], None], inbox: Path | None = None) -> None:
         self.user = user
         self._wire = wire
         self._stubs = stubs
         self._note = note
-        self._token = ""
-        self._token_ends = 0.0
+        self._inbox = inbox
+        self._kept = device.Device(name="Load test")
 
     async def log_in(self, journey: str) -> None:
-        request = identity_pb2.LoginRequest(user_id=self.user.user_id, password=self.user.password, role=self.user.role)
+        """With a one-time password where the server asks for it."""
+        request = self._kept.login(self.user.user_id, self.user.password, self.user.role)
         answer = await self._call(journey, "identity.Login", request, (), "", _no_fault)
-        self._token, self._token_ends = answer.access_token, answer.expires_at.seconds
+        session = answer.session
+        if answer.HasField("challenge"):
+            challenge_id = answer.challenge.challenge_id
+            proof = identity_pb2.ConfirmLoginRequest(challenge_id=challenge_id, otp=await self._otp(journey, challenge_id))
+            session = await self._call(journey, "identity.ConfirmLogin", proof, (), "", _no_fault)
+        self._kept.begin(session)
+
+    async def _otp(self, journey: str, challenge_id: str) -> str:
+        begun = time.perf_counter()
+        while not (otp := device.read_otp(device.otp_file(self._inbox, challenge_id)) if self._inbox else ""):
+            waited = time.perf_counter() - begun
+            if self._inbox is None or waited > device.OTP_WAIT_SECONDS:
+                self._fail(Sample(journey, "OTP", waited, "OTP_MISSING: the people file names no inbox, or nothing came into it"))
+            await self._wire.pause(device.OTP_LOOK_SECONDS)
+        return otp
+
+    async def _renew(self, journey: str) -> None:
+        """By the session's secret; by a login where the session has ended, as it does after a day."""
+        if self._kept.session_id:
+            session = await self._call(journey, "identity.Refresh", self._kept.refresh(), (), "", _no_fault, none_if="SESSION_ENDED")
+            if session:
+                self._kept.begin(session)
+                return
+            self._kept.end()
+        await self.log_in(journey)
 
     async def call(self, journey: str, rpc: str, request: Message, *, step: str = "", fault: Fault = _no_fault) -> Any:  # noqa: ANN401 - a response
         """Make a call, "transactions.Pull", and note how it went. Raises CallFailedError where no answer comes."""
-        if time.time() > self._token_ends - TOKEN_LEFT_SECONDS:
-            await self.log_in(journey)
-        return await self._call(journey, rpc, request, (("authorization", f"Bearer {self._token}"),), step, fault)
+        if not self._kept.has_token(self.user.role):
+            await self._renew(journey)
+        return await self._call(journey, rpc, request, (("authorization", f"Bearer {self._kept.token}"),), step, fault)
 
-    async def _call(self, journey: str, rpc: str, request: Message, metadata: Metadata, step: str, fault: Fault) -> Any:  # noqa: ANN401 - as above
+    async def _call(self, journey: str, rpc: str, request: Message, metadata: Metadata, step: str, fault: Fault, none_if: str = "") -> Any:  # noqa: ANN401 - as above; None where it is refused with that code
         service, _, name = rpc.partition(".")
         step, begun, again = step or name, time.perf_counter(), 0
         while True:
@@ -240,6 +273,8 @@ class Device:
                 answer = await self._wire.send(getattr(self._stubs[service], name), request, metadata)
             except grpc.RpcError as error:
                 waited = time.perf_counter() - begun
+                if none_if and _told(error)[0] == none_if:
+                    return None
                 if error.code() not in _AGAIN or waited > RETRY_SECONDS_MAX:
                     self._fail(Sample(journey, step, waited, _words(error), again))
                 again += 1

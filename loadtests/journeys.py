@@ -347,7 +347,7 @@ class Roster:
 
     def __init__(self, people: People, network: Network, note: Callable[[Sample], None], dice: random.Random) -> None:
         def device(user: User) -> Device:
-            return Device(network.wire, network.stubs(people.state), user, note)
+            return Device(network.wire, network.stubs(people.state), user, note, people.state.inbox)
 
         keepers = [user for user in people.in_role(Role.SHG_BOOKKEEPER) if user.institutions]
         self.keepers = [Desk(device(user), deque(Book(group, dice) for group in user.institutions)) for user in keepers]

@@ -92,9 +92,9 @@ def _make(nation: Nation, state: State, keepers: int) -> People:
     reader = _user(state, "SPM", Role.STATE_PROGRAM_MANAGER, state.block.split(".")[0])
     return People(
         state.code,
-        Server(state.instance.grpc_address, state.instance.ca_file),
+        Server(state.instance.grpc_address, state.instance.ca_file, state.pocket.inbox),
         (*users, approver, manager, reader),
-        Server(nation.instance.grpc_address, nation.instance.ca_file),
+        Server(nation.instance.grpc_address, nation.instance.ca_file, nation.pocket.inbox),
         Server(nation.instance.gateway_address, nation.instance.ca_file),
         (_user(nation, "ADMIN", Role.NATIONAL_ADMIN, ""),),
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.demo.books import wait_until
-from deploy.demo.client import Client, Login, RefusedError
+from deploy.demo.client import Client, Login, Pocket, RefusedError
 from deploy.machine import Instance, Machine
 from deploy.machine.layout import PROJECT, VENV_PYTHON
 from protos import identity_pb2, profiles_pb2
@@ -64,8 +64,13 @@ class State:
     def client_of(self, login: Login) -> Client:
         key = f"{login.user_id}/{login.role}"
         if key not in self.clients:
-            self.clients[key] = Client(self.instance.grpc_address, self.instance.ca_file, login)
+            self.clients[key] = Client(self.instance.grpc_address, self.instance.ca_file, login, pocket=self.pocket)
         return self.clients[key]
+
+    @property
+    def pocket(self) -> Pocket:
+        """The devices of this machine's people, and their sandbox inbox."""
+        return Pocket(self.instance.folder / "devices", Path(self.instance.env["LOKOS_MESSAGE_INBOX"]))
 
     def nobody(self) -> Client:
         """A client that has not logged in."""
@@ -121,7 +126,7 @@ class Nation(State):
         if "gateway" not in self.clients:
             login = Login(self.user_id("ADMIN"), password(self.user_id("ADMIN")), "NATIONAL_ADMIN")
             own = self.instance
-            self.clients["gateway"] = Client(str(own.gateway_address), own.ca_file, login, identity_address=own.grpc_address)
+            self.clients["gateway"] = Client(str(own.gateway_address), own.ca_file, login, pocket=self.pocket, identity_address=own.grpc_address)
         return self.clients["gateway"]
 
     def found(self) -> None:

@@ -285,7 +285,8 @@ def _write(instance: Instance, done: Sequence[Done], given: argparse.Namespace) 
     """The users for load tests, and what is true of the planted duplicates."""
     people, pairs = _files(instance.code, given)
     users = tuple(user for one in done for user in one.users)
-    write_private(people, people_json(People(instance.code, Server(instance.grpc_address, instance.ca_file), users)))
+    server = Server(instance.grpc_address, instance.ca_file, Path(instance.env["LOKOS_MESSAGE_INBOX"]))
+    write_private(people, people_json(People(instance.code, server, users)))
     with pairs.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["member_id", "duplicate_of", "kind", "shares_identity", "shares_account", "pending"])

@@ -92,12 +92,12 @@ def verify(token: str, purpose: str) -> Mapping[str, Any]:
     return claims
 
 
-def sign_caller(caller: Caller) -> tuple[str, datetime]:
-    """An access token of a user at work in one role."""
+def sign_caller(caller: Caller, ends_at: datetime) -> tuple[str, datetime]:
+    """An access token of a user at work in one role, and when it ends: soon, and with her session at the latest."""
     return sign(
         "users",
         settings.instance(),
-        ACCESS_LIFE,
+        min(ACCESS_LIFE, ends_at - datetime.now(UTC)),
         {
             "sub": caller.user_id,
             "role": caller.role,

@@ -1,6 +1,7 @@
 """Reads: one function a question."""
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -8,9 +9,10 @@ from sqlalchemy import ColumnElement, Connection, Select, exists, select
 
 from services.chassis.sight import among, within
 from services.identity.rules.kyc import Kyc
+from services.identity.rules.session import OTP_TRIES_MAX, PERSONS_MAX, Challenge, Device, DeviceKind, Failures, Known, Purpose, Session
 from services.identity.rules.sheet import Institution
 from services.identity.rules.user import Assignment, Side, Status, User
-from services.identity.tables import institutions, kycs, user_roles, users
+from services.identity.tables import attempts, challenges, devices, institutions, kycs, sessions, user_roles, users
 from services.kernel.caller import Role
 
 
@@ -83,3 +85,69 @@ def kyc_for_change(connection: Connection, kyc_id: UUID, user_id: str) -> Kyc | 
     if row is None:
         return None
     return Kyc(row.kyc_id, row.member_id, row.reference, row.provider_txn, row.expires_at, row.tries, row.confirmed_at is not None)
+
+
+# --- Devices, sessions, one-time passwords.
+
+
+def known_device(connection: Connection, user_id: str, device: bytes) -> Known | None:
+    row = connection.execute(select(devices.c.bound, devices.c.otp_at).where(devices.c.user_id == user_id, devices.c.device == device)).one_or_none()
+    return Known(*row) if row else None
+
+
+def worked_before(connection: Connection, device: bytes) -> tuple[str, str] | None:
+    """Who worked on a device last, and in which role."""
+    last = select(sessions.c.user_id, sessions.c.role).where(sessions.c.device == device).order_by(sessions.c.began_at.desc()).limit(1)
+    row = connection.execute(last).one_or_none()
+    return (row.user_id, row.role) if row else None
+
+
+def mobiles_of_devices(connection: Connection, user_id: str) -> list[str]:
+    """The mobiles of others who used a device that she used."""
+    hers, others = devices.alias(), devices.alias()
+    shared = select(users.c.mobile).join(others, others.c.user_id == users.c.user_id).join(hers, hers.c.device == others.c.device)
+    asked = shared.where(hers.c.user_id == user_id, others.c.user_id != user_id).distinct().order_by(users.c.mobile).limit(PERSONS_MAX)
+    return list(connection.execute(asked).scalars())
+
+
+def failures(connection: Connection, keys: Collection[bytes]) -> dict[bytes, Failures]:
+    rows = connection.execute(select(attempts).where(attempts.c.key.in_(keys)))
+    return {row.key: Failures(row.failures, row.last_at) for row in rows}
+
+
+def _session(row: Any) -> Session:  # noqa: ANN401 - a row of sessions
+    return Session(row.session_id, row.user_id, row.role, row.device, row.generation, row.secret_hash, row.spent_hash, row.ends_at, row.ended_at)
+
+
+def session_for_change(connection: Connection, session_id: UUID) -> Session | None:
+    """The session, held until the transaction ends."""
+    row = connection.execute(select(sessions).where(sessions.c.session_id == session_id).with_for_update()).one_or_none()
+    return _session(row) if row else None
+
+
+def open_session(connection: Connection, user_id: str) -> Session | None:
+    """The session of a user that has not been ended, held until the transaction ends."""
+    held = select(sessions).where(sessions.c.user_id == user_id, sessions.c.ended_at.is_(None)).with_for_update()
+    row = connection.execute(held).one_or_none()
+    return _session(row) if row else None
+
+
+def challenge_for_change(connection: Connection, challenge_id: UUID, now: datetime) -> Challenge | None:
+    """A challenge that may still be met, held until the transaction ends."""
+    live = challenges.c.used_at.is_(None) & (challenges.c.expires_at > now) & (challenges.c.tries < OTP_TRIES_MAX)
+    row = connection.execute(select(challenges).where(challenges.c.challenge_id == challenge_id, live).with_for_update()).one_or_none()
+    if row is None:
+        return None
+    return Challenge(
+        row.challenge_id,
+        Purpose(row.purpose),
+        row.user_id,
+        row.role,
+        Device(row.device, DeviceKind(row.device_kind), row.device_name),
+        row.secret_hash,
+        row.keep,
+        row.language,
+        row.expires_at,
+        row.sends,
+        row.sent_at,
+    )

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One policy that there is. The unit stands in its name; source: domain 4.2, CP where a state gives none."""
+    """One policy that there is. The unit stands in its name; source: domain 4.2 and 7.2, CP where a state gives none."""
 
     about: str
     least: int
@@ -19,6 +19,9 @@ class Rule:
 RULES = MappingProxyType(
     {
         "loan_rate_basis_points_max": Rule("The highest yearly interest that a group may ask of a member", 0, 6000, 6000),
+        "session_hours": Rule("How long an online session lasts; then the user logs in anew (domain 7.2)", 1, 24, 24),
+        "keep_logged_in_days": Rule("How long officers on the web are kept logged in who ask for it; 0 for nobody longer than others", 0, 30, 7),
+        "otp_every_days": Rule("After how many days a login on the user's own device asks for a one-time password again; 0 at every login", 0, 35, 1),
         "loan_months_max": Rule("The longest time in which a member repays a loan", 1, 120, 120),
     }
 )

@@ -1,24 +1,384 @@
-"""Sessions: begun."""
+"""Sessions: begun with a password and a one-time password, refreshed, ended (domain 7.2, decision 17).
 
-from sqlalchemy import Connection
+What comes to nothing is answered with a Refused rather than raised: raised, it would undo its own audit and count.
+"""
 
-from services.chassis import audit
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection, case, delete, insert, update
+from sqlalchemy.dialects import postgresql
+
+from protos.identity_pb2 import SessionEnded
+from services.chassis import audit, ended, tokens
+from services.chassis.mailbox import tell
 from services.identity import queries
-from services.identity.commands import password as passwords
-from services.identity.rules import user as rules
-from services.identity.rules.user import Status
+from services.identity.commands import message
+from services.identity.rules import otp, user
+from services.identity.rules import session as rules
+from services.identity.rules.session import Challenge, Device, Limits, Purpose, Session, Turn
+from services.identity.rules.user import User
+from services.identity.tables import attempts, challenges, devices, sessions, users
 from services.kernel.caller import Caller, Role
+from services.kernel.caller import Session as CallersSession
+from services.kernel.errors import Forbidden, Refused
+from services.kernel.ids import uuid7
+
+KEPT = timedelta(days=90)  # Of sessions and devices' history; the audit keeps longer.
 
 
-def log_in(connection: Connection, user_id: str, password: str, role: str, person_key: bytes) -> Caller | None:
-    """Who enters in that role; None whatever is wrong, after the same work. A refusal here would undo its own audit."""
-    user_id = user_id if rules.is_user_id(user_id) else ""
-    user = queries.user(connection, user_id)
-    right = passwords.is_right(password, queries.password_hash(connection, user_id))
-    if not (right and user and user.status is Status.ACTIVE and role in user.roles):
-        audit.changed(connection, Caller(user_id), "login.fail", user_id)
-        return None
-    [held] = [one for one in user.assignments if one.role == role]
-    caller = Caller(user_id, Role(role), held.region, held.institution_ids, rules.person(person_key, user.mobile))
-    audit.changed(connection, caller, "login", user_id)
-    return caller
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A session that goes on, and the caller that its next token names."""
+
+    session: Session
+    caller: Caller
+    user: User
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody wants to begin."""
+
+    user_id: str
+    role: str
+    device: Device
+    secret_hash: bytes
+    keep: bool = False
+    language: str = ""
+    address: str = ""
+
+
+# --- A login.
+
+
+def look(connection: Connection, asked: Asked, key: bytes, now: datetime) -> tuple[str, int]:
+    """The password's hash, empty where there is none, and in how many seconds a try is taken; before any work is done for it."""
+    known = queries.known_device(connection, asked.user_id, asked.device.device)
+    slowed = rules.slowings(key, asked.user_id, asked.device, asked.address, own=bool(known and known.bound))
+    wait = rules.wait_seconds(slowed, queries.failures(connection, slowed), now)
+    return queries.password_hash(connection, asked.user_id), wait
+
+
+def enter(connection: Connection, asked: Asked, limits: Limits, key: bytes, now: datetime, *, right: bool) -> Begun | Challenge | Refused:
+    """What a login comes to whose password was right or wrong."""
+    # Held, so that of two devices at once the second waits and then takes over.
+    who = queries.users_for_change(connection, [asked.user_id]).get(asked.user_id)
+    known = queries.known_device(connection, asked.user_id, asked.device.device)
+    if not right or who is None or not rules.may_work(who, asked.role):
+        _failed(connection, rules.slowings(key, asked.user_id, asked.device, asked.address, own=bool(known and known.bound)), now)
+        audit.changed(connection, Caller(asked.user_id), "login.fail", asked.user_id)
+        return rules.login_failed()
+    before = queries.worked_before(connection, asked.device.device)
+    unsent = rules.unsent_work(before, (asked.user_id, asked.role), asked.device.unsent_items, discard=asked.device.discard_unsent)
+    if unsent:
+        audit.changed(connection, Caller(asked.user_id), "login.unsent_work", asked.user_id, items=asked.device.unsent_items)
+        return unsent
+    if not rules.needs_otp(known, limits, now):
+        return _begin(connection, asked, who, uuid7(), limits, key, now)
+    if wait := _messages_wait(connection, asked.user_id, key, now):
+        return rules.slow_down(wait)
+    return _challenge(connection, asked, Purpose.LOGIN, now, send=True)
+
+
+def _challenge(connection: Connection, asked: Asked, purpose: Purpose, now: datetime, *, send: bool) -> Challenge:
+    made = Challenge(
+        uuid7(), purpose, asked.user_id, asked.role, asked.device, asked.secret_hash, asked.keep, asked.language, now + rules.OTP_LIFE, 1, now
+    )
+    values = {name: getattr(made, name) for name in ("challenge_id", "purpose", "user_id", "role", "secret_hash", "keep", "language")}
+    values |= {"device": made.device.device, "device_kind": made.device.kind, "device_name": made.device.name}
+    values |= {"expires_at": made.expires_at, "sends": made.sends, "sent_at": made.sent_at, "tries": 0}
+    connection.execute(insert(challenges).values(values))
+    audit.changed(connection, Caller(asked.user_id), f"otp.ask.{purpose.lower()}", asked.user_id, made.challenge_id)
+    if send:
+        _post(connection, made)
+    return made
+
+
+_TEMPLATES = {Purpose.LOGIN: "login_otp", Purpose.PASSWORD: "password_otp"}
+
+
+def _post(connection: Connection, made: Challenge) -> None:
+    message.post(
+        connection,
+        key=f"otp-{made.challenge_id}-{made.sends}",
+        template=_TEMPLATES[made.purpose],
+        user_id=made.user_id,
+        challenge_id=made.challenge_id,
+        expires_at=made.expires_at,
+    )
+
+
+def _messages_wait(connection: Connection, user_id: str, key: bytes, now: datetime) -> int:
+    """In how many seconds a message may be sent to a user; 0 now, and then it is counted."""
+    slowed = rules.of_messages(key, user_id)
+    if wait := rules.wait_seconds(slowed, queries.failures(connection, slowed), now):
+        return wait
+    _failed(connection, slowed, now)
+    return 0
+
+
+def send_again(connection: Connection, challenge_id: UUID, key: bytes, now: datetime) -> Challenge | Refused:
+    """The same one-time password once more, after a while."""
+    made = queries.challenge_for_change(connection, challenge_id, now)
+    if made is None:
+        return rules.otp_wrong()
+    early = (made.again_at() - now) // timedelta(seconds=1) + 1 if made.again_at() > now else 0
+    if early or made.sends >= rules.OTP_SENDS_MAX:
+        return rules.slow_down(early or int((made.expires_at - now).total_seconds()) + 1)
+    if wait := _messages_wait(connection, made.user_id, key, now):
+        return rules.slow_down(wait)
+    again = replace(made, sends=made.sends + 1, sent_at=now)
+    connection.execute(update(challenges).where(challenges.c.challenge_id == challenge_id).values(sends=again.sends, sent_at=now))
+    if made.purpose is Purpose.LOGIN or _is_user(connection, made.user_id):
+        _post(connection, again)
+    return again
+
+
+def _is_user(connection: Connection, user_id: str) -> bool:
+    who = queries.user(connection, user_id)
+    return who is not None and who.status is user.Status.ACTIVE
+
+
+def take_try(connection: Connection, challenge_id: UUID, purpose: Purpose, given: str, key: bytes, now: datetime) -> Challenge | Refused:
+    """Whether the one-time password is right. A try is counted before anybody learns what it came to."""
+    made = queries.challenge_for_change(connection, challenge_id, now)
+    if made is None or made.purpose is not purpose:
+        return rules.otp_wrong()
+    right = otp.is_right(otp.key_of(key), challenge_id, given)
+    connection.execute(update(challenges).where(challenges.c.challenge_id == challenge_id).values(tries=challenges.c.tries + 1))
+    if not right:
+        audit.changed(connection, Caller(made.user_id), "otp.fail", made.user_id, challenge_id)
+        return rules.otp_wrong()
+    return made
+
+
+def confirm(connection: Connection, challenge_id: UUID, given: str, limits: Limits, key: bytes, now: datetime) -> Begun | Refused:
+    """The session that a one-time password begins; it has the challenge's id."""
+    made = take_try(connection, challenge_id, Purpose.LOGIN, given, key, now)
+    if isinstance(made, Refused):
+        return made
+    connection.execute(update(challenges).where(challenges.c.challenge_id == challenge_id).values(used_at=now))
+    who = queries.users_for_change(connection, [made.user_id]).get(made.user_id)
+    if who is None or not rules.may_work(who, made.role):
+        audit.changed(connection, Caller(made.user_id), "login.fail", made.user_id)
+        return rules.otp_wrong()
+    asked = Asked(made.user_id, made.role, made.device, made.secret_hash, made.keep, made.language)
+    _proved(connection, asked, key, now)
+    return _begin(connection, asked, who, challenge_id, limits, key, now)
+
+
+def _proved(connection: Connection, asked: Asked, key: bytes, now: datetime) -> None:
+    """The device is bound to the user from now on, and no other; the messages that it took count no more."""
+    connection.execute(delete(attempts).where(attempts.c.key.in_(rules.of_messages(key, asked.user_id))))
+    device, hers = asked.device, devices.c.user_id == asked.user_id
+    connection.execute(update(devices).where(hers, devices.c.bound, devices.c.device != device.device).values(bound=False))
+    facts = {"kind": device.kind, "name": device.name, "bound": True, "otp_at": now}
+    statement = postgresql.insert(devices).values(user_id=asked.user_id, device=device.device, **facts)
+    connection.execute(statement.on_conflict_do_update(index_elements=["user_id", "device"], set_=facts))
+
+
+def _begin(connection: Connection, asked: Asked, who: User, session_id: UUID, limits: Limits, key: bytes, now: datetime) -> Begun:
+    before = queries.open_session(connection, who.user_id)
+    if before:
+        _end(connection, before, Caller(who.user_id), "another login", now)
+        if before.device != asked.device.device:
+            message.post(connection, key=f"device-{session_id}", template="device_changed", user_id=who.user_id)
+    if asked.device.unsent_items and asked.device.discard_unsent:
+        audit.changed(connection, Caller(who.user_id), "work.discard", who.user_id, items=asked.device.unsent_items)
+    begun = Session(
+        session_id,
+        who.user_id,
+        asked.role,
+        asked.device.device,
+        0,
+        asked.secret_hash,
+        None,
+        rules.lasts_until(Role(asked.role), asked.device.kind, limits, now, keep=asked.keep),
+    )
+    values = {name: getattr(begun, name) for name in ("session_id", "user_id", "role", "device", "generation", "secret_hash", "ends_at")}
+    connection.execute(insert(sessions).values(began_at=now, **values))
+    if asked.language and asked.language != who.language:
+        connection.execute(update(users).where(users.c.user_id == who.user_id).values(language=asked.language))
+        who = replace(who, language=asked.language)
+    connection.execute(delete(attempts).where(attempts.c.key.in_(rules.of_one_user(key, who.user_id, asked.device))))
+    caller = _caller(connection, who, begun, key)
+    audit.changed(connection, caller, "login", who.user_id, session_id, ends_at=begun.ends_at.isoformat())
+    return Begun(begun, caller, who)
+
+
+def _caller(connection: Connection, who: User, session: Session, key: bytes) -> Caller:
+    """Whom the session's tokens name, as things stand."""
+    held = who.assignment(session.role)
+    if held is None:
+        raise RuntimeError("A session is in a role that the user has.")
+    return Caller(
+        who.user_id,
+        held.role,
+        held.region,
+        held.institution_ids,
+        user.person(key, who.mobile),
+        persons=frozenset(user.person(key, mobile) for mobile in queries.mobiles_of_devices(connection, who.user_id)),
+        session=CallersSession(session.session_id, session.generation),
+    )
+
+
+def _failed(connection: Connection, keys: Collection[bytes], now: datetime) -> None:
+    """Count a failure against each, from one again where the last was long ago."""
+    # In one order, so that two who fail at once never wait for each other in a ring.
+    statement = postgresql.insert(attempts).values([{"key": key, "failures": 1, "last_at": now} for key in sorted(keys)])
+    counted = case((attempts.c.last_at < now - rules.FORGOTTEN_AFTER, 1), else_=attempts.c.failures + 1)
+    connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"failures": counted, "last_at": now}))
+
+
+# --- A session goes on, and ends.
+
+
+def refresh(connection: Connection, session_id: UUID, secret: bytes, next_hash: bytes, key: bytes, now: datetime) -> Begun | Refused:
+    """A new token for the session's secret, whose successor stands from now on; a secret out of turn ends the session."""
+    session = queries.session_for_change(connection, session_id)
+    if session is None or session.ended_at or session.ends_at <= now:
+        return rules.session_ended()
+    who = queries.user(connection, session.user_id)
+    if who is None or not rules.may_work(who, session.role):
+        _end(connection, session, Caller(session.user_id), "may not work", now)
+        return rules.session_ended()
+    turn = rules.turn(session, secret, next_hash)
+    if turn is Turn.STOLEN:
+        _end(connection, session, Caller(session.user_id), "secret out of turn", now)
+        return rules.session_ended()
+    if turn is Turn.NEXT:
+        taken = {"secret_hash": next_hash, "spent_hash": session.secret_hash}
+        connection.execute(update(sessions).where(sessions.c.session_id == session_id).values(taken))
+    return Begun(session, _caller(connection, who, session, key), who)
+
+
+def switch_role(connection: Connection, caller: Caller, role: str, unsent_items: int, key: bytes, now: datetime, *, discard: bool) -> Begun | Refused:
+    """The caller's session in another of her roles; tokens of the one before are worth nothing any more."""
+    session = _must_go_on(connection, caller, now)
+    who = queries.user(connection, caller.user_id)
+    if who is None or not rules.may_work(who, role):
+        raise Forbidden("ROLE_NOT_YOURS", "This is no role of yours.", field="role")
+    if role == session.role:
+        return Begun(session, _caller(connection, who, session, key), who)
+    unsent = rules.unsent_work((who.user_id, session.role), (who.user_id, role), unsent_items, discard=discard)
+    if unsent:
+        audit.changed(connection, caller, "login.unsent_work", who.user_id, items=unsent_items)
+        return unsent
+    if unsent_items:
+        audit.changed(connection, caller, "work.discard", who.user_id, items=unsent_items)
+    switched = replace(_staled(connection, session, now), role=role)
+    connection.execute(update(sessions).where(sessions.c.session_id == session.session_id).values(role=role))
+    audit.changed(connection, caller, "session.switch", who.user_id, session.session_id, role=role)
+    return Begun(switched, _caller(connection, who, switched, key), who)
+
+
+def _must_go_on(connection: Connection, caller: Caller, now: datetime) -> Session:
+    session = queries.session_for_change(connection, caller.session.session_id) if caller.session else None
+    if session is None or session.ended_at or session.ends_at <= now:
+        raise rules.session_ended()
+    return session
+
+
+def log_out(connection: Connection, caller: Caller, now: datetime) -> None:
+    _end(connection, _must_go_on(connection, caller, now), caller, "logout", now)
+
+
+def stale(connection: Connection, user_id: str) -> None:
+    """What she may do has changed: her tokens are worth nothing from now on, and her session goes on with new ones."""
+    now = datetime.now(UTC)
+    session = queries.open_session(connection, user_id)
+    if session and session.ends_at > now:
+        _staled(connection, session, now)
+
+
+def _staled(connection: Connection, session: Session, now: datetime) -> Session:
+    _tell(connection, session.session_id, session.generation, now)
+    connection.execute(update(sessions).where(sessions.c.session_id == session.session_id).values(generation=session.generation + 1))
+    return replace(session, generation=session.generation + 1)
+
+
+def end_all(connection: Connection, caller: Caller, user_id: str, why: str) -> None:
+    """End whatever session a user has."""
+    session = queries.open_session(connection, user_id)
+    if session:
+        _end(connection, session, caller, why, datetime.now(UTC))
+
+
+def _end(connection: Connection, session: Session, caller: Caller, why: str, now: datetime) -> None:
+    connection.execute(update(sessions).where(sessions.c.session_id == session.session_id).values(ended_at=now, ended_why=why))
+    audit.changed(connection, caller, "session.end", session.user_id, session.session_id, why=why)
+    _tell(connection, session.session_id, ended.ENDED, now)
+
+
+def _tell(connection: Connection, session_id: UUID, generation: int, now: datetime) -> None:
+    """To every service, and to identity itself at once; until the last of those tokens ends by itself."""
+    until = now + tokens.ACCESS_LIFE + timedelta(seconds=tokens.CLOCK_SKEW_SECONDS)
+    ended.keep(connection, session_id, generation, until)
+    told = SessionEnded(session_id=str(session_id), generation=generation)
+    told.until.FromDatetime(until)
+    tell(connection, told, subject=session_id, version=generation + 1)
+
+
+# --- Passwords.
+
+
+def forgot(connection: Connection, user_id: str, device: Device, key: bytes, now: datetime) -> Challenge | Refused:
+    """A one-time password for a new password. Whether anything is sent, the answer does not tell."""
+    if wait := _messages_wait(connection, user_id, key, now):
+        return rules.slow_down(wait)
+    asked = Asked(user_id, "", device, b"")
+    return _challenge(connection, asked, Purpose.PASSWORD, now, send=_is_user(connection, user_id))
+
+
+def prove_forgotten(connection: Connection, challenge_id: UUID, given: str, new_password: str, key: bytes, now: datetime) -> str | Refused:
+    """The user id whose new password this may be. The one-time password is used up by it, a password that will not do does not use it."""
+    made = take_try(connection, challenge_id, Purpose.PASSWORD, given, key, now)
+    if isinstance(made, Refused):
+        return made
+    user.check_password(new_password, made.user_id, "new_password")
+    connection.execute(update(challenges).where(challenges.c.challenge_id == challenge_id).values(used_at=now))
+    wiped = (*rules.of_one_user(key, made.user_id, made.device), *rules.of_messages(key, made.user_id))
+    connection.execute(delete(attempts).where(attempts.c.key.in_(wiped)))
+    return made.user_id if _is_user(connection, made.user_id) else rules.otp_wrong()
+
+
+def set_forgotten(connection: Connection, user_id: str, password_hash: str) -> None:
+    set_password(connection, Caller(user_id), user_id, password_hash)
+    end_all(connection, Caller(user_id), user_id, "new password")
+
+
+def look_at_own(connection: Connection, caller: Caller, address: str, key: bytes, now: datetime) -> tuple[str, int]:
+    """What `look` answers, of a caller at work on her device."""
+    return look(connection, _own(connection, caller, address, now), key, now)
+
+
+def _own(connection: Connection, caller: Caller, address: str, now: datetime) -> Asked:
+    session = _must_go_on(connection, caller, now)
+    return Asked(caller.user_id, session.role, Device(session.device, rules.DeviceKind.APP, ""), b"", address=address)
+
+
+def change_password(connection: Connection, caller: Caller, password_hash: str, address: str, key: bytes, now: datetime) -> Refused | None:
+    """Her new password; none where the one that she gave was wrong, which counts as a failed login does."""
+    if not password_hash:
+        asked = _own(connection, caller, address, now)
+        _failed(connection, rules.slowings(key, asked.user_id, asked.device, address, own=True), now)
+        audit.changed(connection, caller, "password.fail", caller.user_id)
+        return rules.login_failed()
+    set_password(connection, caller, caller.user_id, password_hash)
+    return None
+
+
+def set_password(connection: Connection, caller: Caller, user_id: str, password_hash: str) -> None:
+    connection.execute(update(users).where(users.c.user_id == user_id).values(password_hash=password_hash))
+    audit.changed(connection, caller, "password.set", user_id)
+    message.post(connection, key=f"password-{uuid7()}", template="password_changed", user_id=user_id)
+
+
+def forget(connection: Connection, now: datetime) -> None:
+    """What nobody asks for any more."""
+    connection.execute(delete(attempts).where(attempts.c.last_at < now - rules.FORGOTTEN_AFTER))
+    connection.execute(delete(challenges).where(challenges.c.expires_at < now - rules.FORGOTTEN_AFTER))
+    connection.execute(delete(sessions).where(sessions.c.ends_at < now - KEPT))

@@ -57,6 +57,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("session_id"),
     )
     op.create_index("sessions_open", "sessions", ["user_id"], unique=True, postgresql_where=sa.text("ended_at IS NULL"))
+    op.create_index("sessions_device", "sessions", ["device", "began_at"], unique=False)
     op.create_index("sessions_ends", "sessions", ["ends_at"], unique=False)
     op.create_table(
         "challenges",

@@ -2,7 +2,7 @@
 
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
@@ -100,6 +100,13 @@ def check_password(password: str, user_id: str, field: str = "password") -> str:
     if user_id.casefold() in plain or plain == user_id.partition("_")[2].casefold() or len(set(plain)) < PASSWORD_LETTERS_MIN:
         raise Invalid("PASSWORD_WEAK", "This password is easily guessed; take one without the user id in it.", field=field)
     return password
+
+
+def check_language(language: str, known: Collection[str], field: str = "language") -> str:
+    """A language of the state, or none."""
+    if language and language not in known:
+        raise Invalid("LANGUAGE_UNKNOWN", "This state has these languages: {languages}.", field=field, languages=", ".join(known))
+    return language
 
 
 def parse_role(text: str, among: Iterable[Role] = Role, field: str = "role") -> Role:

@@ -98,6 +98,7 @@ sessions = Table(
     Column("ended_why", Text, nullable=False, server_default=""),
 )
 Index("sessions_open", sessions.c.user_id, unique=True, postgresql_where=sessions.c.ended_at.is_(None))
+Index("sessions_device", sessions.c.device, sessions.c.began_at)
 Index("sessions_ends", sessions.c.ends_at)
 
 # One-time passwords asked for. The password itself is derived from the instance's key and the id, and stored nowhere.
