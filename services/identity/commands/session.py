@@ -26,6 +26,7 @@ from services.kernel.caller import Session as CallersSession
 from services.kernel.errors import Forbidden, Refused
 from services.kernel.ids import uuid7
 
+SKEW = timedelta(seconds=tokens.CLOCK_SKEW_SECONDS)
 KEPT = timedelta(days=90)  # Of sessions and devices' history; the audit keeps longer.
 
 
@@ -310,12 +311,13 @@ def end_all(connection: Connection, caller: Caller, user_id: str, why: str) -> N
 def _end(connection: Connection, session: Session, caller: Caller, why: str, now: datetime) -> None:
     connection.execute(update(sessions).where(sessions.c.session_id == session.session_id).values(ended_at=now, ended_why=why))
     audit.changed(connection, caller, "session.end", session.user_id, session.session_id, why=why)
-    _tell(connection, session.session_id, ended.ENDED, now)
+    if session.ends_at > now - SKEW:  # Else it had ended by itself, as every session of yesterday has in the morning, and no token is left of it.
+        _tell(connection, session.session_id, ended.ENDED, now)
 
 
 def _tell(connection: Connection, session_id: UUID, generation: int, now: datetime) -> None:
     """To every service, and to identity itself at once; until the last of those tokens ends by itself."""
-    until = now + tokens.ACCESS_LIFE + timedelta(seconds=tokens.CLOCK_SKEW_SECONDS)
+    until = now + tokens.ACCESS_LIFE + SKEW
     ended.keep(connection, session_id, generation, until)
     told = SessionEnded(session_id=str(session_id), generation=generation)
     told.until.FromDatetime(until)
