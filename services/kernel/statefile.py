@@ -9,6 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from services.kernel import messages
+from services.kernel.messages import Messages
 from services.kernel.policies import RULES, Period, Policies
 from services.kernel.states import STATE_LGD
 
@@ -41,6 +43,7 @@ class StateFile:
     federation_levels: tuple[str, ...] = ()
     size: str = ""
     policies: Policies = field(default_factory=Policies)
+    messages: Messages = field(default_factory=Messages)
 
     @property
     def is_nation(self) -> bool:
@@ -64,7 +67,7 @@ def read(text: str, stem: str) -> StateFile:
     faults: list[str] = []
     nation = about.get("code") == NATION
     checks = {name: check for name, check in _CHECKS.items() if not nation or name not in OF_STATES_ALONE}
-    known = (*checks, "policies")
+    known = (*checks, "policies", "messages")
     faults += [f"{name} is no key of this file. Known: {', '.join(known)}." for name in about if name not in known]
     for name, (says, wanted) in checks.items():
         if name not in about:
@@ -73,11 +76,13 @@ def read(text: str, stem: str) -> StateFile:
             faults.append(f"{name} is {about[name]!r}; it must be {wanted}.")
     if not faults:
         faults += _at_odds(about, stem, nation=nation)
-    policies = _policies(about.get("policies", {}), faults)
+    set_here: dict[str, Any] = {"policies": _policies(about.get("policies", {}), faults)}
+    if "messages" in about:
+        set_here["messages"] = messages.read(about["messages"], about.get("languages"), faults)
     if faults:
         raise StateFileError(faults)
     lists: dict[str, Any] = {name: tuple(about[name]) for name in ("languages", "federation_levels") if name in about}
-    return StateFile(**{**about, **lists, "policies": policies})
+    return StateFile(**{**about, **lists, **set_here})
 
 
 def _is_text(value: object) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from services.kernel.messages import TEMPLATES, Messages, Registered
 from services.kernel.policies import RULES
 from services.kernel.statefile import StateFileError, read
 from services.kernel.states import STATE_LGD
@@ -20,6 +21,8 @@ federation_levels = ["SHG", "VO", "CLF"]
 size = "large"
 """
 POLICY = "[[policies.loan_months_max]]\n"
+MESSAGES = '[messages]\nsender_id = "LOKOSS"\nentity_id = "1001"\n'
+TEXT = '[[messages.templates]]\ntemplate = "login_otp"\nlanguage = "hi"\ntemplate_id = "1007"\n'
 STATES = sorted((ROOT / "deploy" / "states").glob("*.toml"))
 
 
@@ -42,6 +45,17 @@ def test_a_policy_holds_from_one_day_to_another_and_the_default_around_it():
     default = RULES["loan_months_max"].default
     assert [policies.value("loan_months_max", day) for day in days] == [default, 24, 24, default, 36, 36]
     assert policies.value("loan_rate_basis_points_max", days[0]) == RULES["loan_rate_basis_points_max"].default
+
+
+def test_a_state_says_which_texts_it_has_registered():
+    own = TEXT.replace('"hi"', '"en"') + 'text = "{otp} {user_id}"'
+    read_here = read(SOUND + MESSAGES + TEXT + own, "UP").messages
+    assert (read_here.sender_id, read_here.entity_id) == ("LOKOSS", "1001")
+    assert read_here.texts == {
+        ("login_otp", "hi"): Registered("1007", TEMPLATES["login_otp"].texts["hi"]),
+        ("login_otp", "en"): Registered("1007", "{otp} {user_id}"),
+    }
+    assert read(SOUND, "UP").messages == Messages()
 
 
 WRONG = {
@@ -76,6 +90,29 @@ WRONG = {
     "a period after one without an end": (
         SOUND + POLICY + "value = 12\nfrom = 2026-04-01\n" + POLICY + "value = 24\nfrom = 2027-04-01",
         "without an end overlaps",
+    ),
+    "messages that are no table": (SOUND + "messages = 3", "messages must be a table"),
+    "an unknown key of messages": (SOUND + MESSAGES + "colour = 3", "messages.colour is no key"),
+    "a sender id of five letters": (SOUND + MESSAGES.replace("LOKOSS", "LOKOS"), "messages.sender_id is 'LOKOS'"),
+    "no entity id": (SOUND + MESSAGES.replace('entity_id = "1001"', ""), "messages.entity_id is ''"),
+    "an entity id without quotes": (SOUND + MESSAGES.replace('"1001"', "1001"), "messages.entity_id is 1001"),
+    "texts that are no list": (SOUND + MESSAGES + "templates = 3", "once a text"),
+    "a text that is no table": (SOUND + MESSAGES + "templates = [3]", "templates[0] must be a table"),
+    "an unknown template": (SOUND + MESSAGES + TEXT.replace("login_otp", "tea"), "must be one of login_otp"),
+    "a template that is a list": (SOUND + MESSAGES + TEXT.replace('"login_otp"', '["login_otp"]'), "must be one of login_otp"),
+    "a language of another state": (SOUND + MESSAGES + TEXT.replace('"hi"', '"ml"'), "language is 'ml'"),
+    "a template id that is none": (SOUND + MESSAGES + TEXT.replace('"1007"', '"१००७"'), "template_id is '१००७'"),
+    "an unknown key of a text": (SOUND + MESSAGES + TEXT + "colour = 3", "templates[0].colour is no key"),
+    "a text registered twice": (SOUND + MESSAGES + TEXT + TEXT, "login_otp in hi is registered twice"),
+    "a text with an unknown place": (SOUND + MESSAGES + TEXT + 'text = "{otp} {user_id} {name}"', "has {name}, which is no place of it"),
+    "a text that lacks a place": (SOUND + MESSAGES + TEXT + 'text = "{otp}"', "lacks {user_id}"),
+    "a text with a format": (SOUND + MESSAGES + TEXT + 'text = "{otp:>9} {user_id}"', "braces that hold no place"),
+    "a text that looks into a place": (SOUND + MESSAGES + TEXT + 'text = "{otp.real} {user_id}"', "braces that hold no place"),
+    "a text with half a brace": (SOUND + MESSAGES + TEXT + 'text = "{otp} {user_id"', "braces that hold no place"),
+    "a text that is a number": (SOUND + MESSAGES + TEXT + "text = 3", "must be a text"),
+    "no text of ours": (
+        SOUND.replace('"hi"]', '"hi", "ml"]') + MESSAGES + TEXT.replace('"hi"', '"ml"'),
+        "there is no text of ours in this language",
     ),
     "a state's key in the nation's file": ('code = "IN"\nname = "India"\nuser_prefix = "IIN_"\nlanguages = ["en"]\nsize = "small"', "size is no key"),
 }
