@@ -110,4 +110,4 @@ class Drain:
 
 
 if __name__ == "__main__":
-    process.run_threads("drain", __doc__, lambda service, stopping: Drain(service, stopping).run())
+    process.run_threads("drain", __doc__, lambda service: {service: lambda stopping: Drain(service, stopping).run()})

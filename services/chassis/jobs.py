@@ -1,11 +1,13 @@
 """A service's jobs: the table that they wait in, and how a function becomes one. `work` runs them."""
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Connection, DateTime, Index, Integer, Table, Text
+from sqlalchemy import Boolean, Column, Connection, DateTime, Index, Integer, Table, Text, delete
 from sqlalchemy.dialects import postgresql
 
 from services.chassis import mailbox
@@ -25,6 +27,9 @@ jobs = Table(
     Column("error", Text, nullable=False, server_default=""),
 )
 Index("jobs_due", jobs.c.run_at, postgresql_where=jobs.c.done_at.is_(None))
+
+# For so long a second job of the same name and key is known to be the first.
+KEPT = timedelta(days=30)
 
 Arguments = dict[str, Any]
 
@@ -52,3 +57,25 @@ def enqueue(connection: Connection, name: str, key: str, arguments: Arguments, r
     """Ask for a job, in the caller's own transaction; a second one of the same name and key is the first."""
     values = {"name": name, "key": key, "arguments": arguments, "run_at": run_at or datetime.now(UTC)}
     connection.execute(postgresql.insert(jobs).values(values).on_conflict_do_nothing())
+
+
+def prune(connection: Connection, now: datetime) -> None:
+    """Forget what was done long ago."""
+    connection.execute(delete(jobs).where(jobs.c.done_at < now - KEPT))
+
+
+def room(service: str) -> ModuleType | None:
+    """The service's own jobs.py, where it has one."""
+    name = f"services.{service}.jobs"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        return None
+
+
+def check(services: Sequence[str]) -> None:
+    """Let each service look whether its jobs have what they need, such as settings: `check` of its jobs.py, where it has one."""
+    for service in services:
+        getattr(room(service), "check", lambda: None)()

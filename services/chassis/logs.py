@@ -7,6 +7,8 @@ import traceback
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
+from services.kernel.errors import Refused
+
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
@@ -46,9 +48,11 @@ def start(process: str) -> None:
 
 
 def describe(error: BaseException) -> str:
-    """An error without what it quotes, since that may be people's data: its kind and, from a database, the SQLSTATE."""
+    """An error without what it quotes, since that may be people's data: its kind and, of a refusal, the code, or from a database, the SQLSTATE."""
     original = getattr(error, "orig", None)
     name = type(error).__name__
+    if isinstance(error, Refused):
+        return f"{name}: {error.code}"
     if original is None:
         return name
     return f"{name}: {type(original).__name__} {getattr(original, 'sqlstate', '') or ''}".strip()

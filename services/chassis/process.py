@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 from services.chassis import discovery, logs, metrics, settings
@@ -49,6 +48,10 @@ def start(kind: str, services: Sequence[str] = ()) -> None:
     if kind in {"serve", "work", "whole"} and settings.state_lgd():
         settings.text("LOKOS_GEOGRAPHY_FILE")
         discovery.check()
+    if kind in {"work", "whole"}:
+        from services.chassis import jobs  # Of the process kinds, only those that do jobs need it.
+
+        jobs.check(services)
     metrics.start()
 
 
@@ -125,10 +128,13 @@ def leave(ports: Collection[int]) -> None:
     log.info("listens no more", extra={"ports": " ".join(map(str, sorted(ports)))})
 
 
+Bodies = Mapping[str, Callable[[threading.Event], None]]
+
+
 class Threads:
     """Bodies that run until they are asked to stop. One that ends by itself ends the process, for the supervisor to see."""
 
-    def __init__(self, bodies: Mapping[str, Callable[[threading.Event], None]]) -> None:
+    def __init__(self, bodies: Bodies) -> None:
         self._stopping = threading.Event()
         self._failed: list[str] = []
         self._threads = [threading.Thread(target=self._guarded, args=pair, name=pair[0], daemon=True) for pair in bodies.items()]
@@ -152,12 +158,12 @@ class Threads:
         return 1 if self._failed else 0
 
 
-def run_threads(kind: str, about: str | None, body: Callable[[str, threading.Event], None]) -> None:
-    """Be a process that runs `body(service, stopping)` in a thread a service."""
+def run_threads(kind: str, about: str | None, bodies: Callable[[str], Bodies]) -> None:
+    """Be a process that runs each service's bodies, by name, in threads of their own."""
     services = names(kind, about)
     hold_signals()
     start(kind, services)
-    threads = Threads({service: partial(body, service) for service in services})
+    threads = Threads({name: body for service in services for name, body in bodies(service).items()})
     log.info("%s is up", kind, extra={"services": " ".join(services)})
     wait_for_stop()
     sys.exit(threads.stop())

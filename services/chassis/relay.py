@@ -209,4 +209,4 @@ class Relay:
 
 
 if __name__ == "__main__":
-    process.run_threads("relay", __doc__, lambda service, stopping: Relay(service, stopping).run())
+    process.run_threads("relay", __doc__, lambda service: {service: lambda stopping: Relay(service, stopping).run()})

@@ -1,4 +1,4 @@
-"""The jobs that every service has: sealing the audit, pruning the mailbox, parking dead letters, and its figures."""
+"""The jobs that every service has: sealing the audit, pruning mailbox and jobs, parking dead letters, and its figures."""
 
 import logging
 import math
@@ -13,7 +13,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPConnectionError, ProbableAccessDeniedError, ProbableAuthenticationError
 from sqlalchemy import func, select
 
-from services.chassis import audit, broker, database, epochs, mailbox, metrics, settings
+from services.chassis import audit, broker, database, epochs, jobs, mailbox, metrics, settings
 from services.chassis.jobs import Arguments, job
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,12 @@ def seal_audit(service: str, _arguments: Arguments) -> None:
 def prune_mailbox(service: str, _arguments: Arguments) -> None:
     with database.transaction(service) as connection:
         mailbox.prune(connection, datetime.now(UTC), epochs.restored_at(connection))
+
+
+@job(every_seconds=86400)
+def prune_jobs(service: str, _arguments: Arguments) -> None:
+    with database.transaction(service) as connection:
+        jobs.prune(connection, datetime.now(UTC))
 
 
 @job(every_seconds=5)

@@ -8,14 +8,14 @@ import sys
 import threading
 from functools import partial
 
-from services.chassis import process, serve
+from services.chassis import process, serve, work
 from services.chassis.drain import Drain
 from services.chassis.relay import Relay
-from services.chassis.work import Worker
 
 # Looks for something to do a tenth as often as processes of their own: what nobody asks for must cost next to nothing here,
 # and an event may take some seconds.
 PACE = 10.0
+EFFECT_PACE = 2.0
 
 
 def main() -> None:
@@ -23,11 +23,13 @@ def main() -> None:
     process.hold_signals()
     process.start("whole", services)
 
-    def body(kind: type[Drain | Relay | Worker], service: str, stopping: threading.Event) -> None:
+    def body(kind: type[Drain | Relay], service: str, stopping: threading.Event) -> None:
         kind(service, stopping, PACE).run()
 
-    kinds = (Drain, Relay, Worker)
-    threads = process.Threads({f"{service}-{kind.__name__}": partial(body, kind, service) for kind in kinds for service in services})
+    moving = {f"{service}-{kind.__name__}": partial(body, kind, service) for kind in (Drain, Relay) for service in services}
+    # One for effects is enough here, but somebody waits for her one-time password.
+    working = {name: run for service in services for name, run in work.bodies(service, PACE, 1, EFFECT_PACE).items()}
+    threads = process.Threads({**moving, **working})
     serve.run(services)
     sys.exit(threads.stop())
 

@@ -2,14 +2,15 @@
 
 One jobs table a service. A worker takes the job that has been due longest (SKIP LOCKED), under a lease; a worker that
 dies loses the lease and another takes over. An outside effect is marked as begun before it begins, and so happens at
-most once: whether one that was cut short did happen, a person must say.
+most once: whether one that was cut short did happen, a person must say. Effects wait for somebody else, each in its turn, so
+they have workers of their own: no gateway that hangs holds up what is done inside, and no long walk a one-time password.
 """
 
-import importlib
 import logging
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -18,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from services.chassis import database, metrics, process, upkeep
-from services.chassis.jobs import Job, jobs
+from services.chassis.jobs import Job, jobs, room
 from services.chassis.logs import describe
 from services.kernel.errors import Refused
 
@@ -27,19 +28,16 @@ log = logging.getLogger(__name__)
 LEASE_SECONDS = 600
 TIMER_LEASE_SECONDS_MIN = 30
 IDLE_SECONDS = 0.5
+# With the worker for what is done inside, one for each connection that a pod's pool has.
+EFFECT_WORKERS = 3
 RETRY_SECONDS_MAX = 3600
 ATTEMPTS_MAX = 20
 
 
 def jobs_of(service: str) -> dict[str, Job]:
     """The service's own jobs and those that the chassis does for every service."""
-    rooms = [upkeep]
-    try:
-        rooms.append(importlib.import_module(f"services.{service}.jobs"))
-    except ModuleNotFoundError as error:
-        if error.name != f"services.{service}.jobs":
-            raise
-    return {made.name: made for room in rooms for made in vars(room).values() if isinstance(made, Job)}
+    rooms = (upkeep, room(service))
+    return {made.name: made for one in rooms if one for made in vars(one).values() if isinstance(made, Job)}
 
 
 def _lease(every_seconds: int | None) -> timedelta:
@@ -48,13 +46,17 @@ def _lease(every_seconds: int | None) -> timedelta:
 
 
 class Worker:
-    """Does one service's jobs until stopped. `pace` lengthens the pauses while none is due."""
+    """Does one service's jobs until stopped: all of them, or with `effects` those that reach outside or the others alone.
 
-    def __init__(self, service: str, stopping: threading.Event, pace: float = 1.0) -> None:
+    `pace` lengthens the pauses while none is due.
+    """
+
+    def __init__(self, service: str, stopping: threading.Event, pace: float = 1.0, *, effects: bool | None = None) -> None:
         self._service = service
         self._stopping = stopping
-        self._pace = pace
         self._jobs = jobs_of(service)
+        self._effects = effects
+        self._pace = pace
         self._timers_set = False
         for name in self._jobs:
             for outcome in ("done", "failed"):
@@ -109,8 +111,9 @@ class Worker:
         with database.transaction(self._service) as connection:
             due = jobs.c.done_at.is_(None) & (jobs.c.run_at <= func.now()) & (jobs.c.leased_until.is_(None) | (jobs.c.leased_until < func.now()))
             known = jobs.c.name.in_(self._jobs)
+            mine = jobs.c.name.in_([name for name, made in self._jobs.items() if self._effects in {None, made.effect}])
             row = connection.execute(
-                select(jobs).where(due, known).order_by(jobs.c.run_at).limit(1).with_for_update(skip_locked=True),
+                select(jobs).where(due, mine).order_by(jobs.c.run_at).limit(1).with_for_update(skip_locked=True),
             ).one_or_none()
             oldest: datetime = connection.execute(
                 select(func.coalesce(func.min(jobs.c.run_at), func.now())).where(jobs.c.done_at.is_(None), known)
@@ -138,5 +141,16 @@ class Worker:
             connection.execute(update(jobs).where(jobs.c.name == taken.name, jobs.c.key == taken.key).values(values))
 
 
+def bodies(service: str, pace: float = 1.0, effect_workers: int = EFFECT_WORKERS, effect_pace: float = EFFECT_WORKERS) -> process.Bodies:
+    """The threads of one service's workers. Those for effects look the more seldom the more they are, so that together they look as often as one."""
+
+    def body(stopping: threading.Event, *, effects: bool) -> None:
+        Worker(service, stopping, effect_pace if effects else pace, effects=effects).run()
+
+    reaches_outside = any(made.effect for made in jobs_of(service).values())
+    outside = {f"{service}-effects-{number}": partial(body, effects=True) for number in range(effect_workers if reaches_outside else 0)}
+    return {f"{service}-work": partial(body, effects=False), **outside}
+
+
 if __name__ == "__main__":
-    process.run_threads("work", __doc__, lambda service, stopping: Worker(service, stopping).run())
+    process.run_threads("work", __doc__, bodies)

@@ -11,7 +11,7 @@ from sqlalchemy import delete, select, update
 
 from services.chassis import database, upkeep
 from services.chassis.jobs import Job, enqueue, jobs
-from services.chassis.work import Worker, jobs_of
+from services.chassis.work import EFFECT_WORKERS, Worker, bodies, jobs_of
 
 SERVICE = "profiles"
 
@@ -100,6 +100,40 @@ def test_two_workers_never_take_the_same_job(worker):
     assert sum(one is not None for one in taken) == 1
 
 
+def test_what_was_done_long_ago_is_forgotten(worker):
+    def key_done(key, days):
+        ask(worker, lambda *_: None, key=key)
+        with database.transaction(SERVICE) as connection:
+            done_at = None if days is None else datetime.now(UTC) - timedelta(days=days)
+            connection.execute(update(jobs).where(jobs.c.name == worker.toy, jobs.c.key == key).values(done_at=done_at))
+
+    for key, days in {"old": 31, "young": 29, "waiting": None}.items():
+        key_done(key, days)
+    upkeep.prune_jobs.function(SERVICE, {})
+    with database.transaction(SERVICE) as connection:
+        assert set(connection.execute(select(jobs.c.key).where(jobs.c.name == worker.toy)).scalars()) == {"young", "waiting"}
+
+
+def test_a_worker_for_effects_and_one_for_the_rest_leave_each_other_theirs(worker):
+    done = []
+    inside, outside = (Worker(SERVICE, threading.Event(), effects=effects) for effects in (False, True))
+    ask(worker, lambda *_: done.append(1), effect=True)
+    inside._jobs = outside._jobs = worker._jobs
+    assert not inside.step()
+    assert late_seconds() >= 0, "and yet it counts what waits for the other"
+    assert outside.step()
+    ask(worker, lambda *_: done.append(2), key="k2")
+    inside._jobs = outside._jobs = worker._jobs
+    assert not outside.step()
+    assert inside.step()
+    assert done == [1, 2]
+
+
+@pytest.mark.parametrize(("service", "workers"), [("identity", 1 + EFFECT_WORKERS), (SERVICE, 1)])
+def test_a_service_with_effects_has_workers_for_them(service, workers):
+    assert len(bodies(service)) == workers
+
+
 def late_seconds():
     return REGISTRY.get_sample_value("lokos_jobs_age_seconds", {"service": SERVICE})
 
@@ -125,4 +159,4 @@ def test_queues_have_a_figure_while_the_broker_is_there_and_none_while_it_is_not
 
 
 def test_every_service_has_the_chassis_upkeep():
-    assert {"seal_audit", "prune_mailbox", "park_dead_letters", "gauge_tables", "gauge_queues", "check_audit"} <= set(jobs_of(SERVICE))
+    assert {"seal_audit", "prune_mailbox", "prune_jobs", "park_dead_letters", "gauge_tables", "gauge_queues", "check_audit"} <= set(jobs_of(SERVICE))
