@@ -1,11 +1,95 @@
-"""Timers: the vault keeps no number that nobody proved to be hers, and nobody keeps tries and sessions of long ago."""
+"""Timers and outside effects: messages go out, each at most once; numbers that nobody proved, tries and sessions of long ago are forgotten."""
 
-from datetime import UTC, datetime
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from uuid import UUID
 
-from services.chassis import database
+from prometheus_client import Counter
+
+from services.chassis import database, settings
 from services.chassis.jobs import Arguments, job
+from services.chassis.logs import describe
+from services.identity import queries
+from services.identity.adapters import inbox, mail, sms
 from services.identity.commands import session, vault
+from services.identity.rules import message as rules
+from services.identity.rules import otp
 from services.identity.rules.kyc import UNCONFIRMED_KEPT
+from services.identity.rules.message import Contact, Mail, Sms, Wording
+from services.kernel.errors import Refused
+from services.kernel.messages import TEMPLATES
+
+log = logging.getLogger(__name__)
+
+INBOX_KEPT = timedelta(days=7)
+MESSAGES = Counter("lokos_messages", "Messages to users, by what became of them: sent, failed, dropped", ["channel", "outcome"])
+
+_sms, _mail = cache(sms.gateway), cache(mail.server)
+
+
+def check() -> None:
+    """Before the first job: whatever sending needs is there, or the process ends by its name; a sandbox says so."""
+    _sms()
+    _mail()
+    settings.text("LOKOS_PERSON_KEY")
+    for channel in ("sms", "mail"):
+        for outcome in ("sent", "failed", "dropped"):
+            MESSAGES.labels(channel, outcome)
+
+
+@job(effect=True)
+def send_sms(service: str, arguments: Arguments) -> None:
+    def send(to: Contact, words: Wording) -> str:
+        is_otp = TEMPLATES[arguments["template"]].is_otp
+        return _sms().send(Sms(arguments["key"], to.mobile, _filled(words, arguments), words.language, words.template_id, is_otp))
+
+    _send("sms", service, arguments, send, registered_alone=_sms().takes_registered_alone)
+
+
+@job(effect=True)
+def send_mail(service: str, arguments: Arguments) -> None:
+    def send(to: Contact, words: Wording) -> str:
+        return _mail().send(Mail(arguments["key"], to.email, _filled(words, arguments), words.language))
+
+    _send("mail", service, arguments, send)
+
+
+def _send(channel: str, service: str, arguments: Arguments, send: Callable[[Contact, Wording], str], *, registered_alone: bool = False) -> None:
+    """Send one message of `commands.message.post`, and count what became of it. A one-time password that is over is dropped."""
+    facts = {"channel": channel, "key": arguments["key"], "template": arguments["template"]}
+    with database.reading(service) as connection:
+        to = queries.contact(connection, arguments["user_id"])
+    ends = arguments.get("expires_at")
+    if to is None or (ends and datetime.fromisoformat(ends) <= datetime.now(UTC)):
+        MESSAGES.labels(channel, "dropped").inc()
+        log.warning("a message came too late, or its user is gone", extra=facts)
+        return
+    state = settings.state()
+    try:
+        words = rules.wording(state.messages, arguments["template"], (to.language, state.languages[0]), registered_alone=registered_alone)
+        outside_id = send(to, words)
+    except Exception as error:
+        MESSAGES.labels(channel, "failed").inc()
+        log.warning("a message was not sent", extra=facts | {"reason": str(error) if isinstance(error, Refused) else describe(error)})
+        raise
+    MESSAGES.labels(channel, "sent").inc()
+    # By this id the gateway's own records can be asked.
+    log.info("a message was sent", extra=facts | {"outside_id": outside_id})
+
+
+def _filled(words: Wording, arguments: Arguments) -> str:
+    places = {"user_id": arguments["user_id"]}
+    if "challenge_id" in arguments:
+        places["otp"] = otp.code(otp.key_of(settings.text("LOKOS_PERSON_KEY").encode()), UUID(arguments["challenge_id"]))
+    return words.text.format(**places)
+
+
+@job(every_seconds=3600)
+def forget_messages(_service: str, _arguments: Arguments) -> None:
+    if settings.text("LOKOS_MESSAGE_INBOX", ""):  # Which the real ones do not need.
+        inbox.inbox().forget(datetime.now(UTC) - INBOX_KEPT)
 
 
 @job(every_seconds=3600)

@@ -1,1 +1,1 @@
-"""The outside: the e-KYC provider."""
+"""The outside: the e-KYC provider, the SMS gateway, the mail server."""

@@ -1,1 +1,1 @@
-"""Changes: users, invitations, mappings, e-KYCs and the vault; the only place that tells events."""
+"""Changes: users, invitations, mappings, messages, e-KYCs and the vault; the only place that tells events."""
