@@ -154,6 +154,11 @@ class Instance:
         return self.folder / "env"
 
     @property
+    def messages_file(self) -> Path:
+        """Settings of SMS and mail that an operator wrote, KEY=VALUE a line; there only where messages are truly sent."""
+        return self.folder / "messages.env"
+
+    @property
     def restoring_file(self) -> Path:
         """There from the moment when a restored database takes its place until the instance is up with it. Lines: the backup's name,
         what the old database is kept as, the backup's folder, and PLACED once the places are those of the backup too.

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from deploy.machine import keys, postgres, rabbitmq
-from deploy.machine.layout import DATABASE_CONNECTIONS_MAX, PROJECT, VENV_PYTHON, Instance, Layout, say
+from deploy.machine.layout import DATABASE_CONNECTIONS_MAX, PROJECT, VENV_PYTHON, Instance, Layout, read_env, say
 from deploy.machine.setup import run
 from services.chassis.process import CONNECTION_SECONDS_MAX
 from services.kernel.statefile import NATION
@@ -71,6 +71,9 @@ def _settings(layout: Layout, instance: Instance, nation: Instance) -> dict[str,
         "DATABASE_CONNECTIONS_MAX": str(DATABASE_CONNECTIONS_MAX),
         "LOKOS_CONNECTION_SECONDS_MAX": os.environ.get("LOKOS_CONNECTION_SECONDS_MAX") or str(CONNECTION_SECONDS_MAX),
         "LOKOS_EKYC": "sandbox",
+        "LOKOS_SMS": "sandbox",
+        "LOKOS_MAIL": "sandbox",
+        "LOKOS_MESSAGE_INBOX": str(instance.folder / "inbox"),
         "LOKOS_SANDBOX_RESIDENTS_FILE": os.environ.get("LOKOS_SANDBOX_RESIDENTS_FILE") or str(SAMPLE_RESIDENTS),
         "MIGRATE_AMQP_URL": rabbitmq.service_url(layout, instance, rabbitmq.MIGRATE, secret("rabbitmq migrate")),
     }
@@ -95,7 +98,8 @@ def _settings(layout: Layout, instance: Instance, nation: Instance) -> dict[str,
             "GATEWAY_TLS_KEY_FILE": str(folder / "gateway-tls.key"),
             "GATEWAY_SNAPSHOT_DIR": str(snapshots),
         }
-    return settings
+    # The operator's own word stands above ours.
+    return settings | (read_env(instance.messages_file) if instance.messages_file.exists() else {})
 
 
 def provision_databases(layout: Layout, instances: Iterable[Instance]) -> None:

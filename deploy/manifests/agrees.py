@@ -28,6 +28,7 @@ LOGIN, PAIR = {"username", "password"}, {"tls.crt", "tls.key"}
 # Where an object names a Secret or ConfigMap: the field, the kind, and the keys that whoever reads it wants.
 REFERENCES: dict[str, tuple[str, set[str]]] = {
     "secretKeyRef": ("Secret", set()),
+    "secretRef": ("Secret", set()),
     "configMapRef": ("ConfigMap", set()),
     "configMap": ("ConfigMap", set()),
     "secret": ("Secret", set()),

@@ -245,7 +245,8 @@ def settings_of(objects, spec):
     """What the process in a pod finds in its environment; a secret is any hexadecimal number."""
     container, found = spec["containers"][0], {}
     for source in container["envFrom"]:
-        found |= of(objects, "ConfigMap")[source["configMapRef"]["name"]]["data"]
+        if "configMapRef" in source:  # A Secret that may be missing is taken as missing.
+            found |= of(objects, "ConfigMap")[source["configMapRef"]["name"]]["data"]
     for variable in container["env"]:
         value = variable.get("value", HEX)
         found[variable["name"]] = re.sub(r"\$\((\w+)\)", lambda name: found[name[1]], value)
@@ -320,7 +321,8 @@ def test_a_key_is_in_the_pods_that_use_it_and_in_no_other(rendered):
         for kind, secret in agrees.used([{"spec": spec}]):
             if kind == "Secret":
                 sees.setdefault(secret, set()).add(name)
-    assert sees["identity"] == {"identity-serve"}
+    assert sees["identity"] == {"identity-serve", "identity-work"}
+    assert sees["messages"] == {"identity-work"}
     assert sees["database-vault"] == {"identity-serve", "identity-work", "migrate"}
     assert sees["broker-dedup"] == {"dedup-consume", "dedup-relay", "dedup-work"}
     assert sees["server-tls"] == {*(f"{service}-serve" for service in STATE_SERVICES), "reporting-work"}

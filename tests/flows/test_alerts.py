@@ -9,7 +9,9 @@ import subprocess
 import threading
 import time
 import urllib.request
+import uuid
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import grpc
@@ -330,6 +332,33 @@ def job_failing(stage):
 
 
 @contextmanager
+def messages_failing(stage):
+    """A file lies where the sandbox's inbox should."""
+    inbox = Path(stage.up.instance.env["LOKOS_MESSAGE_INBOX"])
+    aside = inbox.with_name("inbox-aside")
+    if inbox.exists():
+        inbox.rename(aside)
+    inbox.write_text("")
+    asks = (
+        "insert into jobs (name, key, arguments, run_at) select 'send_sms', key, jsonb_build_object("
+        "'key', key, 'template', 'password_changed', 'user_id', (select min(user_id) from users)), now() from (select %s as key) as asked"
+    )
+    with database(stage.up, "identity") as tables:
+
+        def ask():
+            tables.execute(asks, [f"alert-{uuid.uuid4()}"])
+            time.sleep(1)
+
+        try:
+            with repeatedly(ask):
+                yield {"instance_code": "UP", "channel": "sms"}
+        finally:
+            inbox.unlink()
+            if aside.exists():
+                aside.rename(inbox)
+
+
+@contextmanager
 def audit_unsealed(stage):
     """The twenty minutes are not waited for."""
     with hung_job(stage.up, "dedup", "seal_audit") as tables:
@@ -412,6 +441,7 @@ FAULTS = {
     "CallsShed": calls_shed,
     "JobLate": job_late,
     "JobFailing": job_failing,
+    "MessagesFailing": messages_failing,
     "AuditUnsealed": audit_unsealed,
     "AuditBroken": audit_broken,
     "CopiesDrift": copies_drift,
