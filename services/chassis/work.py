@@ -90,6 +90,8 @@ class Worker:
             return False
         made = self._jobs[taken.name]
         if made.effect and taken.begun:
+            log.warning("an effect was cut short", extra={"service": self._service, "job": made.name, "key": taken.key})
+            metrics.JOBS.labels(self._service, made.name, "failed").inc()
             self._end(taken, done=True, error="cut short: whether it happened must be looked up")
             return True
         started = time.monotonic()

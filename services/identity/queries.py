@@ -9,11 +9,8 @@ from sqlalchemy import ColumnElement, Connection, Select, exists, select
 
 from services.chassis.sight import among, within
 from services.identity.rules.kyc import Kyc
-<<<<<<< HEAD
-from services.identity.rules.session import OTP_TRIES_MAX, PERSONS_MAX, Challenge, Device, DeviceKind, Failures, Known, Purpose, Session
-=======
 from services.identity.rules.message import Contact
->>>>>>> 22b705b (SMS and mail, each at most once: Mobile Seva and SMTP behind ports, a sandbox with an inbox, one-time passwords that are stored nowhere)
+from services.identity.rules.session import OTP_TRIES_MAX, PERSONS_MAX, Challenge, Device, DeviceKind, Failures, Known, Purpose, Session
 from services.identity.rules.sheet import Institution
 from services.identity.rules.user import Assignment, Side, Status, User
 from services.identity.tables import attempts, challenges, devices, institutions, kycs, sessions, user_roles, users
@@ -91,7 +88,12 @@ def kyc_for_change(connection: Connection, kyc_id: UUID, user_id: str) -> Kyc | 
     return Kyc(row.kyc_id, row.member_id, row.reference, row.provider_txn, row.expires_at, row.tries, row.confirmed_at is not None)
 
 
-<<<<<<< HEAD
+def contact(connection: Connection, user_id: str) -> Contact | None:
+    """Where a user is reached, be she stopped: that, too, she is told."""
+    row = connection.execute(select(users.c.mobile, users.c.email, users.c.language).where(users.c.user_id == user_id)).one_or_none()
+    return Contact(*row) if row else None
+
+
 # --- Devices, sessions, one-time passwords.
 
 
@@ -156,9 +158,3 @@ def challenge_for_change(connection: Connection, challenge_id: UUID, now: dateti
         row.sends,
         row.sent_at,
     )
-=======
-def contact(connection: Connection, user_id: str) -> Contact | None:
-    """Where a user is reached, be she stopped: that, too, she is told."""
-    row = connection.execute(select(users.c.mobile, users.c.email, users.c.language).where(users.c.user_id == user_id)).one_or_none()
-    return Contact(*row) if row else None
->>>>>>> 22b705b (SMS and mail, each at most once: Mobile Seva and SMTP behind ports, a sandbox with an inbox, one-time passwords that are stored nowhere)

@@ -211,3 +211,13 @@ def test_a_half_restored_state_is_not_brought_up(layout: Layout) -> None:
         up.must_not_be_half_restored()
     up.restoring_file.write_text("UP 2026\nlokos_up_before\n/backups/UP\nplaced")
     up.must_not_be_half_restored()
+
+
+def test_a_machine_sends_nothing_until_its_operator_says_how(layout: Layout) -> None:
+    provision.write_settings(layout)
+    up = layout.instances()["UP"]
+    assert (up.env["LOKOS_SMS"], up.env["LOKOS_MAIL"], up.env["LOKOS_MESSAGE_INBOX"]) == ("sandbox", "sandbox", str(up.folder / "inbox"))
+    up.messages_file.write_text("LOKOS_SMS=mobile-seva\nLOKOS_SMS_URL=https://sms.example/esms\n")
+    provision.write_settings(layout)
+    assert (up.env["LOKOS_SMS"], up.env["LOKOS_SMS_URL"], up.env["LOKOS_MAIL"]) == ("mobile-seva", "https://sms.example/esms", "sandbox")
+    assert layout.instances()["BR"].env["LOKOS_SMS"] == "sandbox"

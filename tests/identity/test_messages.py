@@ -33,7 +33,7 @@ from services.identity.rules import message as rules
 from services.identity.rules import otp
 from services.identity.rules.message import Mail, Sms
 from services.identity.tables import users
-from services.kernel.errors import Conflict, Unavailable
+from services.kernel.errors import Conflict, Invalid, Unavailable
 from services.kernel.messages import TEMPLATES, Messages, Registered, places_of
 from tests.identity import outside
 
@@ -272,6 +272,13 @@ def test_a_mail_that_is_not_taken_says_why_and_nobodys_address(certificate, monk
             smtp(monkeypatch, server.port, _USERNAME="lokos", _PASSWORD="word").send(letter())
     assert (refused.value.code, refused.value.params.get("answer")) == (code, answer)
     assert ADDRESS not in str(refused.value)
+
+
+@pytest.mark.parametrize("address", ["a@b.example, c@d.example", "a@b.example\nBcc: c@d.example", "<a@b.example>", "a", ""])
+def test_a_mail_goes_to_one_address_or_to_nobody(monkeypatch, address):
+    with pytest.raises(Invalid) as refused:
+        smtp(monkeypatch, 1).send(Mail("k-1", address, "Namaste", "en"))
+    assert refused.value.code == "EMAIL_INVALID"
 
 
 def test_nothing_is_mailed_in_the_clear(certificate, monkeypatch):

@@ -1,6 +1,7 @@
 """The mail server: what we need of it, SMTP, and a sandbox that sends nothing."""
 
 import logging
+import re
 import smtplib
 import ssl
 from dataclasses import asdict, dataclass, field
@@ -11,7 +12,7 @@ from typing import Protocol
 from services.chassis import settings
 from services.identity.adapters.inbox import Inbox, inbox
 from services.identity.rules.message import Mail
-from services.kernel.errors import Unavailable
+from services.kernel.errors import Invalid, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +20,7 @@ SEND_SECONDS_MAX = 10
 SUBJECT = "LokOS"
 # How the connection becomes secret, and the port where that is usual.
 PORTS = {"starttls": 587, "tls": 465}
+_ADDRESS = re.compile(r"[^\s@<>(),;:\\\"]+@[A-Za-z0-9.-]+")
 
 
 class MailServer(Protocol):
@@ -52,6 +54,8 @@ class Smtp:
     password: str = field(repr=False)
 
     def send(self, message: Mail) -> str:
+        if not _ADDRESS.fullmatch(message.address):  # Two in one would be two who read it.
+            raise Invalid("EMAIL_INVALID", "A mail address is one word, @ and a domain.", field="email")
         mail = EmailMessage()
         mail["From"], mail["To"], mail["Subject"] = self.sender, message.address, SUBJECT
         mail["Date"] = format_datetime(localtime())
@@ -106,7 +110,7 @@ def server() -> MailServer:
     tls = settings.text("LOKOS_MAIL_TLS", "starttls")
     if tls not in PORTS:
         raise SystemExit(f"The setting LOKOS_MAIL_TLS is {tls!r}; it must be one of {', '.join(PORTS)}.")
-    if not sender.rpartition("@")[0].isprintable() or sender.count("@") != 1 or " " in sender:
+    if not _ADDRESS.fullmatch(sender):
         raise SystemExit(f"The setting LOKOS_MAIL_FROM is {sender!r}; it must be a bare address, such as lokos@state.example.")
     port = settings.number("LOKOS_MAIL_PORT", PORTS[tls])
     return Smtp(host, port, tls, sender, settings.text("LOKOS_MAIL_USERNAME", ""), settings.text("LOKOS_MAIL_PASSWORD", ""))
