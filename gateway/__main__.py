@@ -1,7 +1,7 @@
 """The gateway: python -m gateway
 
 One asyncio server on GATEWAY_PORT for national users. Beside the answers it reads the registry, asks the standard questions
-ahead, and writes snapshots down.
+ahead, writes snapshots down, and asks which of its users' sessions have ended.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from gateway.ask import DEADLINE_SECONDS, Asker
 from gateway.registry import States
 from gateway.servicer import Servicer
+from gateway.sessions import Sessions
 from gateway.snapshots import Snapshots
 from protos import gateway_pb2_grpc
 from services.chassis import contracts, discovery, metrics, process, settings
@@ -53,6 +54,8 @@ async def run(states: States) -> None:
     snapshots.load()
     asker = Asker(states, snapshots, float(settings.text("GATEWAY_STATE_DEADLINE_SECONDS", str(DEADLINE_SECONDS))))
     server, checks = await build(Servicer(states, asker))
+    sessions = Sessions()
+    await sessions.read()  # Before the first call is taken.
     port = settings.number("GATEWAY_PORT")
     server.add_secure_port(f"{settings.text('LOKOS_GRPC_HOST', '127.0.0.1')}:{port}", server_credentials(nation_only=False))
     await server.start()
@@ -62,7 +65,7 @@ async def run(states: States) -> None:
     process.count_connections([port])
     asyncio.get_running_loop().add_signal_handler(process.LEAVE_SIGNAL, process.leave, [port])
     metrics.READY.labels("gateway", "gateway").set(1)
-    beside = [asyncio.create_task(work) for work in (asker.keep_ready(), snapshots.keep_writing())]
+    beside = [asyncio.create_task(work) for work in (asker.keep_ready(), snapshots.keep_writing(), sessions.keep_reading())]
     log.info("the gateway is up", extra={"states": " ".join(instance.code for instance in states.all())})
     await stopping.wait()
     await checks.enter_graceful_shutdown()
@@ -72,6 +75,7 @@ async def run(states: States) -> None:
         task.cancel()
     await asyncio.gather(*beside, return_exceptions=True)
     await asker.close()
+    await sessions.close()
     snapshots.write()
 
 
@@ -79,6 +83,7 @@ def main() -> None:
     process.start("gateway")
     for name in ("GATEWAY_TLS_KEY_FILE", "GATEWAY_TLS_CERT_FILE", "GATEWAY_SIGNING_KEY_FILE"):
         settings.file(name)  # What is missing is said now, by name, and not at the first question.
+    settings.text("GATEWAY_IDENTITY_ADDRESS")
     states = States(discovery.registry())
     states.start()
     uvloop.run(run(states))

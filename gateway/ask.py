@@ -45,6 +45,9 @@ _AWAY: Final = {
     grpc.StatusCode.DEADLINE_EXCEEDED: "It did not answer in time.",
     grpc.StatusCode.RESOURCE_EXHAUSTED: "It has too much to do.",
 }
+# Our token is neither old nor of a time to come by our own clock.
+_CLOCK_CODES: Final = {"CLOCK_SKEW", "TOKEN_EXPIRED"}
+_CLOCK: Final = "Its clock and the nation's differ; one of them must be set right."
 _REFUSALS: Final[dict[grpc.StatusCode, type[Refused]]] = {grpc.StatusCode.INVALID_ARGUMENT: Invalid, grpc.StatusCode.NOT_FOUND: NotFound}
 
 
@@ -105,24 +108,30 @@ class Breaker:
 
 
 class Line:
-    """The way to one state: its channel, the token that it takes, its breaker."""
+    """The way to one instance: its channel, the token that it takes from us for one purpose, its breaker."""
 
-    def __init__(self, state: str, address: str, certificate: str) -> None:
+    def __init__(self, state: str, address: str, certificate: str, purpose: str = "aggregates") -> None:
         self.state = state
         self.address = address
         self.certificate = certificate
         self.breaker = Breaker()
+        self._purpose = purpose
         self._channel: grpc.aio.Channel | None = None
         self._token = ""
         self._token_ends = datetime.now(UTC)
         self._closing: set[asyncio.Task[None]] = set()
 
     async def report(self, question: ReportRequest, seconds: float) -> ReportResponse:
-        metadata = (("authorization", f"Bearer {self._fresh_token()}"), ("x-request-id", request_id.get() or uuid.uuid4().hex))
+        answer: ReportResponse = await ReportingServiceStub(self.channel()).Report(question, timeout=seconds, metadata=self.metadata())
+        return answer
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self._fresh_token()}"), ("x-request-id", request_id.get() or uuid.uuid4().hex))
+
+    def channel(self) -> grpc.aio.Channel:
         if self._channel is None:
             self._channel = self._open()
-        answer: ReportResponse = await ReportingServiceStub(self._channel).Report(question, timeout=seconds, metadata=metadata)
-        return answer
+        return self._channel
 
     def _open(self) -> grpc.aio.Channel:
         credentials = grpc.ssl_channel_credentials(
@@ -136,7 +145,7 @@ class Line:
     def _fresh_token(self) -> str:
         if datetime.now(UTC) > self._token_ends - TOKEN_RENEWED:
             key_file, key_id = Path(settings.text("GATEWAY_SIGNING_KEY_FILE")), settings.text("GATEWAY_SIGNING_KEY_ID")
-            self._token, self._token_ends = tokens.sign("aggregates", self.state, TOKEN_LIFE, {}, key_file=key_file, key_id=key_id)
+            self._token, self._token_ends = tokens.sign(self._purpose, self.state, TOKEN_LIFE, {}, key_file=key_file, key_id=key_id)
         return self._token
 
     def hang_up(self) -> None:
@@ -217,7 +226,10 @@ class Asker:
             return Answer(state, Freshness.UNSUPPORTED, reason="Its version does not know this report.")
         if refused:
             return replace(self._stand_in(state, question, str(refused)), refused=refused)
-        log.info("a state did not answer", extra={"state": state, "code": error.code().name})
+        told = read_refusal(error).code
+        log.info("a state did not answer", extra={"state": state, "code": told or error.code().name})
+        if told in _CLOCK_CODES:
+            return self._stand_in(state, question, _CLOCK)
         return self._stand_in(state, question, _AWAY.get(error.code(), f"It answered with an error ({error.code().name})."))
 
     def _stand_in(self, state: str, question: ReportRequest, reason: str) -> Answer:

@@ -17,15 +17,15 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from jwt.algorithms import OKPAlgorithm
 
 from services.kernel.statefile import NATION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from deploy.machine.layout import Instance
@@ -83,7 +83,7 @@ def make_keys(instances: Mapping[str, Instance]) -> None:
             _signing_key(keys, "gateway")
             _certificate(keys / "gateway-tls", "lokos-gateway", authority, ExtendedKeyUsageOID.CLIENT_AUTH)
     for instance in instances.values():
-        write_private(instance.trust_file, json.dumps(_trust(instance, instances[NATION]), indent=1))
+        write_private(instance.trust_file, json.dumps({"keys": _trust(instance, instances[NATION])}, indent=1))
 
 
 def _trust(instance: Instance, nation: Instance) -> list[dict[str, object]]:
@@ -91,13 +91,10 @@ def _trust(instance: Instance, nation: Instance) -> list[dict[str, object]]:
 
     def entries(issuer: Instance, name: str, *scopes: str) -> list[dict[str, object]]:
         """While a key is rotated, the old one stands beside the new one."""
-        return [
-            {"issuer": issuer.code, "key_id": key_id(issuer, file), "public_key": _public_pem(file), "scopes": list(scopes)}
-            for file in signing_keys(issuer.keys, name)
-        ]
+        return [trusted_key(_load(file), key_id(issuer, file), issuer.code, scopes) for file in signing_keys(issuer.keys, name)]
 
     if instance.is_nation:
-        return entries(instance, "identity", "users")
+        return [*entries(instance, "identity", "users"), *entries(instance, "gateway", "sessions")]
     return [
         *entries(instance, "identity", "users", "kyc"),
         *entries(nation, "identity", "invitation"),
@@ -125,9 +122,17 @@ def add_signing_key(folder: Path, name: str) -> None:
     write_private(folder / f"{name}-{number}.pem", _private_pem(Ed25519PrivateKey.generate()))
 
 
-def _public_pem(file: Path) -> str:
-    private = load_pem_private_key(file.read_bytes(), password=None)
-    return private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+def trusted_key(key: Ed25519PrivateKey, name: str, issuer: str, scopes: Iterable[str]) -> dict[str, object]:
+    """A signing key's public half as trust files have it: a JSON Web Key that also says whose it is, and for what it is trusted."""
+    public = OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    return {**public, "kid": name, "use": "sig", "alg": "EdDSA", "issuer": issuer, "scopes": [*scopes]}
+
+
+def _load(file: Path) -> Ed25519PrivateKey:
+    key = load_pem_private_key(file.read_bytes(), password=None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise TypeError(f"{file} is not the key that was written there.")
+    return key
 
 
 def _private_pem(key: Ed25519PrivateKey | EllipticCurvePrivateKey) -> bytes:

@@ -92,6 +92,7 @@ def _settings(layout: Layout, instance: Instance, nation: Instance) -> dict[str,
         asking = keys.signing_keys(folder, "gateway")[-1]
         settings |= {
             "GATEWAY_PORT": str(instance.port + 2),
+            "GATEWAY_IDENTITY_ADDRESS": instance.federation_address,
             "GATEWAY_SIGNING_KEY_FILE": str(asking),
             "GATEWAY_SIGNING_KEY_ID": keys.key_id(instance, asking),
             "GATEWAY_TLS_CERT_FILE": str(folder / "gateway-tls.pem"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from deploy.machine import keys, provision
 from deploy.machine.layout import MachineError, say
+from services.chassis.tokens import LOOK_SECONDS
 
 if TYPE_CHECKING:
     from deploy.machine.layout import Instance
@@ -71,10 +72,10 @@ def _names(instance: Instance) -> tuple[str, ...]:
 
 
 def _spread(machine: Machine, instance: Instance) -> None:
-    """Write who trusts what, and have it read: by those who check first, by those who sign last."""
+    """Write who trusts what. Those who check read it again by themselves; once they have, those who sign start anew."""
     provision.write_settings(machine.layout)
-    concerned = machine.instances.values() if instance.is_nation else [instance]
-    for program in [program for one in concerned for program in machine.serving(one)]:
+    time.sleep(2 * LOOK_SECONDS)
+    for program in machine.serving(instance):
         say(f"rotate: {program} starts anew")
         machine.stop(program)
         machine.start(program)

@@ -234,6 +234,17 @@ def _unsafe(instance: _Instance) -> Iterator[Fault]:
         yield from ((thing, f"it must {what}.") for what, so in kept.items() if not so)
 
 
+def _addresses(instance: _Instance, pod: Pod, port: int) -> set[str]:
+    """What a pod's port is called inside the cluster, by each Service that leads to it."""
+    services = [thing["metadata"] for thing in instance.of("Service") if matches({"matchLabels": thing["spec"]["selector"]}, pod.labels)]
+    return {f"{service['name']}.{service['namespace']}.svc.cluster.local:{port}" for service in services}
+
+
+def _misfit(other: str, pod: Pod, *, needs: bool, reaches: bool) -> Iterator[Fault]:
+    if needs != reaches:
+        yield None, f"{pod.name} {'must reach' if needs else 'reaches'} {other}, and {'cannot' if needs else 'has no need to'}."
+
+
 def _network(instance: _Instance) -> Iterator[Fault]:
     """Each reaches what its settings name, and nothing else; nobody is outside of the policies."""
     network = Network(instance.of("NetworkPolicy"))
@@ -246,13 +257,11 @@ def _network(instance: _Instance) -> Iterator[Fault]:
             for server in (made for thing in instance.of(kind) for made in _pods(thing)):
                 port = next(iter(server.ports.values()))
                 needs, reaches = any(name.endswith(suffix) for name in names), network.reaches(pod, server, port)
-                if needs != reaches:
-                    yield (
-                        None,
-                        f"{pod.name} {'must reach' if needs else 'reaches'} {server.name}:{port}, and {'cannot' if needs else 'has no need to'}.",
-                    )
+                yield from _misfit(f"{server.name}:{port}", pod, needs=needs, reaches=reaches)
         for other in instance.ours:
-            yield from ((None, f"{pod.name} reaches {other.name}:{port}.") for port in other.ports.values() if network.reaches(pod, other, port))
+            for port in other.ports.values():
+                needs, reaches = not _addresses(instance, other, port).isdisjoint(names.values()), network.reaches(pod, other, port)
+                yield from _misfit(f"{other.name}:{port}", pod, needs=needs, reaches=reaches)
     for pod in instance.pods:
         for name, port in pod.ports.items():
             if name in {"metrics", "prometheus"} and not network.reaches(monitoring, pod, port):

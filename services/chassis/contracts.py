@@ -29,6 +29,11 @@ class Rpc:
     idempotent: bool
 
     @property
+    def service(self) -> str:
+        """In whose proto it stands: "profiles"."""
+        return self.path.split(".")[1]
+
+    @property
     def name(self) -> str:
         """Without its service: "GetMember"."""
         return self.path.rpartition("/")[2]

@@ -93,11 +93,15 @@ def may_try_again(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and isinstance(error.orig, _TRY_AGAIN)
 
 
-def is_back(service: str) -> bool:
-    """Whether the database answers; old connections are thrown away first."""
+def _look(connection: Connection) -> None:
+    connection.execute(text("select 1"))
+
+
+def is_back(service: str, look: Callable[[Connection], None] = _look) -> bool:
+    """Whether the database answers what `look` asks it; where it does not, the old connections are thrown away."""
     try:
         with engine(service).connect() as connection:
-            connection.execute(text("select 1"))
+            look(connection)
     except PoolTimeout:
         back = True  # Busy is not away.
     except DBAPIError:

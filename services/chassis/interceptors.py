@@ -18,7 +18,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from protos.common_pb2 import Refusal
-from services.chassis import metrics, tokens
+from services.chassis import ended, metrics, tokens
 from services.chassis.contracts import Rpc
 from services.chassis.database import is_away, may_try_again
 from services.chassis.logs import request_id
@@ -149,6 +149,7 @@ def admit(rpc: Rpc, metadata: Mapping[str, str], *, over_federation: bool) -> Ca
     if rpc.anyone:
         return Caller(user_id="")
     who = tokens.caller_of(_bearer(metadata), "")
+    ended.view(rpc.service).must_admit(who.session)
     if not rpc.any_role and who.role not in rpc.roles:
         raise errors.Forbidden(
             "ROLE_NOT_ALLOWED",

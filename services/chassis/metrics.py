@@ -22,6 +22,8 @@ CALL_SECONDS = Histogram(
 )
 CALLS_SHED = Counter("lokos_calls_shed", "Calls refused because too many wait")
 CERTIFICATE_SECONDS_LEFT = Gauge("lokos_certificate_seconds_left", "Time until a certificate that this process holds ends", ["setting"])
+CLOCK_SKEW = Counter("lokos_clock_skew", "Tokens refused because they are of a time to come, by who signed them", ["issuer"])
+ENDED_SESSIONS_AGE_SECONDS = Gauge("lokos_ended_sessions_age_seconds", "Time since this process last heard which sessions ended", ["service"])
 TOLD = Counter("lokos_events_told", "Events confirmed by the broker", ["service", "event"])
 HEARD = Counter("lokos_events_heard", "Events by what became of them: handled, again, parked", ["service", "event", "outcome"])
 REDELIVERED = Counter("lokos_events_redelivered", "Events that the broker handed out once more", ["service", "event"])

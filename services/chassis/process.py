@@ -42,6 +42,9 @@ def start(kind: str, services: Sequence[str] = ()) -> None:
             settings.file(name)
         for name in ("LOKOS_TLS_CERT_FILE", "LOKOS_TLS_CA_FILE", *(("GATEWAY_TLS_CERT_FILE",) if kind == "gateway" else ())):
             _gauge_certificate(name)
+        from services.chassis import tokens  # Of the process kinds, only those that answer calls need it.
+
+        tokens.must_have_trust()
     if kind in {"serve", "whole"} and "identity" in services:  # It alone signs; no other process needs to see the key.
         settings.file("LOKOS_SIGNING_KEY_FILE")
         settings.text("LOKOS_SIGNING_KEY_ID")

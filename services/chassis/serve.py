@@ -15,7 +15,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from services.chassis import audit, contracts, database, discovery, metrics, process, settings
+from services.chassis import audit, contracts, database, discovery, ended, metrics, process, settings
 from services.chassis.health import listen
 from services.chassis.interceptors import WAITING_MAX, Door
 
@@ -56,10 +56,15 @@ def build(services: list[str]) -> tuple[grpc.Server, health.HealthServicer]:
     return server, checks
 
 
+def _look(services: list[str]) -> list[bool]:
+    """Whether each service's database answers; from one that does, which sessions have ended."""
+    return [database.is_back(service, ended.view(service).read) for service in services]
+
+
 def watch(checks: health.HealthServicer, services: list[str], ports: list[int]) -> None:
-    """Tell health what is true of each service's database, until the process is asked to end."""
+    """Tell health what is true of each service's database, and the door which sessions have ended, until the process is asked to end."""
     while True:
-        well = [database.is_back(service) for service in services]
+        well = _look(services)
         for service, answers in zip(services, well, strict=True):
             checks.set(contracts.service_name(service), _health(answers))
             metrics.READY.labels(service, "serve").set(answers)
@@ -84,6 +89,7 @@ def run(services: list[str]) -> None:
     if federation := settings.number("LOKOS_FEDERATION_PORT", 0):
         ports.append(federation)
         server.add_secure_port(f"{host}:{federation}", server_credentials(nation_only=True))
+    _look(services)  # Before the first call is taken.
     server.start()
     probed = grpc.server(ThreadPoolExecutor(1, thread_name_prefix="health"))
     listen(probed, checks)

@@ -1,13 +1,20 @@
-"""Signed tokens (EdDSA) for four purposes, checked offline against the keys that this instance trusts, each for named scopes.
+"""Signed tokens (EdDSA) for five purposes, checked offline against the keys that this instance trusts, each for named scopes.
 
 Purposes, which are the scopes of trust: "users" (a logged-in user), "kyc" (an attestation of who a member is),
-"invitation" (the nation's word that makes a State Admin), "aggregates" (the nation's gateway may ask for sums).
+"invitation" (the nation's word that makes a State Admin), "aggregates" (the nation's gateway may ask for sums),
+"sessions" (and which of the nation's own sessions ended).
+
+The keys stand in a JSON Web Key Set (RFC 7517) whose keys also say who signs with them ("issuer") and for which "scopes"
+that is trusted. It may be replaced at any time.
 """
 
 import json
+import logging
+import threading
+import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -15,29 +22,121 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import jwt
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from services.chassis import settings
+from services.chassis import metrics, settings
 from services.kernel.caller import Caller, Role, Session
 from services.kernel.errors import Unauthenticated
+
+log = logging.getLogger(__name__)
 
 ALGORITHM = "EdDSA"
 ACCESS_LIFE = timedelta(minutes=10)
 CLOCK_SKEW_SECONDS = 30
+LOOK_SECONDS = 1.0
 _REMEMBERED_MAX = 10_000
+
+
+# What anybody may see of a key.
+_PUBLIC = ("kty", "crv", "x", "kid", "use", "alg")
+# Whatever may be wrong with the file.
+_UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, jwt.PyJWTError)
 
 
 @dataclass(frozen=True, slots=True)
 class _Key:
     issuer: str
-    public_key: Any
     scopes: frozenset[str]
+    checks: jwt.PyJWK
+    public: Mapping[str, str]
+
+
+def _key(entry: Mapping[str, Any]) -> _Key:
+    checks = jwt.PyJWK(dict(entry))
+    if checks.algorithm_name != ALGORITHM:
+        raise jwt.InvalidKeyError
+    metrics.CLOCK_SKEW.labels(entry["issuer"])
+    return _Key(entry["issuer"], frozenset(entry["scopes"]), checks, {name: entry[name] for name in _PUBLIC})
+
+
+@dataclass(frozen=True, slots=True)
+class _Trust:
+    """The file as it was read once, and who was shown by these keys to hold which token, until when."""
+
+    keys: Mapping[str, _Key]
+    callers: dict[str, tuple[float, Caller]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> "_Trust":
+        entries = json.loads(path.read_text(encoding="utf-8"))["keys"]
+        return cls({entry["kid"]: _key(entry) for entry in entries})
+
+
+class _TrustFile:
+    """The keys trusted now. The file is looked at once a second at most, and besides for a key that is not known."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._mark = self._marked()
+        self._looked_at = time.monotonic()
+        try:
+            self._trust = _Trust.read(path)
+        except _UNREADABLE as error:
+            raise SystemExit(f"The setting LOKOS_TRUST_FILE names {path}, which holds no keys that can be read ({type(error).__name__}).") from None
+
+    def trust(self) -> _Trust:
+        if time.monotonic() - self._looked_at > LOOK_SECONDS:
+            self._look()
+        return self._trust
+
+    def key(self, key_id: str) -> _Key | None:
+        if key_id not in self.trust().keys:
+            self._look()
+        return self._trust.keys.get(key_id)
+
+    def _look(self) -> None:
+        """Take in what has changed. A file that cannot be read is told of once, and leaves the keys as they are."""
+        with self._lock:
+            self._looked_at = time.monotonic()
+            mark = self._marked()
+            if mark == self._mark:
+                return
+            self._mark = mark
+            try:
+                self._trust = _Trust.read(self._path)
+            except _UNREADABLE as error:
+                log.error("the trust file cannot be read; the keys of before stay in use", extra={"error": type(error).__name__})  # noqa: TRY400 - its text may quote the file
+            else:
+                log.info("the trust file has changed", extra={"keys": " ".join(sorted(self._trust.keys))})
+
+    def _marked(self) -> tuple[int, ...]:
+        """Other whenever the file was written or replaced, also by way of a link."""
+        try:
+            stat = self._path.stat()
+        except OSError:
+            return ()
+        return (stat.st_ino, stat.st_mtime_ns, stat.st_size)
 
 
 @cache
-def _trusted(path: Path) -> Mapping[str, _Key]:
-    keys = json.loads(path.read_text(encoding="utf-8"))
-    return {key["key_id"]: _Key(key["issuer"], load_pem_public_key(key["public_key"].encode()), frozenset(key["scopes"])) for key in keys}
+def _file(path: str) -> _TrustFile:
+    return _TrustFile(Path(path))
+
+
+def _trust_file() -> _TrustFile:
+    return _file(settings.text("LOKOS_TRUST_FILE"))
+
+
+def must_have_trust() -> None:
+    """End the process by name where the trust file cannot be read."""
+    _trust_file()
+
+
+def own_keys() -> str:
+    """The keys that the tokens of this instance's users are checked by, as a JSON Web Key Set."""
+    own = [key.public for key in _trust_file().trust().keys.values() if key.issuer == settings.instance() and "users" in key.scopes]
+    return json.dumps({"keys": own})
 
 
 @cache
@@ -69,17 +168,17 @@ def sign(
 def verify(token: str, purpose: str) -> Mapping[str, Any]:
     """The claims of a token made for this instance and this purpose by a key trusted for it; else a refusal."""
     try:
-        key = _trusted(settings.file("LOKOS_TRUST_FILE")).get(jwt.get_unverified_header(token).get("kid", ""))
+        key = _trust_file().key(jwt.get_unverified_header(token).get("kid", ""))
         if key is None:
             raise Unauthenticated("TOKEN_FOREIGN", "This token was not made for this state.")
         claims: dict[str, Any] = jwt.decode(
             token,
-            key.public_key,
+            key.checks,
             algorithms=[ALGORITHM],
             audience=settings.instance(),
             issuer=key.issuer,
             leeway=CLOCK_SKEW_SECONDS if purpose != "users" else 0,
-            options={"require": ["exp", "iss", "aud", "jti"]},
+            options={"require": ["exp", "iat", "iss", "aud", "jti"], "verify_iat": False},
         )
     except jwt.ExpiredSignatureError:
         raise Unauthenticated("TOKEN_EXPIRED", "This token has expired; log in again.") from None
@@ -89,6 +188,13 @@ def verify(token: str, purpose: str) -> Mapping[str, Any]:
         raise Unauthenticated("TOKEN_INVALID", "This token is not genuine.") from None
     if claims.get("purpose") != purpose or purpose not in key.scopes:
         raise Unauthenticated("TOKEN_PURPOSE", "This token was made for another purpose.")
+    if claims["iat"] > time.time() + CLOCK_SKEW_SECONDS:
+        metrics.CLOCK_SKEW.labels(key.issuer).inc()
+        raise Unauthenticated(
+            "CLOCK_SKEW",
+            "The clocks of the two machines differ by more than {seconds} seconds; set them right.",
+            seconds=CLOCK_SKEW_SECONDS,
+        )
     return claims
 
 
@@ -117,9 +223,6 @@ def _unpacked(institutions: str) -> frozenset[UUID]:
     return frozenset(UUID(bytes=packed[start : start + 16]) for start in range(0, len(packed), 16))
 
 
-_remembered: dict[str, tuple[float, Caller]] = {}
-
-
 def caller_of(token: str, scope: str) -> Caller:
     """Who holds this token: a user, or where `scope` is not empty a program let in by that scope.
 
@@ -127,7 +230,9 @@ def caller_of(token: str, scope: str) -> Caller:
     """
     purpose = scope or "users"
     now = datetime.now(UTC).timestamp()
-    remembered = _remembered.get(purpose + token)
+    # Of this very reading of the file: what other keys show is remembered apart.
+    callers = _trust_file().trust().callers
+    remembered = callers.get(purpose + token)
     if remembered and remembered[0] > now:
         return remembered[1]
     claims = verify(token, purpose)
@@ -144,7 +249,7 @@ def caller_of(token: str, scope: str) -> Caller:
             persons=frozenset(claims["persons"]),
             session=Session(UUID(claims["session"]), claims["generation"]) if "session" in claims else None,
         )
-    if len(_remembered) >= _REMEMBERED_MAX:
-        _remembered.clear()
-    _remembered[purpose + token] = (float(claims["exp"]), caller)
+    if len(callers) >= _REMEMBERED_MAX:
+        callers.clear()
+    callers[purpose + token] = (float(claims["exp"]), caller)
     return caller

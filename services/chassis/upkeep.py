@@ -13,7 +13,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPConnectionError, ProbableAccessDeniedError, ProbableAuthenticationError
 from sqlalchemy import func, select
 
-from services.chassis import audit, broker, database, epochs, jobs, mailbox, metrics, settings
+from services.chassis import audit, broker, database, ended, epochs, jobs, mailbox, metrics, settings
 from services.chassis.jobs import Arguments, job
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ def seal_audit(service: str, _arguments: Arguments) -> None:
 def prune_mailbox(service: str, _arguments: Arguments) -> None:
     with database.transaction(service) as connection:
         mailbox.prune(connection, datetime.now(UTC), epochs.restored_at(connection))
+        ended.forget(connection, datetime.now(UTC))
 
 
 @job(every_seconds=86400)

@@ -16,6 +16,8 @@ from services.chassis.relay import Relay
 # and an event may take some seconds.
 PACE = 10.0
 EFFECT_PACE = 2.0
+# Less so the relay: that a session ended must be known everywhere within 5 seconds, of which the door's own look takes 2.
+RELAY_PACE = 4.0
 
 
 def main() -> None:
@@ -23,10 +25,11 @@ def main() -> None:
     process.hold_signals()
     process.start("whole", services)
 
-    def body(kind: type[Drain | Relay], service: str, stopping: threading.Event) -> None:
-        kind(service, stopping, PACE).run()
+    def body(kind: type[Drain | Relay], pace: float, service: str, stopping: threading.Event) -> None:
+        kind(service, stopping, pace).run()
 
-    moving = {f"{service}-{kind.__name__}": partial(body, kind, service) for kind in (Drain, Relay) for service in services}
+    paces: dict[type[Drain | Relay], float] = {Drain: PACE, Relay: RELAY_PACE}
+    moving = {f"{service}-{kind.__name__}": partial(body, kind, pace, service) for kind, pace in paces.items() for service in services}
     # One for effects is enough here, but somebody waits for her one-time password.
     working = {name: run for service in services for name, run in work.bodies(service, PACE, 1, EFFECT_PACE).items()}
     threads = process.Threads({**moving, **working})

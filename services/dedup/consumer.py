@@ -1,12 +1,14 @@
-"""Hears profiles: who was submitted, and what was decided."""
+"""Hears profiles: who was submitted, and what was decided; and identity: which sessions ended."""
 
-from datetime import date
+from datetime import UTC, date
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from protos.identity_pb2 import SessionEnded
 from protos.profiles_pb2 import Decision, MemberDecided, MemberSubmitted
 from protos.profiles_pb2 import Status as StatusMessage
+from services.chassis import ended
 from services.chassis.hears import Event, hears
 from services.dedup import commands
 from services.dedup.rules import Record
@@ -42,3 +44,7 @@ class Consumer:
         status = Status(StatusMessage.Name(body.status).removeprefix("STATUS_"))
         decisions = {UUID(each.finding_id): Decision.Name(each.decision).removeprefix("DECISION_") for each in body.decisions}
         commands.decide(connection, UUID(body.member_id), body.revision, status, decisions, event.version)
+
+    @hears("identity", SessionEnded)
+    def session_ended(self, connection: Connection, event: Event[SessionEnded]) -> None:
+        ended.keep(connection, UUID(event.body.session_id), event.body.generation, event.body.until.ToDatetime(UTC))

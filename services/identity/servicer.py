@@ -6,7 +6,7 @@ from typing import TypeVar
 import grpc
 
 from protos import common_pb2, identity_pb2, identity_pb2_grpc
-from services.chassis import database, places, settings, sheets, tokens
+from services.chassis import database, ended, places, settings, sheets, tokens
 from services.chassis.audit import Reads
 from services.chassis.interceptors import caller, show_refusal
 from services.identity import queries
@@ -127,6 +127,17 @@ class Servicer(identity_pb2_grpc.IdentityServiceServicer):
     def _device(self, given: identity_pb2.Device) -> rules.Device:
         kind = identity_pb2.DeviceKind.Name(given.kind).removeprefix("DEVICE_KIND_") if given.kind in identity_pb2.DeviceKind.values() else ""
         return rules.check_device(self._key, given.device_id, kind, given.name, given.unsent_items, discard_unsent=given.discard_unsent)
+
+    def Keys(self, _request: identity_pb2.KeysRequest, _context: Context) -> identity_pb2.KeysResponse:
+        return identity_pb2.KeysResponse(jwks=tokens.own_keys())
+
+    def EndedSessions(self, _request: identity_pb2.EndedSessionsRequest, _context: Context) -> identity_pb2.EndedSessionsResponse:
+        with database.reading(SERVICE) as connection:
+            found = ended.standing(connection)
+        answer = identity_pb2.EndedSessionsResponse()
+        for one in found:
+            answer.sessions.add(session_id=str(one.session_id), generation=one.generation).until.FromDatetime(one.until)
+        return answer
 
     def InviteStateAdmin(self, request: identity_pb2.InviteStateAdminRequest, _context: Context) -> identity_pb2.InviteStateAdminResponse:
         with transaction() as connection:

@@ -1,12 +1,14 @@
-"""Hears what becomes of users, members, institutions and meetings, in micro-batches, and puts it into the figures."""
+"""Hears what becomes of users, members, institutions and meetings, in micro-batches, and puts it into the figures; and which sessions ended."""
 
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC
+from uuid import UUID
 
 from sqlalchemy import Connection
 
 from protos import identity_pb2, profiles_pb2, transactions_pb2
+from services.chassis import ended
 from services.chassis.hears import Event, hears
 from services.kernel.approval import Status
 from services.reporting import commands, rules
@@ -90,3 +92,8 @@ class Consumer:
     def members_tallied(self, connection: Connection, events: Sequence[Event[profiles_pb2.MembersTallied]]) -> None:
         told = [Tally(event.body.block, event.body.members, event.body.fingerprint, event.body.at.ToDatetime(UTC)) for event in events]
         commands.note_tallies(connection, told)
+
+    @hears("identity", identity_pb2.SessionEnded, batched=True)
+    def session_ended(self, connection: Connection, events: Sequence[Event[identity_pb2.SessionEnded]]) -> None:
+        for event in events:
+            ended.keep(connection, UUID(event.body.session_id), event.body.generation, event.body.until.ToDatetime(UTC))

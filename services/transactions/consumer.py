@@ -1,11 +1,13 @@
-"""Events in: what profiles tells of institutions and members."""
+"""Events in: what profiles tells of institutions and members, and which sessions ended."""
 
 from datetime import UTC, date
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from protos.identity_pb2 import SessionEnded
 from protos.profiles_pb2 import InstitutionChanged, Kind, MemberChanged, MembersTallied, Status
+from services.chassis import ended
 from services.chassis.hears import Event, hears
 from services.transactions.commands import copies
 
@@ -37,3 +39,7 @@ class Consumer:
     def members_tallied(self, connection: Connection, event: Event[MembersTallied]) -> None:
         told = event.body
         copies.compare(connection, told.block, told.members, told.fingerprint, told.at.ToDatetime(UTC))
+
+    @hears("identity", SessionEnded)
+    def session_ended(self, connection: Connection, event: Event[SessionEnded]) -> None:
+        ended.keep(connection, UUID(event.body.session_id), event.body.generation, event.body.until.ToDatetime(UTC))

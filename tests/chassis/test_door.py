@@ -12,7 +12,17 @@ BPM = Caller("IUP_X", Role.BLOCK_PROGRAM_MANAGER, "9.1.2")
 
 
 def rpc(**changes):
-    plain = {"path": "/lokos.X/Y", "anyone": False, "roles": frozenset({"BLOCK_PROGRAM_MANAGER"}), "scope": "", "idempotent": True}
+    plain = {
+        "path": "/lokos.profiles.v1.ProfilesService/X",
+        "anyone": False,
+        "any_role": False,
+        "roles": frozenset({"BLOCK_PROGRAM_MANAGER"}),
+        "scope": "",
+        "bound": "NOTHING",
+        "region": "",
+        "institution": "",
+        "idempotent": True,
+    }
     return Rpc(**{**plain, **changes})
 
 

@@ -6,8 +6,9 @@ from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from deploy.machine.keys import trusted_key
 from services.chassis import tokens
 from services.kernel.caller import Caller, Role
 from services.kernel.errors import Unauthenticated
@@ -22,9 +23,8 @@ def keys(tmp_path, monkeypatch):
     for key_id, issuer, scopes in (("UP-1", "UP", ["users", "kyc"]), ("IN-1", "IN", ["invitation"])):
         key = Ed25519PrivateKey.generate()
         (tmp_path / f"{key_id}.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-        trust.append({"issuer": issuer, "key_id": key_id, "public_key": public, "scopes": scopes})
-    (tmp_path / "trust.json").write_text(json.dumps(trust))
+        trust.append(trusted_key(key, key_id, issuer, scopes))
+    (tmp_path / "trust.json").write_text(json.dumps({"keys": trust}))
     for name, value in {
         "LOKOS_STATE_FILE": "deploy/states/UP.toml",
         "LOKOS_SIGNING_KEY_FILE": str(tmp_path / "UP-1.pem"),

@@ -125,14 +125,20 @@ def test_the_nation_gets_a_gateway_and_no_members_services(layout: Layout) -> No
     assert nation["LOKOS_STATE_FILE"].endswith("nation.toml")
 
 
-def test_a_state_trusts_its_own_identity_and_three_narrow_things_of_the_nation(layout: Layout) -> None:
+def test_whom_a_state_and_the_nation_trust_for_what(layout: Layout) -> None:
     provision.write_settings(layout)
-    trusted = json.loads(layout.instances()["UP"].trust_file.read_text(encoding="utf-8"))
-    assert [(entry["issuer"], entry["key_id"], entry["scopes"]) for entry in trusted] == [
+
+    def trusted(code: str) -> list[tuple[str, str, list[str]]]:
+        keys = json.loads(layout.instances()[code].trust_file.read_text(encoding="utf-8"))["keys"]
+        assert {(key["kty"], key["crv"], key["use"], key["alg"]) for key in keys} == {("OKP", "Ed25519", "sig", "EdDSA")}
+        return [(key["issuer"], key["kid"], key["scopes"]) for key in keys]
+
+    assert trusted("UP") == [
         ("UP", "UP-identity", ["users", "kyc"]),
         ("IN", "IN-identity", ["invitation"]),
         ("IN", "IN-gateway", ["aggregates"]),
     ]
+    assert trusted("IN") == [("IN", "IN-identity", ["users"]), ("IN", "IN-gateway", ["sessions"])]
 
 
 def test_certificates_are_signed_by_their_own_instance(layout: Layout) -> None:

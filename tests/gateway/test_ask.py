@@ -16,11 +16,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from deploy.machine.keys import trusted_key
 from gateway import ask
 from gateway.__main__ import build
 from gateway.ask import Asker, Breaker
@@ -136,8 +137,7 @@ class World:
         self.nation = Authority("IN")
         self.gateway_key, users_key = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
         key, chain = self.nation.pair("lokos-gateway")
-        public = users_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-        trust = [{"issuer": "IN", "key_id": "IN-identity", "public_key": public, "scopes": ["users"]}]
+        trust = {"keys": [trusted_key(users_key, "IN-identity", "IN", ["users"])]}
         files = {
             "GATEWAY_TLS_KEY_FILE": key,
             "GATEWAY_TLS_CERT_FILE": chain,

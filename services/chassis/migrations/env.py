@@ -6,7 +6,7 @@ from typing import Any
 from alembic import context
 from sqlalchemy import MetaData
 
-from services.chassis import audit, epochs, jobs  # noqa: F401 - their tables are in mailbox.metadata
+from services.chassis import audit, ended, epochs, jobs  # noqa: F401 - their tables are in mailbox.metadata
 
 connection = context.config.attributes["connection"]
 # The chassis's own tables are compared where its own migration is made; a service's where its is.
