@@ -342,9 +342,11 @@ def prove_forgotten(connection: Connection, challenge_id: UUID, given: str, new_
         return made
     user.check_password(new_password, made.user_id, "new_password")
     connection.execute(update(challenges).where(challenges.c.challenge_id == challenge_id).values(used_at=now))
+    if not _is_user(connection, made.user_id):
+        return rules.otp_wrong()
     wiped = (*rules.of_one_user(key, made.user_id, made.device), *rules.of_messages(key, made.user_id))
     connection.execute(delete(attempts).where(attempts.c.key.in_(wiped)))
-    return made.user_id if _is_user(connection, made.user_id) else rules.otp_wrong()
+    return made.user_id
 
 
 def set_forgotten(connection: Connection, user_id: str, password_hash: str) -> None:
