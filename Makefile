@@ -11,7 +11,7 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no
 	--python-version 3.11 --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs test check protos lock migrate replay rebuild load k8s k8s-check backup restore upgrade nation
+.PHONY: help setup demo up down status logs test check protos lock migrate replay rebuild load k8s k8s-check backup restore upgrade nation bench-login
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,3 +91,6 @@ upgrade:  ## replace the running programs by this tree's version, one at a time,
 nation:  ## run all 34 states and the nation at once and show what that costs; make nation ARGS=down stops them
 	@$(MACHINE) setup
 	@$(NATION) $(if $(ARGS),$(MACHINE) $(ARGS),$(BIN)/python -m loadtests.budget --nation)
+
+bench-login:  ## how many users log in a second with a one-time password, and what the password's hash costs in it
+	@$(MACHINE) with $(STATE) -- python -m loadtests.bench_login $(ARGS)

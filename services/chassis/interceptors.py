@@ -18,7 +18,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from protos.common_pb2 import Refusal
-from services.chassis import ended, metrics, tokens
+from services.chassis import ended, metrics, settings, tokens
 from services.chassis.contracts import Rpc
 from services.chassis.database import is_away, may_try_again
 from services.chassis.logs import request_id
@@ -175,6 +175,15 @@ def _take_request_id(metadata: Mapping[str, str]) -> str:
 
 def _metadata(context: Any) -> dict[str, str]:  # noqa: ANN401 - of the sync or the asyncio server
     return {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+
+
+def address(context: grpc.ServicerContext) -> str:
+    """Where the caller calls from, without its port; behind LOKOS_PROXIES proxies what the outermost of them noted."""
+    proxies = settings.number("LOKOS_PROXIES", 0)
+    noted = [one.strip() for one in _metadata(context).get("x-forwarded-for", "").split(",")]
+    if proxies and len(noted) >= proxies and noted[-proxies]:
+        return noted[-proxies]
+    return str(context.peer()).rpartition(":")[0]
 
 
 def _over_federation(context: Any) -> bool:  # noqa: ANN401 - of the sync or the asyncio server

@@ -8,7 +8,7 @@ import grpc
 from protos import common_pb2, identity_pb2, identity_pb2_grpc
 from services.chassis import database, ended, places, settings, sheets, tokens
 from services.chassis.audit import Reads
-from services.chassis.interceptors import caller, show_refusal
+from services.chassis.interceptors import address, caller, show_refusal
 from services.identity import queries
 from services.identity.adapters import ekyc
 from services.identity.commands import invitation, kyc, session, sheet, user, vault
@@ -48,7 +48,7 @@ class Servicer(identity_pb2_grpc.IdentityServiceServicer):
             rules.check_secret_hash(request.secret_hash, "secret_hash"),
             request.keep_logged_in,
             check_language(request.language, settings.state().languages),
-            rules.address_of(context.peer()),
+            address(context),
         )
         with transaction() as connection:
             password_hash, wait = session.look(connection, asked, self._key, datetime.now(UTC))
@@ -111,15 +111,15 @@ class Servicer(identity_pb2_grpc.IdentityServiceServicer):
         return identity_pb2.SetForgottenPasswordResponse()
 
     def ChangePassword(self, request: identity_pb2.ChangePasswordRequest, context: Context) -> identity_pb2.ChangePasswordResponse:
-        user_id, address = caller().user_id, rules.address_of(context.peer())
+        user_id, where = caller().user_id, address(context)
         with transaction() as connection:
-            password_hash, wait = session.look_at_own(connection, caller(), address, self._key, datetime.now(UTC))
+            password_hash, wait = session.look_at_own(connection, caller(), where, self._key, datetime.now(UTC))
         if wait:
             raise rules.slow_down(wait)
         right = passwords.is_right(request.password, password_hash)
         new_hash = passwords.hashed(check_password(request.new_password, user_id, "new_password")) if right else ""
         with transaction() as connection:
-            refused = session.change_password(connection, caller(), new_hash, address, self._key, datetime.now(UTC))
+            refused = session.change_password(connection, caller(), new_hash, where, self._key, datetime.now(UTC))
         if refused:
             raise refused
         return identity_pb2.ChangePasswordResponse()

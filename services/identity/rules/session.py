@@ -249,8 +249,3 @@ def otp_wrong() -> Unauthenticated:
 
 def session_ended() -> Unauthenticated:
     return Unauthenticated("SESSION_ENDED", "This session has ended; log in again.")
-
-
-def address_of(peer: str) -> str:
-    """The address in gRPC's word for a peer, without its port: "ipv4:10.0.0.7:51000"."""
-    return peer.rpartition(":")[0] or peer
