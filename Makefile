@@ -11,10 +11,10 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no
 	--python-version 3.11 --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs test check protos lock migrate replay rebuild load k8s k8s-check backup restore upgrade nation bench-login
+.PHONY: help setup demo up down status logs test check protos lock migrate replay audit-verify rebuild load k8s k8s-check backup restore upgrade nation bench-login
 
 help:  ## list these commands
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup:  ## install what LokOS needs on this machine (quick when nothing changed)
 	@$(MACHINE) setup
@@ -61,6 +61,9 @@ migrate:  ## bring databases, broker users and tables up to date
 
 replay:  ## try a service's parked events again: make replay STATE=UP SERVICE=transactions
 	@$(MACHINE) with $(STATE) -- python -m services.chassis.replay $(SERVICE)
+
+audit-verify:  ## walk the chains of a state's audit and name what does not fit: make audit-verify STATE=UP ARGS="--head ..."
+	@$(MACHINE) with $(STATE) -- python -m services.chassis.auditor verify $(ARGS)
 
 rebuild:  ## make a state's figures anew from what the services know: make rebuild STATE=UP
 	@$(MACHINE) with $(STATE) -- python -m services.reporting rebuild

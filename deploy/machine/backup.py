@@ -53,7 +53,7 @@ LINES_SHOWN = 5
 PLACED = "placed"
 GO_ON_SECONDS_MAX = 3600
 # What the database's content cannot be read or continued without. They are not in a backup, but it knows them again.
-KEYS = ("vault key", "vault token key", "person key")
+KEYS = ("vault key", "vault token key", "person key", "audit key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,11 +277,13 @@ def _check(instance: Instance, folder: Path, *, other_keys: bool) -> Manifest:
     if found != manifest.files:
         wrong = sorted(name for name in found.keys() | manifest.files.keys() if found.get(name) != manifest.files.get(name))
         raise MachineError(f"{folder} is not what was backed up: {', '.join(wrong[:3])} is cut short, altered, missing or added. Take another copy.")
-    if not other_keys and manifest.keys != _keys_of(instance):
-        wrong = sorted(name for name, mark in _keys_of(instance).items() if manifest.keys.get(name) != mark)
+    ours = _keys_of(instance)  # Which may be more than there were when an older version took the backup.
+    wrong = sorted(name for name, mark in manifest.keys.items() if ours.get(name) != mark)
+    if wrong and not other_keys:
         raise MachineError(
             f"The keys of {instance.code} are not those of this backup ({', '.join(wrong)}). Put {instance.folder}/secrets.json and "
-            f"{instance.keys} back first, or say --other-keys: then what the vault holds cannot be read again, and known women look new."
+            f"{instance.keys} back first, or say --other-keys: then what the vault holds cannot be read again, known women look new, and "
+            "no row of the audit fits its chain."
         )
     return manifest
 

@@ -48,6 +48,8 @@ def start(kind: str, services: Sequence[str] = ()) -> None:
     if kind in {"serve", "whole"} and "identity" in services:  # It alone signs; no other process needs to see the key.
         settings.file("LOKOS_SIGNING_KEY_FILE")
         settings.text("LOKOS_SIGNING_KEY_ID")
+    if kind in {"work", "whole"}:  # It seals the audit.
+        settings.text("LOKOS_AUDIT_KEY")
     if kind in {"serve", "work", "whole"} and settings.state_lgd():
         settings.text("LOKOS_GEOGRAPHY_FILE")
         discovery.check()

@@ -13,7 +13,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPConnectionError, ProbableAccessDeniedError, ProbableAuthenticationError
 from sqlalchemy import func, select
 
-from services.chassis import audit, broker, database, ended, epochs, jobs, mailbox, metrics, settings
+from services.chassis import audit, broker, chain, database, ended, epochs, jobs, mailbox, metrics, settings
 from services.chassis.jobs import Arguments, job
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ DEAD_LETTERS_MAX = 1000
 @job(every_seconds=5)
 def seal_audit(service: str, _arguments: Arguments) -> None:
     with database.transaction(service) as connection:
-        audit.seal(connection)
+        chain.seal(connection, service)
 
 
 @job(every_seconds=3600)
@@ -106,11 +106,15 @@ def gauge_queues(service: str, _arguments: Arguments) -> None:
         metrics.QUEUE_WAITING.labels(service, event).set(events)
 
 
-@job(every_seconds=86400)
+@job(every_seconds=3600)
 def check_audit(service: str, _arguments: Arguments) -> None:
-    """Walk the whole chain: a row changed or taken out of it shows."""
+    """Walk what was added to the chain, and the rest in turn. Its head goes to where the logs are kept: out of the database's reach."""
+    now = datetime.now(UTC)
+    with database.reading(service) as connection:
+        checked = chain.check(connection, service, now)
     with database.transaction(service) as connection:
-        broken_at = audit.broken_at(connection)
-    metrics.AUDIT_BROKEN_AT.labels(service).set(broken_at or 0)
-    if broken_at:
-        log.error("the audit's chain is broken", extra={"service": service, "place": broken_at})
+        chain.note(connection, service, checked, now)
+    metrics.AUDIT_BROKEN_AT.labels(service).set(checked.fault.place if checked.fault else 0)
+    if checked.fault:
+        log.error("the audit's chain is broken", extra={"service": service, "place": checked.fault.place})
+    log.info("the audit's head", extra={"service": service, "head": checked.head})

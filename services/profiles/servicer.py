@@ -34,6 +34,11 @@ class Servicer(profiles_pb2_grpc.ProfilesServiceServicer):
     def __init__(self) -> None:
         self._reads = Reads(SERVICE)
 
+    def _seen(self, action: str, rows: Sequence[AnyRow], findings: dict[UUID, list[AnyRow]]) -> None:
+        """These members were shown, and whom they may be the same as; also where a change had been made before, and so is not noted again."""
+        others = (finding.other_member_id for row in rows for finding in findings[row.id])
+        self._reads.seen(caller(), action, dict.fromkeys((*(row.id for row in rows), *others)))
+
     def UploadInstitutions(self, request: profiles_pb2.UploadInstitutionsRequest, _context: Context) -> common_pb2.SheetAnswer:
         rows = sheets.read(request.workbook, list(upload.INSTITUTION_COLUMNS.values()))
         with transaction() as connection:
@@ -60,7 +65,9 @@ class Servicer(profiles_pb2_grpc.ProfilesServiceServicer):
         evidence = _evidence(request.attestation, member_id)
         with transaction() as connection:
             row = member.submit(connection, caller(), member_id, said.revision, texts, evidence, today())
-            return show_members([row], queries.findings_of(connection, [row]))[0]
+            findings = queries.findings_of(connection, [row])
+        self._seen("member.get", [row], findings)
+        return show_members([row], findings)[0]
 
     def GetInstitution(self, request: profiles_pb2.GetInstitutionRequest, _context: Context) -> profiles_pb2.Institution:
         institution_id = parse_id(request.institution_id, "institution_id")
@@ -74,7 +81,7 @@ class Servicer(profiles_pb2_grpc.ProfilesServiceServicer):
         with transaction() as connection:
             row = queries.member(connection, caller(), member_id)
             findings = queries.findings_of(connection, [row])
-        self._reads.seen(caller(), "member.get", [row.id])
+        self._seen("member.get", [row], findings)
         return show_members([row], findings)[0]
 
     def ListInstitutions(self, request: profiles_pb2.ListInstitutionsRequest, _context: Context) -> profiles_pb2.ListInstitutionsResponse:
@@ -95,20 +102,24 @@ class Servicer(profiles_pb2_grpc.ProfilesServiceServicer):
             rows = queries.members_page(connection, caller(), institution_id=institution_id, status=status, after=after, size=size)
             findings = queries.findings_of(connection, rows)
             epoch = epochs.current(connection)
-        self._reads.seen(caller(), "member.list", [row.id for row in rows])
+        self._seen("member.list", rows, findings)
         return profiles_pb2.ListMembersResponse(members=show_members(rows, findings), next=_next(rows, size), instance_epoch=epoch)
 
     def ApproveMember(self, request: profiles_pb2.ApproveMemberRequest, _context: Context) -> profiles_pb2.Member:
         member_id, decisions = parse_id(request.member_id, "member_id"), _decisions(request.decisions)
         with transaction() as connection:
             row = member.approve(connection, caller(), member_id, request.revision, decisions, today())
-            return show_members([row], queries.findings_of(connection, [row]))[0]
+            findings = queries.findings_of(connection, [row])
+        self._seen("member.get", [row], findings)
+        return show_members([row], findings)[0]
 
     def RejectMember(self, request: profiles_pb2.RejectMemberRequest, _context: Context) -> profiles_pb2.Member:
         member_id, decisions = parse_id(request.member_id, "member_id"), _decisions(request.decisions)
         with transaction() as connection:
             row = member.reject(connection, caller(), member_id, request.revision, request.reasons, request.remark, decisions)
-            return show_members([row], queries.findings_of(connection, [row]))[0]
+            findings = queries.findings_of(connection, [row])
+        self._seen("member.get", [row], findings)
+        return show_members([row], findings)[0]
 
     def ApproveInstitution(self, request: profiles_pb2.ApproveInstitutionRequest, _context: Context) -> profiles_pb2.Institution:
         institution_id = parse_id(request.institution_id, "institution_id")

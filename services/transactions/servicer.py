@@ -62,18 +62,22 @@ class Servicer(TransactionsServiceServicer):
     def ApproveMeeting(self, request: pb.ApproveMeetingRequest, _context: grpc.ServicerContext) -> pb.Meeting:
         meeting_id = parse_id(request.meeting_id, "meeting_id")
         with transaction() as connection:
-            return _show(decide.approve_meeting(connection, interceptors.caller(), meeting_id, request.revision))
+            made = decide.approve_meeting(connection, interceptors.caller(), meeting_id, request.revision)
+        self._seen("meeting.get", meeting_id, *_members(made))  # Approved before, it changes nothing and is shown all the same.
+        return _show(made)
 
     def RejectMeeting(self, request: pb.RejectMeetingRequest, _context: grpc.ServicerContext) -> pb.Meeting:
         meeting_id = parse_id(request.meeting_id, "meeting_id")
         with transaction() as connection:
-            return _show(decide.reject_meeting(connection, interceptors.caller(), meeting_id, request.revision, request.remark))
+            made = decide.reject_meeting(connection, interceptors.caller(), meeting_id, request.revision, request.remark)
+        self._seen("meeting.get", meeting_id, *_members(made))
+        return _show(made)
 
     def GetMeeting(self, request: pb.GetMeetingRequest, _context: grpc.ServicerContext) -> pb.Meeting:
         meeting_id = parse_id(request.meeting_id, "meeting_id")
         with transaction() as connection:
             found = queries.meeting(connection, interceptors.caller(), meeting_id)
-        self._seen("meeting.get", meeting_id)
+        self._seen("meeting.get", meeting_id, *_members(found))
         return _show(found)
 
     def ListMeetings(self, request: pb.ListMeetingsRequest, _context: grpc.ServicerContext) -> pb.ListMeetingsResponse:
@@ -86,7 +90,7 @@ class Servicer(TransactionsServiceServicer):
         wanted = "" if status == "UNSPECIFIED" else status
         with transaction() as connection:
             found = queries.meetings_of(connection, interceptors.caller(), institution_id, wanted, after, size)
-        self._seen("meeting.list", *(row.meeting_id for row in found))
+        self._seen("meeting.list", *(row.meeting_id for row in found), *_members(*found))
         return pb.ListMeetingsResponse(meetings=map(_show, found), next=str(found[-1].meeting_id) if len(found) == size else "")
 
     def Pull(self, request: pb.PullRequest, _context: grpc.ServicerContext) -> pb.Position:
@@ -94,7 +98,7 @@ class Servicer(TransactionsServiceServicer):
         with database.reading(SERVICE, of_one_moment=True) as connection:
             chain, members, loans = queries.position(connection, interceptors.caller(), institution_id)
             epoch = epochs.current(connection)
-        self._seen("books.pull", institution_id)
+        self._seen("books.pull", institution_id, *sorted({row.member_id for row in (*members, *loans)}))
         return pb.Position(
             institution_id=str(institution_id),
             last_number=chain.last_number,
@@ -124,7 +128,7 @@ class Servicer(TransactionsServiceServicer):
         after = _page_after(request.page, _meeting_and_line)
         with transaction() as connection:
             rows = queries.journal(connection, interceptors.caller(), institution_id, after, size)
-        self._seen("books.journal", institution_id)
+        self._seen("books.journal", institution_id, *sorted({row.member_id for row in rows if row.member_id}))
         return pb.JournalResponse(lines=map(_show_line, rows), next=f"{rows[-1].number}.{rows[-1].line}" if len(rows) == size else "")
 
     def TrialBalance(self, request: pb.TrialBalanceRequest, _context: grpc.ServicerContext) -> pb.TrialBalanceResponse:
@@ -198,6 +202,11 @@ def _read(sent: pb.Meeting) -> rules.Meeting:
         counted_cash_paise=sent.counted_cash_paise,
         passbook_bank_paise=sent.passbook_bank_paise,
     )
+
+
+def _members(*rows: Row[Any]) -> list[str]:
+    """The members that meetings name; a repayment names a loan, and not whose it is."""
+    return sorted({entry["member_id"] for row in rows for name in ("attendance", "savings", "loans", "fines") for entry in row.content.get(name, ())})
 
 
 def _show(row: Row[Any]) -> pb.Meeting:

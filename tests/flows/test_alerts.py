@@ -468,7 +468,7 @@ def exposed(machine):
 
 def test_alerts_dashboard_and_page_speak_of_what_a_running_machine_shows(world):
     with database(world.up, "identity") as tables:
-        run_now(tables, "check_audit")  # A figure that comes once a day.
+        run_now(tables, "check_audit")  # A figure that comes once an hour.
     page = (PROJECT / "docs/operate.md").read_text(encoding="utf-8").partition("\n## What to watch\n")[2].partition("\n## ")[0]
     explained = set(re.findall(METRIC, page))
     named = set(re.findall(METRIC, RULES_TEXT + (PROJECT / "deploy/watch/dashboard.json").read_text(encoding="utf-8")))

@@ -13,7 +13,7 @@ from deploy.demo import books
 from deploy.demo.cast import run_in
 from deploy.machine import postgres
 from protos import gateway_pb2, profiles_pb2, transactions_pb2
-from services.chassis import audit
+from services.chassis import chain
 from services.chassis import database as chassis_database
 from services.kernel import month
 from services.kernel.ids import uuid7
@@ -135,7 +135,7 @@ def check_audit(state, epoch):
         books.wait_until("it is sealed", lambda s=service, q=said: rows(state, s, q) == [("operator IUP_OPERATOR", str(epoch))])
         chassis_database.is_back(service)  # The connections of this very process were cut, too.
         with chassis_database.transaction(service) as own:
-            assert audit.broken_at(own) is None
+            assert chain.verify(own, service).faults == []
 
 
 def check_rights(state, kept):

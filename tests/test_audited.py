@@ -1,0 +1,135 @@
+"""Whoever sees a person is noted, and whoever changes something: read from the code itself, so that nobody can forget it."""
+
+import ast
+import re
+from pathlib import Path
+
+from google.protobuf.descriptor_pb2 import MethodOptions
+
+from services.chassis import contracts
+
+SERVICES = Path(__file__).parents[1] / "services"
+NAMES = ("identity", "profiles", "transactions", "dedup", "reporting")
+# An answer with one of these, at any depth, tells of a person.
+PERSON = {"member_id", "full_name", "mobile"}
+WRITES = {"insert", "update", "delete", "tell", "tell_all"}
+STATEMENT = re.compile(r"\s*(insert into|update \w+|delete from|truncate|with .*(insert into|update \w+|delete from))\b", re.DOTALL)
+AGAIN = "tells again what was audited when it changed"
+# Commands that change rows and need no audit row of their own. Those that only an event's handler runs are not asked: the teller audited.
+NOT_AUDITED = {
+    "identity.vault.store": "the vault's own table `uses` says who stored what, and why",
+    "identity.vault.identify": "the vault's own table `uses` says who asked for what, and why",
+    "identity.vault.forget_unconfirmed": "a timer; the e-KYCs that it ends are in the audit",
+    "identity.restored.settle": "part of instance.restore, which is audited",
+    "identity.user.restate_users": AGAIN,
+    "profiles.events.tell_all": "the pen of the commands, which audit",
+    "profiles.restate.restate_institutions": AGAIN,
+    "profiles.restate.restate_members": AGAIN,
+    "profiles.restate.restate_submissions": AGAIN,
+    "profiles.restate.tally": "a timer: counts",
+    "transactions.decide.tell_approved": "part of an approval, which is audited",
+    "transactions.upkeep.restate_approved": AGAIN,
+    "transactions.upkeep.make_partitions": "a timer: lines move to the partition of their month, as they are",
+    "transactions.copies.compare_again": "a timer: compares copies with their owner's count",
+    "dedup.rescreen": "the operator's: the same comparison again, of the same records",
+    "dedup.restate": AGAIN,
+    "reporting.compare_tallies": "a timer: compares copies with their owner's count",
+    "reporting.empty": "the operator's: figures, made anew from what is told again",
+}
+
+
+class Commands:
+    """A service's commands, and what each calls: `module.function` within the room, other names as they are written."""
+
+    def __init__(self, service):
+        room = SERVICES / service / "commands"
+        files = {path.stem: path for path in room.glob("[a-z]*.py")} or {"": room.with_suffix(".py")}
+        self.calls, self.writes = {}, set()
+        for module, path in files.items():
+            self._read(module, ast.parse(path.read_text()))
+
+    def _read(self, module, tree):
+        imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and re.search(r"^services\.\w+\.commands", node.module or "")]
+        names = {one.asname or one.name: f"{node.module.partition('commands')[2]}.{one.name}".lstrip(".") for node in imports for one in node.names}
+        functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+        names |= {name: f"{module}.{name}".lstrip(".") for name in functions}
+        statements = {node.targets[0].id for node in tree.body if isinstance(node, ast.Assign) and self._speaks(node)}
+        for name, node in functions.items():
+            first = [(*ast.unparse(one).split("."), "")[:2] for one in ast.walk(node) if isinstance(one, ast.Name | ast.Attribute)]
+            found = {f"{names.get(owner, owner)}.{called}".rstrip(".") for owner, called in first}
+            self.calls[names[name]] = found
+            if self._speaks(node) or found & statements or {one.rpartition(".")[2] for one in found} & WRITES:
+                self.writes.add(names[name])
+
+    def _speaks(self, node):
+        """Whether it holds SQL that changes something."""
+        return any(isinstance(one, ast.Constant) and isinstance(one.value, str) and STATEMENT.match(one.value) for one in ast.walk(node))
+
+    def reached(self, name):
+        """What a command calls, and what that calls, and so on; itself too."""
+        seen, waiting = set(), [name]
+        while waiting:
+            one = waiting.pop()
+            seen.add(one)
+            waiting += self.calls.get(one, set()) - seen
+        return seen
+
+    def public(self):
+        return {name for name in self.calls if not name.rpartition(".")[2].startswith("_")}
+
+    def audited(self):
+        return {name for name in self.public() if self.reached(name) & {"audit.changed", "audit.row"}}
+
+    def changing(self):
+        return {name for name in self.public() if self.reached(name) & self.writes}
+
+
+def called_in(path):
+    """What a room calls of the commands, as `module.function`."""
+    found = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)} if path.exists() else set()
+    return {name.removeprefix("commands.") for name in found}
+
+
+def test_every_command_that_changes_something_audits_it():
+    silent = {
+        f"{service}.{name}"
+        for service in NAMES
+        for commands in [Commands(service)]
+        for name in commands.changing() - commands.audited() - called_in(SERVICES / service / "consumer.py")
+    }
+    assert silent - NOT_AUDITED.keys() == set(), "these must reach audit.changed, or say above why they need not"
+    assert NOT_AUDITED.keys() - silent == set(), "these need no exception any more"
+
+
+def test_the_code_is_read_right():
+    """What the two other tests stand on finds what is known to be there."""
+    profiles, transactions = Commands("profiles"), Commands("transactions")
+    assert {"member.approve", "upload.upload_members", "institution.submit"} <= profiles.audited() & profiles.changing()
+    assert {"sync.sync_meeting", "decide.reject_meeting"} <= transactions.audited() & transactions.changing()
+    assert "member.note_screening" in profiles.changing() - profiles.audited()
+    assert "user.create" in Commands("identity").audited() & Commands("identity").changing()
+    assert "member.columns" not in profiles.changing()
+
+
+def tells_of_a_person(message, above=()):
+    inner = [field.message_type for field in message.fields if field.message_type and field.message_type not in above]
+    return any(field.name in PERSON for field in message.fields) or any(tells_of_a_person(one, (*above, message)) for one in inner)
+
+
+def test_whoever_sees_a_person_is_noted():
+    """Each such answer comes from a method that notes what was seen; or, where it changes something, from a command that audits."""
+    seeing = []
+    for service in NAMES:
+        path = SERVICES / service / "servicer.py"
+        methods = {node.name: node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)}
+        for rpc in next(iter(contracts.descriptor(service).services_by_name.values())).methods:
+            if tells_of_a_person(rpc.output_type):
+                seeing.append(rpc.name)
+                called = {ast.unparse(node.func) for node in ast.walk(methods[rpc.name]) if isinstance(node, ast.Call)}
+                only_reads = rpc.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
+                audited = set() if only_reads else called & Commands(service).audited()
+                assert audited or called & {"self._seen", "self._reads.seen"}, (
+                    f"{rpc.name} of {service} shows a person, and does not note who saw her"
+                )
+    assert {"ListUsers", "GetMember", "ListMembers", "GetScreening", "ListFlagged", "Pull", "Journal", "GetMeeting", "ListMeetings"} <= set(seeing)
+    assert "Report" not in seeing
