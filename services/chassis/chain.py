@@ -2,7 +2,7 @@
 
 The seals are made with LOKOS_AUDIT_KEY, which the database does not hold: whoever may write to it can alter what is there,
 and cannot seal it anew. Heads say how far the chain went, so that rows taken from its end are missed; whoever takes the
-heads as well is found out by a head that was noted elsewhere, and every check of the chain logs one.
+heads as well is found out by a head that was noted elsewhere, and by nothing else: so every check of the chain logs one.
 """
 
 import hmac
@@ -139,11 +139,15 @@ def seal(connection: Connection, service: str) -> int:
 
 
 def _end(connection: Connection, head: Head | None) -> tuple[int, bytes]:
-    """The place and seal after which the chain goes on: where the head is ahead of the rows, those that are gone leave their hole."""
+    """The place and seal after which the chain goes on.
+
+    Where the head is ahead of the rows, those that are gone leave their hole. Where rows are ahead of it, somebody put them
+    there: nothing is sealed upon the seal that they claim.
+    """
     sealed = select(audit.c.place, audit.c.seal).where(audit.c.place.is_not(None))
     row = connection.execute(sealed.order_by(audit.c.place.desc()).limit(1)).one_or_none()
-    if head and (row is None or head.place >= row.place):
-        return head.place, head.seal
+    if head:
+        return max(head.place, row.place if row else 0), head.seal
     return (row.place, row.seal) if row else (0, b"")
 
 

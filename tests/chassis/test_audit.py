@@ -171,6 +171,17 @@ def test_a_row_after_the_last_is_found(sealed):
     assert check(sealed).fault.place == ROWS + 1
 
 
+def test_nothing_is_sealed_upon_a_row_that_was_put_in(sealed):
+    """Else whoever puts in a row with an old seal would have what he adds sealed as if it came after that one."""
+    forge(sealed, ROWS + 1, seal=sealed.execute(select(audit.audit.c.seal).where(at(2))).scalar_one())
+    audit.changed(sealed, CALLER, "member.approve", 9)
+    assert chain.seal(sealed, SERVICE) == 1
+    assert fault(sealed)[0] == ROWS + 1
+    sealed.execute(delete(audit.audit).where(at(ROWS + 1)))
+    move(sealed, (ROWS + 2, ROWS + 1))
+    assert fault(sealed) == (ROWS + 2, What.DELETED), "it fits upon the last row; the head tells of one more"
+
+
 def test_rows_sealed_without_the_key_are_found(sealed, monkeypatch):
     """Whoever knows how, and has all but the key."""
     with monkeypatch.context() as patched:

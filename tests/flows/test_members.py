@@ -1,16 +1,16 @@
 """The member flow over real processes: verified, compared, decided, counted; with exactly the verdicts that are due."""
 
 import random
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
 from deploy.demo import books, cast
 from deploy.machine.provision import SAMPLE_RESIDENTS
-from protos import dedup_pb2, profiles_pb2
+from protos import dedup_pb2, profiles_pb2, transactions_pb2
 from services.kernel.ids import uuid7
-from tests.flows.world import figures, make_groups
+from tests.flows.world import database, figures, hold_meeting, make_groups
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
 
@@ -112,3 +112,27 @@ def test_the_vault_alone_knows_the_number(world, groups, residents):
     for program in world.machine.programs:
         for log in world.machine.log_files(program):
             assert number not in log.read_text(errors="replace"), program
+
+
+def test_whoever_saw_her_is_in_the_audit_of_each_service(world, groups):
+    group, manager = groups[0], world.up.manager
+    meeting_id, member_id = hold_meeting(group), str(group.members[0])
+    of_group = {"institution_id": group.institution_id}
+    begun = datetime.now(UTC)
+    manager(manager.profiles.GetMember, profiles_pb2.GetMemberRequest(member_id=member_id))
+    manager(manager.profiles.ListMembers, profiles_pb2.ListMembersRequest(**of_group))
+    manager(manager.transactions.GetMeeting, transactions_pb2.GetMeetingRequest(meeting_id=meeting_id))
+    manager(manager.transactions.ListMeetings, transactions_pb2.ListMeetingsRequest(**of_group))
+    manager(manager.transactions.Pull, transactions_pb2.PullRequest(**of_group))
+    manager(manager.transactions.Journal, transactions_pb2.JournalRequest(**of_group))
+    manager(manager.dedup.GetScreening, dedup_pb2.GetScreeningRequest(member_id=member_id))
+    books.approve_meeting(group.approver, meeting_id)  # Again: nothing changes, and he sees it all the same.
+    seen = {
+        "profiles": ["member.get", "member.list"],
+        "transactions": ["books.journal", "books.pull", "meeting.get", "meeting.get", "meeting.list"],
+        "dedup": ["screening.get"],
+    }
+    noted = "select action from audit where subjects ? %s and at >= %s order by action"
+    for service, actions in seen.items():
+        with database(world.up, service) as tables:
+            books.wait_until("it is noted", lambda t=tables, a=actions: [row[0] for row in t.execute(noted, [member_id, begun]).fetchall()] == a)
