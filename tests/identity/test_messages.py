@@ -320,11 +320,11 @@ def forget_adapters():
 def sita(up):
     """A user, committed, since work reads her in a transaction of its own; her messages go with her."""
     user_id = f"IUP_{uuid4().hex[:12].upper()}"
-    plain = {"full_name": "Sita", "mobile": MOBILE, "password_hash": "", "region": "9", "institution_ids": [], "version": 1}
+    plain = {"full_name": "Sita", "mobile": MOBILE, "password_hash": "", "status": "ACTIVE", "version": 1}
     ours = jobs_table.c.name.in_(["send_sms", "send_mail"])
     with database.transaction(SERVICE) as connection:
         connection.execute(delete(jobs_table).where(ours))
-        connection.execute(insert(users).values(user_id=user_id, active=True, made_on=date(2026, 7, 1), **plain))
+        connection.execute(insert(users).values(user_id=user_id, made_on=date(2026, 7, 1), **plain))
     yield user_id
     with database.transaction(SERVICE) as connection:
         connection.execute(delete(jobs_table).where(ours))
@@ -425,7 +425,7 @@ def test_who_has_an_address_gets_mail_besides_but_no_one_time_password(box, sita
 
 
 def test_who_was_stopped_is_told(box, sita):
-    change(sita, active=False)
+    change(sita, status="INACTIVE")
     post(sita, "account_stopped")
     assert work() == 1
     assert len(sent(box)) == 1
