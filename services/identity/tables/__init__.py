@@ -46,8 +46,7 @@ user_roles = Table(
     Column("side", Text, nullable=False, server_default=""),
     Column("institution_ids", ARRAY(Uuid), nullable=False, server_default="{}"),
     Column("cluster_ids", ARRAY(Uuid), nullable=False, server_default="{}"),
-    # Regions are asked for by the beginning of their path.
-    Index("user_roles_region", "region", postgresql_ops={"region": "text_pattern_ops"}),
+    Index("user_roles_region", "region"),
 )
 
 # Gram Panchayats of a block that Block Program Managers are in charge of. A GP is in one cluster at most: its row is its place.
@@ -178,5 +177,5 @@ institutions = Table(
     Column("parent_id", Uuid),
     Column("status", Text, nullable=False),
     Column("version", BigInteger, nullable=False),
-    Index("institutions_region", "region", postgresql_ops={"region": "text_pattern_ops"}),
+    Index("institutions_region", "region"),
 )
