@@ -1,7 +1,7 @@
 """A service's jobs: the table that they wait in, and how a function becomes one. `work` runs them."""
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
@@ -55,8 +55,14 @@ def job(*, every_seconds: int | None = None, effect: bool = False) -> Callable[[
 
 def enqueue(connection: Connection, name: str, key: str, arguments: Arguments, run_at: datetime | None = None) -> None:
     """Ask for a job, in the caller's own transaction; a second one of the same name and key is the first."""
-    values = {"name": name, "key": key, "arguments": arguments, "run_at": run_at or datetime.now(UTC)}
-    connection.execute(postgresql.insert(jobs).values(values).on_conflict_do_nothing())
+    enqueue_all(connection, name, {key: arguments}, run_at)
+
+
+def enqueue_all(connection: Connection, name: str, asked: Mapping[str, Arguments], run_at: datetime | None = None) -> None:
+    """Ask for a job a key, in one statement."""
+    due = run_at or datetime.now(UTC)
+    rows = [{"name": name, "key": key, "arguments": arguments, "run_at": due} for key, arguments in asked.items()]
+    connection.execute(postgresql.insert(jobs).on_conflict_do_nothing(), rows)
 
 
 def prune(connection: Connection, now: datetime) -> None:

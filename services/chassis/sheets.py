@@ -93,7 +93,8 @@ def _parse(workbook: bytes, columns: Sequence[str]) -> list[tuple[int, dict[str,
         with zipfile.ZipFile(io.BytesIO(workbook)) as packed:
             if sum(entry.file_size for entry in packed.infolist()) > UNPACKED_BYTES_MAX:
                 raise Invalid("SHEET_TOO_LARGE", "The spreadsheet unpacks to more than it should.", field="workbook")
-        sheet = openpyxl.load_workbook(io.BytesIO(workbook), read_only=True, data_only=False).worksheets[0]
+        sheet = openpyxl.load_workbook(io.BytesIO(workbook), read_only=True, data_only=False, keep_links=False).worksheets[0]
+        sheet.reset_dimensions()  # A file may claim any size; its rows count.
     except Refused:
         raise
     except Exception:  # noqa: BLE001 - a stranger's file may break the library anywhere

@@ -28,6 +28,12 @@ def create_national_admin(arguments: argparse.Namespace) -> str:
     return f"{user_id} is a National Admin."
 
 
+def stop_user(arguments: argparse.Namespace) -> str:
+    with transaction() as connection:
+        users.stop(connection, arguments.user_id, arguments.reason)
+    return f"{arguments.user_id} is inactive, and her sessions have ended."
+
+
 def restate(arguments: argparse.Namespace) -> str:
     told, after = 0, ""
     while True:  # To the last page.
@@ -53,6 +59,14 @@ def main() -> int:
     admin.add_argument("--name", required=True)
     admin.add_argument("--mobile", required=True)
     admin.set_defaults(run=create_national_admin)
+    stopped = commands.add_parser(
+        "stop-user",
+        help="make a user inactive whom nobody in the state may stop, such as a State Admin; once more changes nothing",
+        description="Makes a user inactive and ends her sessions. The audit names the operator and the reason.",
+    )
+    stopped.add_argument("--user-id", required=True, help="such as IUP_STATEADMIN")
+    stopped.add_argument("--reason", required=True, help="why, for the audit; names nobody else")
+    stopped.set_defaults(run=stop_user)
     again = commands.add_parser("restate", help="tell all users anew to one hearer")
     again.add_argument("--to", required=True, metavar="HEARER", choices=["reporting"])
     again.set_defaults(run=restate)

@@ -13,7 +13,7 @@ from services.chassis.jobs import Arguments, job
 from services.chassis.logs import describe
 from services.identity import queries
 from services.identity.adapters import inbox, mail, sms
-from services.identity.commands import session, vault
+from services.identity.commands import session, sheet, vault
 from services.identity.rules import message as rules
 from services.identity.rules import otp
 from services.identity.rules.kyc import UNCONFIRMED_KEPT
@@ -102,3 +102,9 @@ def forget_unconfirmed(_service: str, _arguments: Arguments) -> None:
 def forget_logins(service: str, _arguments: Arguments) -> None:
     with database.transaction(service) as connection:
         session.forget(connection, datetime.now(UTC))
+
+
+@job(every_seconds=3600)
+def forget_progress(service: str, _arguments: Arguments) -> None:
+    with database.transaction(service) as connection:
+        sheet.forget_progress(connection, datetime.now(UTC) - sheet.PROGRESS_KEPT)

@@ -1,19 +1,19 @@
 """Reads: one function a question."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, exists, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, or_, select
 
 from services.chassis.sight import among, within
+from services.identity.rules.assignment import Institution
 from services.identity.rules.kyc import Kyc
 from services.identity.rules.message import Contact
 from services.identity.rules.session import OTP_TRIES_MAX, PERSONS_MAX, Challenge, Device, DeviceKind, Failures, Known, Purpose, Session
-from services.identity.rules.sheet import Institution
-from services.identity.rules.user import Assignment, Side, Status, User
-from services.identity.tables import attempts, challenges, devices, institutions, kycs, sessions, user_roles, users
+from services.identity.rules.user import Assignment, Search, Side, Status, User
+from services.identity.tables import attempts, challenges, clusters, devices, institutions, kycs, sessions, uploads, user_roles, users
 from services.kernel.caller import Role
 
 
@@ -61,10 +61,35 @@ def users_for_change(connection: Connection, user_ids: Collection[str]) -> dict[
     return {one.user_id: one for one in _users(connection, held)}
 
 
-def list_users(connection: Connection, regions: Collection[str], after: str, size: int) -> list[User]:
-    """The users with a role in these regions whose id comes after `after`, by id."""
-    there = exists().where(user_roles.c.user_id == users.c.user_id, within(user_roles.c.region, regions))
-    return _users(connection, select(users).where(there, users.c.user_id > after).order_by(users.c.user_id).limit(size))
+def list_users(connection: Connection, search: Search, after: str, size: int) -> list[User]:
+    """Whom a search shows whose id comes after `after`, by id. One role of hers must fit, not one the region and another the role."""
+    fits = [user_roles.c.user_id == users.c.user_id, within(user_roles.c.region, search.regions)]
+    if search.roles is not None:
+        fits.append(or_(false(), *(and_(user_roles.c.role == role, user_roles.c.side.in_(sides)) for role, sides in search.roles.items())))
+    asked = select(users).where(users.c.user_id > after, exists().where(*fits))
+    if search.user_id_begins:
+        # "~" comes after every character of a user id.
+        asked = asked.where(users.c.user_id >= search.user_id_begins, users.c.user_id < search.user_id_begins + "~")
+    if search.mobile:
+        asked = asked.where(users.c.mobile == search.mobile)
+    asked = asked.where(users.c.status.in_(search.statuses))
+    return _users(connection, asked.order_by(users.c.user_id).limit(size))
+
+
+def with_open_sessions(connection: Connection, user_ids: Collection[str]) -> list[str]:
+    """Those of these users who are at work, or seem so."""
+    return list(connection.execute(select(sessions.c.user_id).where(among(sessions.c.user_id, user_ids), sessions.c.ended_at.is_(None))).scalars())
+
+
+def clusters_of(connection: Connection, cluster_ids: Collection[UUID]) -> Sequence[Any]:
+    return connection.execute(select(clusters).where(among(clusters.c.cluster_id, cluster_ids))).all()
+
+
+def upload_progress(connection: Connection, upload_id: UUID, user_id: str) -> tuple[int, int] | None:
+    """How many rows an upload of this user's has, and how many are done."""
+    asked = select(uploads.c.rows, uploads.c.rows_done).where(uploads.c.upload_id == upload_id, uploads.c.user_id == user_id)
+    row = connection.execute(asked).one_or_none()
+    return (row.rows, row.rows_done) if row else None
 
 
 def _institutions(connection: Connection, condition: ColumnElement[bool]) -> list[Institution]:

@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from services.kernel.errors import Invalid
-from services.kernel.region import NATION, check_region, level
+from services.kernel.region import NATION, check_region, contains, level
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,10 @@ class Geography:
     def below(self, path: str) -> list[str]:
         """The paths directly below a region, in the order of their codes."""
         return sorted(p for p in self._by_path if p.rpartition(".")[0] == path)
+
+    def within(self, path: str) -> list[str]:
+        """The paths that lie in a region, at whatever level."""
+        return [p for p in self._by_path if p != path and contains(path, p)]
 
     def must_know(self, path: str, on: date, field: str = "region") -> str:
         """The path itself, or a refusal where no such place stands on that day. The nation always does."""

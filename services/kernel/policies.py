@@ -22,6 +22,9 @@ RULES = MappingProxyType(
         "session_hours": Rule("How long an online session lasts; then the user logs in anew (domain 7.2)", 1, 24, 24),
         "keep_logged_in_days": Rule("How long officers on the web are kept logged in who ask for it; 0 for nobody longer than others", 0, 30, 7),
         "otp_every_days": Rule("After how many days a login on the user's own device asks for a one-time password again; 0 at every login", 0, 35, 1),
+        "bookkeeper_ids_apart": Rule("Whether the bookkeeper of SHGs and of a VO has a user id for each: 1 yes, 0 no (domain 7.1)", 0, 1, 1),
+        "bookkeeper_shgs_max": Rule("How many SHGs a bookkeeper keeps without a warning (domain 7.1)", 1, 200, 20),
+        "bookkeeper_vos_max": Rule("How many VOs a bookkeeper keeps without a warning (domain 7.1)", 1, 200, 1),
         "loan_months_max": Rule("The longest time in which a member repays a loan", 1, 120, 120),
     }
 )

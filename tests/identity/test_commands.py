@@ -1,205 +1,45 @@
 """What identity does, on a real database; rolled back after each test."""
 
 import csv
-import io
 import json
 import os
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
 from uuid import UUID, uuid4
 
-import openpyxl
 import pytest
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import ProgrammingError
 
-from protos import identity_pb2, profiles_pb2
-from services.chassis import audit, database, mailbox, sheets, tokens
+from protos import identity_pb2
+from services.chassis import database, mailbox, tokens
 from services.chassis.epochs import epochs
 from services.identity import queries
 from services.identity.adapters import ekyc
-from services.identity.commands import invitation, kyc, password, sheet, user, vault
+from services.identity.commands import invitation, kyc, password, user, vault
 from services.identity.commands.vault import Identity
-from services.identity.consumer import Consumer
-from services.identity.rules.sheet import COLUMNS
-from services.identity.rules.user import User
+from services.identity.rules.user import Assignment
 from services.identity.servicer import Servicer
-from services.identity.tables import institutions, kycs, redeemed, user_roles, users
+from services.identity.tables import kycs, redeemed, user_roles, users
 from services.identity.tables.vault import numbers, uses
 from services.kernel.caller import Caller, Role
 from services.kernel.codes import check_digit
 from services.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Unauthenticated, Unavailable
-from services.kernel.geography import Geography, Place
 from services.kernel.ids import uuid7
+from tests.identity.builders import BLOCK, BLOCK_ADMIN, PASSWORD, STATE_ADMIN, TODAY, VILLAGE, audited, create, heard, nobody, told
 
 SERVICE = "identity"
-TODAY = date(2026, 7, 1)
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
-BLOCK = "9.178.1204"
-PATHS = ("9", "9.178", "9.178.1204", "9.178.1204.77", "9.178.1204.77.5", "9.178.1205", "9.179")
-GEOGRAPHY = Geography(Place(path, path, path, date(2020, 1, 1)) for path in PATHS)
-STATE_ADMIN = Caller("IUP_STATE1", Role.STATE_ADMIN, "9")
-DISTRICT_ADMIN = Caller("IUP_DIST1", Role.DISTRICT_ADMIN, "9.178")
-BLOCK_ADMIN = Caller("IUP_BLOCK1", Role.BLOCK_ADMIN, BLOCK)
-BOOKKEEPER = Caller("IUP_SITA1", Role.SHG_BOOKKEEPER, f"{BLOCK}.77.5")
-PASSWORD = "three green parrots"
-
-
-def create(connection, caller=BLOCK_ADMIN, **changes):
-    plain = {
-        "user_id": "IUP_SITA1",
-        "full_name": "Sita  Devi",
-        "mobile": "+91 98765 43210",
-        "password": PASSWORD,
-        "role": "SHG_BOOKKEEPER",
-        "region": f"{BLOCK}.77.5",
-        "institution_ids": [],
-        "geography": GEOGRAPHY,
-        "prefix": "IUP_",
-        "today": TODAY,
-    }
-    return user.create(connection, caller, **plain | changes)
+BOOKKEEPER = Caller("IUP_SITA1", Role.SHG_BOOKKEEPER, VILLAGE)
 
 
 @pytest.fixture(autouse=True)
 def nobody_yet(request):
     """Each test begins with no user and no institution, whatever other tests left behind."""
     if "connection" in request.fixturenames:
-        for table in (user_roles, users, institutions):
-            request.getfixturevalue("connection").execute(delete(table))
-
-
-def told(connection):
-    """What this very transaction told."""
-    ours = (mailbox.outbox.c.event == "UserChanged", mailbox.outbox.c.occurred_at >= func.now())
-    rows = connection.execute(select(mailbox.outbox).where(*ours).order_by(mailbox.outbox.c.id))
-    return [(identity_pb2.UserChanged.FromString(row.body), row.version, row.destination) for row in rows]
-
-
-def audited(connection):
-    return connection.execute(select(audit.audit.c.action, audit.audit.c.subjects).order_by(audit.audit.c.id.desc())).all()
-
-
-def heard(connection, name="Jyoti", kind=profiles_pb2.KIND_SHG, region=f"{BLOCK}.77.5", version=1, institution_id=None):
-    made = institution_id or uuid7()
-    body = profiles_pb2.InstitutionChanged(institution_id=str(made), kind=kind, name=name, region=region, status=profiles_pb2.STATUS_ACTIVE)
-    Consumer().institution_changed(connection, SimpleNamespace(version=version, body=body))
-    return made
-
-
-# Users
-
-
-def test_a_user_is_made_audited_and_told(connection):
-    made = create(connection)
-    assert (made.full_name, made.mobile, made.version) == ("Sita Devi", "9876543210", 1)
-    assert queries.user(connection, "IUP_SITA1") == made
-    message, version, to = told(connection)[-1]
-    assert (message.user_id, list(message.roles), message.region, message.month, version, to) == (
-        "IUP_SITA1",
-        ["SHG_BOOKKEEPER"],
-        f"{BLOCK}.77.5",
-        "2026-07",
-        1,
-        None,
-    )
-    assert audited(connection)[0] == ("user.create", ["IUP_SITA1"])
-    stored = connection.execute(select(users).where(users.c.user_id == "IUP_SITA1")).one()
-    assert stored.password_hash.startswith("$argon2id$")
-    assert PASSWORD not in str(connection.execute(select(audit.audit.c.facts)).all())
-    assert "9876543210" not in str(connection.execute(select(audit.audit.c.facts)).all())
-
-
-def test_the_same_request_again_is_the_same_user_and_another_one_is_refused(connection):
-    made = create(connection)
-    assert create(connection, today=TODAY + timedelta(days=1)) == made
-    assert len(told(connection)) == 1
-    for changes in ({"full_name": "Gita"}, {"mobile": "9876543211"}, {"region": f"{BLOCK}.77"}, {"role": "VO_BOOKKEEPER"}):
-        with pytest.raises(Conflict) as refused:
-            create(connection, **changes)
-        assert refused.value.code == "USER_EXISTS"
-
-
-@pytest.mark.parametrize(
-    ("caller", "changes", "kind", "code"),
-    [
-        (STATE_ADMIN, {}, Forbidden, "MAY_NOT_CREATE"),
-        (STATE_ADMIN, {"role": "STATE_ADMIN", "region": "9"}, Forbidden, "MAY_NOT_CREATE"),
-        (DISTRICT_ADMIN, {"role": "DISTRICT_ADMIN", "region": "9.178"}, Forbidden, "MAY_NOT_CREATE"),
-        (DISTRICT_ADMIN, {"role": "BLOCK_ADMIN", "region": "9.179"}, Forbidden, "REGION_NOT_YOURS"),
-        (BLOCK_ADMIN, {"role": "BLOCK_ADMIN", "region": BLOCK}, Forbidden, "MAY_NOT_CREATE"),
-        (BLOCK_ADMIN, {"region": "9.178.1205"}, Forbidden, "REGION_NOT_YOURS"),
-        (BLOCK_ADMIN, {"region": "10.1"}, Forbidden, "REGION_NOT_YOURS"),
-        (BLOCK_ADMIN, {"region": ""}, Forbidden, "REGION_NOT_YOURS"),
-        (BLOCK_ADMIN, {"region": f"{BLOCK}.99"}, Invalid, "REGION_UNKNOWN"),
-        (BLOCK_ADMIN, {"region": f"{BLOCK}.x"}, Invalid, "REGION_INVALID"),
-        (STATE_ADMIN, {"role": "DISTRICT_ADMIN", "region": "9"}, Invalid, "REGION_LEVEL"),
-        (STATE_ADMIN, {"role": "DISTRICT_ADMIN", "region": BLOCK}, Invalid, "REGION_LEVEL"),
-        (BLOCK_ADMIN, {"role": "QUEEN"}, Invalid, "ROLE_UNKNOWN"),
-        (BLOCK_ADMIN, {"user_id": "IBH_SITA1"}, Invalid, "USER_ID_INVALID"),
-        (BLOCK_ADMIN, {"password": "short"}, Invalid, "PASSWORD_WEAK"),
-        (BLOCK_ADMIN, {"mobile": "12"}, Invalid, "MOBILE_INVALID"),
-        (BLOCK_ADMIN, {"institution_ids": [uuid7()]}, NotFound, "INSTITUTION_UNKNOWN"),
-    ],
-)
-def test_who_may_not_create_whom_where(connection, caller, changes, kind, code):
-    with pytest.raises(kind) as refused:
-        create(connection, caller, **changes)
-    assert refused.value.code == code
-    assert str(refused.value)
-    assert queries.user(connection, "IUP_SITA1") is None
-
-
-@pytest.mark.parametrize(
-    ("caller", "role", "region"),
-    [
-        (STATE_ADMIN, "STATE_PROGRAM_MANAGER", "9"),
-        (STATE_ADMIN, "BLOCK_PROGRAM_MANAGER", BLOCK),
-        (DISTRICT_ADMIN, "BLOCK_ADMIN", BLOCK),
-        (BLOCK_ADMIN, "SHG_TRANS_APPROVER", BLOCK),
-        (BLOCK_ADMIN, "VO_BOOKKEEPER", f"{BLOCK}.77"),
-    ],
-)
-def test_who_may_create_whom_where(connection, caller, role, region):
-    assert create(connection, caller, role=role, region=region).roles == {Role(role)}
-
-
-def test_a_user_is_mapped_to_institutions_in_her_makers_sight_only(connection):
-    near, far = heard(connection), heard(connection, region="9.178.1205.80.1")
-    assert create(connection, institution_ids=[near]).institution_ids == {near}
-    with pytest.raises(Forbidden) as refused:
-        create(connection, user_id="IUP_GITA1", institution_ids=[near, far])
-    assert refused.value.code == "INSTITUTION_NOT_YOURS"
-
-
-def test_a_list_is_bounded_by_the_callers_region_and_paged(connection):
-    for name in ("A01", "B02", "C03"):
-        create(connection, user_id=f"IUP_{name}")
-    create(connection, DISTRICT_ADMIN, user_id="IUP_D04", role="BLOCK_ADMIN", region="9.178.1205")
-    assert [one.user_id for one in queries.list_users(connection, BLOCK, "", 2)] == ["IUP_A01", "IUP_B02"]
-    assert [one.user_id for one in queries.list_users(connection, BLOCK, "IUP_B02", 2)] == ["IUP_C03"]
-    assert [one.user_id for one in queries.list_users(connection, "9.178", "IUP_B02", 9)] == ["IUP_C03", "IUP_D04"]
-    assert queries.list_users(connection, "9.17", "", 9) == []
-    assert len(queries.list_users(connection, "", "", 9)) == 4
-
-
-def test_users_are_told_anew_to_one_hearer(connection):
-    create(connection, user_id="IUP_A01")
-    create(connection, user_id="IUP_B02")
-    assert [one.user_id for one in user.restate_users(connection, "reporting", "IUP_A01", 500)] == ["IUP_B02"]
-    message, version, to = told(connection)[-1]
-    assert (message.user_id, version, to) == ("IUP_B02", 1, "reporting")
-
-
-def test_only_the_nation_has_national_admins_and_once_more_is_the_same(connection):
-    admin = User("IIN_ADMIN", "Asha Rao", "9876543210", frozenset({Role.NATIONAL_ADMIN}), "", frozenset(), TODAY)
-    with pytest.raises(Conflict) as refused:
-        user.create_national_admin(connection, admin, PASSWORD, "UP")
-    assert refused.value.code == "NATION_ONLY"
-    made = user.create_national_admin(connection, admin, PASSWORD, "IN")
-    assert user.create_national_admin(connection, admin, PASSWORD, "IN") == made
+        nobody(request.getfixturevalue("connection"))
 
 
 # Login
@@ -300,7 +140,7 @@ def redeem(connection, token, user_id="IUP_ADMIN1", given=PASSWORD):
 def test_an_invitation_makes_a_state_admin_once(connection, invite):
     token = invite()
     made = redeem(connection, token)
-    assert (made.roles, made.region, made.full_name, made.mobile) == ({Role.STATE_ADMIN}, "9", "Asha Rao", "9876543210")
+    assert (made.assignments, made.full_name, made.mobile) == ((Assignment(Role.STATE_ADMIN, "9"),), "Asha Rao", "9876543210")
     assert log_in(connection, "IUP_ADMIN1", role="STATE_ADMIN")
     assert told(connection)[-1][0].user_id == "IUP_ADMIN1"
     for user_id in ("IUP_ADMIN1", "IUP_ADMIN2"):
@@ -399,111 +239,7 @@ def test_a_refused_redeemer_may_try_again(connection, invite):
     assert redeem(connection, token)
 
 
-# The mapping sheet
-
-
-def workbook(*rows, columns=COLUMNS):
-    made = openpyxl.Workbook()
-    made.active.append(list(columns))
-    for row in rows:
-        made.active.append([row.get(column) for column in columns])
-    file = io.BytesIO()
-    made.save(file)
-    return file.getvalue()
-
-
-def line(**changes):
-    plain = {
-        "User ID": "IUP_SITA1",
-        "Bookkeeper name": "Sita Devi",
-        "Mobile": 9876543210,
-        "Role": "SHG Bookkeeper",
-        "Gram Panchayat": 77,
-        "Village": 5,
-        "SHGs (to be assigned)": "Jyoti",
-        "Initial password": PASSWORD,
-    }
-    return plain | changes
-
-
-def upload(connection, *rows, dry_run=False):
-    return sheet.upload(connection, BLOCK_ADMIN, sheets.read(workbook(*rows), COLUMNS), GEOGRAPHY, "IUP_", TODAY, dry_run=dry_run)
-
-
-def codes(answers):
-    return [answer.refused.code if answer.refused else answer.user_id for answer in answers]
-
-
-def test_a_sheet_makes_users_row_by_row_and_again_changes_nothing(connection):
-    group = heard(connection)
-    rows = [
-        line(),
-        line(**{"User ID": "IUP_GITA1", "SHGs (to be assigned)": "Deepak"}),
-        line(**{"User ID": "IUP_RITA1", "Mobile": "=1+1"}),
-        line(**{"User ID": "IUP_SITA1", "SHGs (to be assigned)": None}),
-        line(**{"User ID": "IUP_MITA1", "Role": "SHG Trans Approver", "Village": None, "Initial password": None}),
-    ]
-    answers = upload(connection, *rows)
-    assert codes(answers) == ["IUP_SITA1", "INSTITUTION_UNKNOWN", "SHEET_FORMULA", "USER_TWICE", "IUP_MITA1"]
-    assert [answer.row for answer in answers] == [2, 3, 4, 5, 6]
-    made = queries.user(connection, "IUP_SITA1")
-    assert (made.institution_ids, made.region, made.mobile) == ({group}, f"{BLOCK}.77.5", "9876543210")
-    assert queries.user(connection, "IUP_GITA1") is None
-    assert queries.user(connection, "IUP_MITA1").region == f"{BLOCK}.77"
-    assert len(told(connection)) == 2
-    assert log_in(connection)
-    assert log_in(connection, "IUP_MITA1", "", "SHG_TRANS_APPROVER") is None
-    assert codes(upload(connection, *rows)) == codes(answers)
-    assert len(told(connection)) == 2
-
-
-def test_a_changed_mapping_is_stored_and_told(connection):
-    heard(connection)
-    other = heard(connection, "Ekta")
-    upload(connection, line())
-    assert codes(upload(connection, line(**{"SHGs (to be assigned)": "EKTA"}))) == ["IUP_SITA1"]
-    made = queries.user(connection, "IUP_SITA1")
-    assert (made.institution_ids, made.version) == ({other}, 2)
-    message, version, _to = told(connection)[-1]
-    assert (message.institutions, version) == (1, 2)
-    assert log_in(connection), "her password stays"
-
-
-def test_a_dry_run_answers_the_same_and_changes_nothing(connection):
-    heard(connection)
-    rows = [line(), line(**{"User ID": "IUP_GITA1", "Village": 6}), line(**{"User ID": "IUP_RITA1", "Initial password": "short"})]
-    assert codes(upload(connection, *rows, dry_run=True)) == ["IUP_SITA1", "REGION_UNKNOWN", "PASSWORD_WEAK"]
-    assert queries.user(connection, "IUP_SITA1") is None
-    assert told(connection) == []
-
-
-def test_a_sheet_takes_nobody_elses_user_id(connection):
-    heard(connection)
-    create(connection, DISTRICT_ADMIN, user_id="IUP_BOSS1", role="BLOCK_ADMIN", region="9.178.1205")
-    create(connection, user_id="IUP_LATA1", full_name="Lata Devi")
-    rows = [line(**{"User ID": "IUP_BOSS1"}), line(**{"User ID": "IUP_LATA1"})]
-    assert codes(upload(connection, *rows)) == ["USER_EXISTS", "USER_EXISTS"]
-
-
-def test_two_of_one_name_in_a_village_are_ambiguous(connection):
-    heard(connection)
-    heard(connection)
-    assert codes(upload(connection, line())) == ["INSTITUTION_AMBIGUOUS"]
-
-
-@pytest.mark.parametrize(
-    ("content", "code"),
-    [
-        (workbook(line(), columns=COLUMNS[1:]), "SHEET_COLUMN_MISSING"),
-        (workbook(), "SHEET_EMPTY"),
-        (b"", "SHEET_MISSING"),
-        (b"PK\x03\x04 no", "SHEET_UNREADABLE"),
-    ],
-)
-def test_what_is_no_mapping_sheet_is_refused_whole(content, code):
-    with pytest.raises(Invalid) as refused:
-        sheets.read(content, COLUMNS)
-    assert refused.value.code == code
+# Institutions
 
 
 def test_an_older_word_of_an_institution_does_not_undo_a_newer_one(connection):
@@ -513,17 +249,6 @@ def test_an_older_word_of_an_institution_does_not_undo_a_newer_one(connection):
     assert [one.name for one in queries.institutions_of(connection, [made])] == ["Jyoti"]
     heard(connection, "New", version=4, institution_id=made)
     assert [one.name for one in queries.institutions_of(connection, [made])] == ["New"]
-
-
-def test_the_servicer_shows_a_sheet_row_by_row(up):
-    from services.chassis import interceptors
-
-    interceptors._caller.set(BLOCK_ADMIN)
-    content = workbook(line(), line(**{"Gram Panchayat": "=77"}))
-    answer = Servicer().UploadBookkeepers(identity_pb2.UploadBookkeepersRequest(workbook=content, dry_run=True), None)
-    assert (len(answer.rows), answer.accepted, answer.refused) == (2, 0, 2)
-    assert (answer.rows[1].row, answer.rows[1].refusal.code, answer.rows[1].refusal.field) == (3, "SHEET_FORMULA", "Gram Panchayat")
-    assert answer.rows[1].refusal.sentence
 
 
 # The vault and e-KYC

@@ -1,12 +1,13 @@
 """Messages to users: asked for in the transaction of what they tell of, and sent by `work` after it."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from services.chassis.jobs import enqueue
+from services.chassis.jobs import enqueue, enqueue_all
 from services.identity import queries
 from services.kernel.messages import TEMPLATES
 
@@ -34,3 +35,10 @@ def post(
     contact = None if is_otp else queries.contact(connection, user_id)
     if contact and contact.email:
         enqueue(connection, "send_mail", key, arguments)
+
+
+def post_all(connection: Connection, *, template: str, keys: Mapping[str, str]) -> None:
+    """Have each of many users, none of whom has a mail address, sent a message, once for the key that stands for her user id."""
+    if keys:
+        asked = {key: {"key": key, "template": template, "user_id": user_id} for user_id, key in keys.items()}
+        enqueue_all(connection, "send_sms", asked)
