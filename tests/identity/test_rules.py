@@ -10,26 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.identity.rules import kyc, sheet, user
-from services.identity.rules.sheet import Institution
+from services.identity.rules.assignment import Institution
+from services.identity.rules.sheet import Block
+from services.identity.rules.user import Assignment, Status
 from services.kernel.caller import COMMUNITY, LEVEL_OF, Role
 from services.kernel.codes import check_digit
-from services.kernel.errors import Conflict, Invalid, NotFound, Refused
-from services.kernel.geography import Geography, Place
+from services.kernel.errors import Conflict, Invalid, Refused
 from services.kernel.region import Level
 from services.kernel.states import STATE_LGD
+from tests.identity.builders import BLOCK, GP, HERE, VILLAGE, with_policies
 
-TODAY = date(2026, 7, 1)
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
-PATHS = ("9", "9.178", "9.178.1204", "9.178.1204.77", "9.178.1204.77.5", "9.178.1204.77.6", "9.178.1204.78", "9.178.1204.78.7")
-GEOGRAPHY = Geography(Place(path, path, path, date(2020, 1, 1)) for path in PATHS)
-BLOCK = "9.178.1204"
 IDS = {name: uuid4() for name in ("jyoti", "ekta", "ekta6", "vo", "vo_block", "clf", "far")}
-KNOWN = sheet.by_name(
+SHEET = Block(
+    BLOCK,
+    HERE,
     [
-        Institution(IDS["jyoti"], "SHG", "Jyoti Swayam Sahayata Samooh", f"{BLOCK}.77.5"),
-        Institution(IDS["ekta"], "SHG", "Ekta", f"{BLOCK}.77.5"),
-        Institution(IDS["ekta6"], "SHG", "Ekta", f"{BLOCK}.77.6"),
-        Institution(IDS["vo"], "VO", "Pragati", f"{BLOCK}.77"),
+        Institution(IDS["jyoti"], "SHG", "Jyoti Swayam Sahayata Samooh", VILLAGE),
+        Institution(IDS["ekta"], "SHG", "Ekta", VILLAGE),
+        Institution(IDS["ekta6"], "SHG", "Ekta", f"{GP}.6"),
+        Institution(IDS["vo"], "VO", "Pragati", GP),
         Institution(IDS["vo_block"], "VO", "Shakti", BLOCK),
         Institution(IDS["clf"], "CLF", "Nari Shakti", BLOCK),
         Institution(IDS["far"], "VO", "Door", f"{BLOCK}.78"),
@@ -54,14 +54,13 @@ def cells(**changes):
         "SHGs (to be assigned)": "Jyoti Swayam Sahayata Samooh",
         "VO (to be assigned)": "",
         "CLF (to be assigned)": "",
-        "Initial password": "",
     }
     names = {column.split(" (")[0].split()[-1].lower(): column for column in plain}
     return plain | {names[name]: text for name, text in changes.items()}
 
 
 def read(**changes):
-    return sheet.read(cells(**changes), BLOCK, "IUP_", GEOGRAPHY, KNOWN, TODAY)
+    return sheet.read(cells(**changes), SHEET)
 
 
 def test_a_user_id_is_the_prefix_and_capitals():
@@ -110,12 +109,6 @@ def test_a_role_works_at_its_level_and_the_community_from_the_block_down(role, d
         assert code_of(lambda: user.check_level(role, REGION_AT[depth])) == "REGION_LEVEL"
 
 
-def test_only_the_community_is_mapped_to_institutions():
-    assert user.check_institutions(Role.BLOCK_ADMIN, []) == frozenset()
-    assert code_of(lambda: user.check_institutions(Role.BLOCK_ADMIN, [uuid4()])) == "INSTITUTIONS_NOT_HERS"
-    assert code_of(lambda: user.check_institutions(Role.SHG_BOOKKEEPER, [uuid4()] * 1001)) == "INSTITUTIONS_TOO_MANY"
-
-
 def test_one_mobile_is_one_person_and_does_not_show():
     one = user.person(b"key", "9876543210")
     assert one == user.person(b"key", "9876543210")
@@ -126,27 +119,44 @@ def test_one_mobile_is_one_person_and_does_not_show():
 
 
 def test_a_row_says_who_she_is_where_and_for_whom():
-    wanted = read(role="shg bookkeeper")
-    assert (wanted.user_id, wanted.full_name, wanted.region, wanted.roles) == ("IUP_SITA1", "Sita Devi", f"{BLOCK}.77.5", {Role.SHG_BOOKKEEPER})
-    assert wanted.institution_ids == {IDS["jyoti"]}
+    row = read(role="shg bookkeeper")
+    assert (row.user_id, row.full_name, row.mobile) == ("IUP_SITA1", "Sita Devi", "9876543210")
+    assert row.assignment == Assignment(Role.SHG_BOOKKEEPER, VILLAGE, frozenset({IDS["jyoti"]}))
+
+
+NO_SHG = {"shgs": "", "village": ""}
 
 
 @pytest.mark.parametrize(
-    ("changes", "names", "region"),
+    ("changes", "names", "region", "side"),
     [
-        ({"shgs": " JYOTI  swayam sahayata SAMOOH ; ekta;"}, {"jyoti", "ekta"}, f"{BLOCK}.77.5"),
-        ({"shgs": "Ekta", "village": "6"}, {"ekta6"}, f"{BLOCK}.77.6"),
-        ({"shgs": "", "village": ""}, set(), f"{BLOCK}.77"),
-        ({"village": ""}, {"jyoti"}, f"{BLOCK}.77"),
-        ({"vo": "Pragati"}, {"jyoti", "vo"}, f"{BLOCK}.77"),
-        ({"vo": "Shakti"}, {"jyoti", "vo_block"}, f"{BLOCK}.77"),
-        ({"shgs": "", "village": "", "clf": "nari shakti", "role": "CLF Bookkeeper"}, {"clf"}, BLOCK),
+        ({"shgs": " JYOTI  swayam sahayata SAMOOH ; ekta;"}, {"jyoti", "ekta"}, VILLAGE, ""),
+        ({"shgs": "Ekta", "village": "6"}, {"ekta6"}, f"{GP}.6", ""),
+        ({"shgs": "", "village": ""}, set(), GP, ""),
+        ({"village": ""}, {"jyoti"}, GP, ""),
+        ({**NO_SHG, "role": "VO Bookkeeper", "vo": "Pragati"}, {"vo"}, GP, ""),
+        ({**NO_SHG, "role": "VO Bookkeeper", "vo": "Shakti; pragati"}, {"vo", "vo_block"}, GP, ""),
+        ({**NO_SHG, "clf": "nari shakti", "role": "CLF Bookkeeper"}, {"clf"}, BLOCK, ""),
+        ({**NO_SHG, "panchayat": "", "clf": "nari shakti", "role": "CLF Bookkeeper"}, {"clf"}, BLOCK, ""),
+        ({"role": "SHG Trans Approver", "vo": "Pragati", **NO_SHG}, {"vo"}, GP, "VO"),
+        ({"role": "SHG Trans Approver", "vo": "Pragati"}, {"vo", "jyoti"}, GP, "VO"),
+        ({"role": "SHG Trans Approver", "clf": "Nari Shakti", **NO_SHG}, {"clf"}, BLOCK, "CLF"),
+        ({"role": "VO Trans Approver", "clf": "Nari Shakti", **NO_SHG}, {"clf"}, BLOCK, "CLF"),
+        ({"role": "VO Meeting & Transaction Approver", "clf": "Nari Shakti", "vo": "Pragati", **NO_SHG}, {"clf", "vo"}, BLOCK, "CLF"),
+        # A place by its code, as the list shows it, or by a name that is one's alone.
+        ({"panchayat": "Rampur (77)", "village": "Rampur Kala (5)"}, {"jyoti"}, VILLAGE, ""),
+        ({"panchayat": "RAMPUR ", "village": "rampur  kala"}, {"jyoti"}, VILLAGE, ""),
+        ({"panchayat": "077", "village": "05"}, {"jyoti"}, VILLAGE, ""),
+        ({"panchayat": "", "village": "Rampur Kala"}, {"jyoti"}, VILLAGE, ""),
+        ({"panchayat": "Rampur", "village": "Belwa", "shgs": "Ekta"}, {"ekta6"}, f"{GP}.6", ""),
     ],
 )
-def test_names_are_found_where_they_may_lie(changes, names, region):
-    wanted = read(**changes)
-    assert wanted.institution_ids == {IDS[name] for name in names}
-    assert wanted.region == region
+def test_names_are_found_where_they_may_lie(changes, names, region, side):
+    made = read(**changes).assignment
+    assert (made.institution_ids, made.region, made.side) == ({IDS[name] for name in names}, region, side)
+
+
+SHGS, VOS, CLFS = sheet.ASSIGNED.values()
 
 
 @pytest.mark.parametrize(
@@ -156,15 +166,23 @@ def test_names_are_found_where_they_may_lie(changes, names, region):
         ({"name": ""}, "NAME_MISSING", "Bookkeeper name"),
         ({"mobile": "12345"}, "MOBILE_INVALID", "Mobile"),
         ({"role": "Block Admin"}, "ROLE_UNKNOWN", "Role"),
+        ({"role": ""}, "ROLE_UNKNOWN", "Role"),
         ({"panchayat": "99"}, "REGION_UNKNOWN", "Gram Panchayat"),
-        ({"panchayat": ""}, "REGION_UNKNOWN", "Gram Panchayat"),
-        ({"panchayat": "77.5"}, "REGION_INVALID", "Gram Panchayat"),
+        ({"panchayat": "77.5"}, "REGION_UNKNOWN", "Gram Panchayat"),
+        ({"panchayat": "Door"}, "REGION_UNKNOWN", "Gram Panchayat"),
+        ({"panchayat": "5"}, "REGION_UNKNOWN", "Gram Panchayat"),
         ({"village": "7"}, "REGION_UNKNOWN", "Village"),
-        ({"village": "Rampur"}, "REGION_INVALID", "Village"),
-        ({"shgs": "Deepak"}, "INSTITUTION_UNKNOWN", "SHGs (to be assigned)"),
-        ({"shgs": "Ekta", "village": ""}, "INSTITUTION_AMBIGUOUS", "SHGs (to be assigned)"),
-        ({"vo": "Door"}, "INSTITUTION_UNKNOWN", "VO (to be assigned)"),
-        ({"clf": "Pragati"}, "INSTITUTION_UNKNOWN", "CLF (to be assigned)"),
+        ({"village": "Rampur"}, "REGION_UNKNOWN", "Village"),
+        ({"panchayat": "", "village": "Belwa"}, "REGION_AMBIGUOUS", "Village"),
+        ({"shgs": "Deepak"}, "INSTITUTION_UNKNOWN", SHGS),
+        ({"shgs": "Ekta", "village": ""}, "INSTITUTION_AMBIGUOUS", SHGS),
+        ({"role": "VO Bookkeeper", "vo": "Door", "shgs": ""}, "INSTITUTION_UNKNOWN", VOS),
+        ({"role": "CLF Bookkeeper", "clf": "Pragati", "shgs": ""}, "INSTITUTION_UNKNOWN", CLFS),
+        ({"vo": "Pragati"}, "INSTITUTIONS_KIND", VOS),
+        ({"role": "VO Bookkeeper"}, "INSTITUTIONS_KIND", SHGS),
+        ({"role": "VO Trans Approver"}, "INSTITUTIONS_KIND", SHGS),
+        ({"role": "SHG Trans Approver"}, "SIDE_MISSING", VOS),
+        ({"role": "SHG Trans Approver", "vo": "Pragati", "clf": "Nari Shakti"}, "SIDE_TWICE", CLFS),
         ({"name": "S" * 1001}, "CELL_TOO_LONG", "Bookkeeper name"),
     ],
 )
@@ -175,15 +193,56 @@ def test_a_wrong_row_is_refused_at_its_column(changes, code, field):
     assert str(refused.value)
 
 
+def test_more_institutions_than_a_token_carries_are_refused_in_words_that_help():
+    names = [f"{number:x}" for number in range(256, 457)]
+    many = Block(BLOCK, HERE, [*(Institution(uuid4(), "SHG", name, VILLAGE) for name in names), Institution(IDS["vo"], "VO", "Pragati", GP)])
+    row = cells(role="SHG Trans Approver", shgs=";".join(names), vo="Pragati")
+    with pytest.raises(Invalid, match="the federation that they belong to") as refused:
+        sheet.read(row, many)
+    assert (refused.value.code, refused.value.field) == ("INSTITUTIONS_TOO_MANY", SHGS)
+    assert len(sheet.read(row | {SHGS: ";".join(names[2:])}, many).assignment.institution_ids) == 200
+
+
+def test_the_lists_of_a_block_show_what_a_row_takes():
+    choices = SHEET.choices()
+    assert choices["Gram Panchayat"] == ["Rampur (77)", "Sonpatti (78)"]
+    assert choices["Village"] == ["Belwa (6)", "Belwa (7)", "Rampur Kala (5)"]
+    assert choices[VOS] == ["Door", "Pragati", "Shakti"]
+    assert choices["Role"] == [role.label for role in Role if role in COMMUNITY]
+    for village in choices["Village"]:
+        read(panchayat="", village=village, shgs="")
+
+
+def user_of(row, **changes):
+    return replace(sheet.wanted(None, row, SHEET), **changes)
+
+
 def test_a_row_maps_and_never_makes_one_woman_into_another():
-    there = replace(read(), version=4, made_on=date(2025, 1, 1))
-    assert sheet.remap(there, read(), BLOCK) == there
-    remapped = sheet.remap(there, read(vo="Pragati"), BLOCK)
-    assert (remapped.institution_ids, remapped.region, remapped.version) == ({IDS["jyoti"], IDS["vo"]}, f"{BLOCK}.77", 4)
-    for other in (read(name="Gita Devi"), read(mobile="9876543211"), read(role="VO Bookkeeper")):
-        assert code_of(lambda other=other: sheet.remap(there, other, BLOCK)) == "USER_EXISTS"
-    assert code_of(lambda: sheet.remap(replace(there, region="9.178.1205"), read(), BLOCK)) == "USER_EXISTS"
-    assert code_of(lambda: sheet.remap(replace(there, active=False), read(), BLOCK)) == "USER_EXISTS"
+    there = user_of(read(), version=4, made_on=date(2025, 1, 1), email="sita@example.org")
+    assert sheet.wanted(there, read(), SHEET) == there
+    remapped = sheet.wanted(there, read(shgs="Jyoti Swayam Sahayata Samooh; Ekta"), SHEET)
+    assert remapped == replace(there, assignments=(replace(there.assignments[0], institution_ids=frozenset({IDS["jyoti"], IDS["ekta"]})),))
+    for other in (read(name="Gita Devi"), read(mobile="9876543211")):
+        assert code_of(lambda other=other: sheet.wanted(there, other, SHEET)) == "USER_EXISTS"
+    elsewhere = Assignment(Role.VO_BOOKKEEPER, "9.178.1205")
+    officer = Assignment(Role.BLOCK_THEMATIC_USER, BLOCK)
+    for changed in (
+        {"assignments": (elsewhere,)},
+        {"assignments": (*there.assignments, officer)},
+        {"status": Status.INACTIVE},
+        {"status": Status.DELETED},
+    ):
+        assert code_of(lambda changed=changed: sheet.wanted(replace(there, **changed), read(), SHEET)) == "USER_EXISTS"
+
+
+def test_a_row_of_another_role_is_one_more_unless_the_state_keeps_them_apart():
+    there = user_of(read())
+    clf = read(role="CLF Bookkeeper", clf="Nari Shakti", **NO_SHG)
+    assert sheet.wanted(there, clf, SHEET).roles == {Role.SHG_BOOKKEEPER, Role.CLF_BOOKKEEPER}
+    vo = read(role="VO Bookkeeper", vo="Pragati", **NO_SHG)
+    assert code_of(lambda: sheet.wanted(there, vo, SHEET)) == "ROLES_APART"
+    together = Block(BLOCK, with_policies(bookkeeper_ids_apart=0), [])
+    assert sheet.wanted(there, vo, together).roles == {Role.SHG_BOOKKEEPER, Role.VO_BOOKKEEPER}
 
 
 def number(first="0", rest="1234567890"):
@@ -236,11 +295,6 @@ def test_an_e_kyc_is_tried_three_times_in_its_time_and_confirmed_once(changes, o
         assert refused.value.code == "KYC_EXPIRED"
     else:
         kyc.check_try(begun(**changes), NOW)
-
-
-def test_unknown_institutions_are_not_found():
-    with pytest.raises(NotFound):
-        read(shgs="Deepak")
 
 
 def test_the_states_have_one_code_each():
