@@ -37,6 +37,7 @@ from deploy.machine.layout import PROJECT, say
 from loadtests.client import Institution, People, PeopleError, Server, User, people_file, people_json, read_people
 from loadtests.journeys import new_member
 from protos import profiles_pb2
+from services.identity.rules.user import INSTITUTIONS_MAX
 from services.kernel import month
 from services.kernel.caller import Role
 
@@ -85,15 +86,15 @@ def _make(nation: Nation, state: State, keepers: int) -> People:
             first = number * GROUPS_OF_A_BOOKKEEPER
             users.append(_keeper(state, number, shgs[first : first + GROUPS_OF_A_BOOKKEEPER]))
     groups = tuple(group for user in users for group in user.institutions)
-    approver = _user(state, "LOADAPPROVER", Role.SHG_TRANS_APPROVER, state.block, groups)
-    ids = [group.institution_id for group in groups]
-    create_user(state, state.block_admin, "LOADAPPROVER", approver.role, state.block, _mobile(state, 0), ids)
+    users += [
+        _approver(state, number, groups[first : first + INSTITUTIONS_MAX]) for number, first in enumerate(range(0, len(groups), INSTITUTIONS_MAX))
+    ]
     manager = _user(state, "BPM", Role.BLOCK_PROGRAM_MANAGER, state.block)
     reader = _user(state, "SPM", Role.STATE_PROGRAM_MANAGER, state.block.split(".")[0])
     return People(
         state.code,
         Server(state.instance.grpc_address, state.instance.ca_file, state.pocket.inbox),
-        (*users, approver, manager, reader),
+        (*users, manager, reader),
         Server(nation.instance.grpc_address, nation.instance.ca_file, nation.pocket.inbox),
         Server(nation.instance.gateway_address, nation.instance.ca_file),
         (_user(nation, "ADMIN", Role.NATIONAL_ADMIN, ""),),
@@ -123,6 +124,14 @@ def _institutions(state: State, count: int) -> list[Any]:
         raise PeopleError(f"{len(refused)} groups were refused, the first because: {refused[0]}")
     there = institutions_of(state.clerk)
     return [there[name] for name in names]
+
+
+def _approver(state: State, number: int, groups: tuple[Institution, ...]) -> User:
+    """Of as many groups as one user may be mapped to."""
+    name = f"LOADAPPROVER{number or ''}"
+    ids = [group.institution_id for group in groups]
+    create_user(state, state.block_admin, name, Role.SHG_TRANS_APPROVER, state.block, _mobile(state, -number % 10**7), ids)
+    return _user(state, name, Role.SHG_TRANS_APPROVER, state.block, groups)
 
 
 def _keeper(state: State, number: int, shgs: Sequence[Any]) -> User:

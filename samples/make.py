@@ -20,7 +20,7 @@ MEMBERS = [
 ]
 BOOKKEEPERS = [
     *("User ID", "Bookkeeper name", "Mobile", "Role", "Gram Panchayat", "Village"),
-    *("SHGs (to be assigned)", "VO (to be assigned)", "CLF (to be assigned)", "Initial password"),
+    *("SHGs (to be assigned)", "VO (to be assigned)", "CLF (to be assigned)"),
 ]
 
 UP_IFSC, BR_IFSC = "ZZZZ0KLD001", "ZZZZ0FTH001"  # Of no bank.
@@ -99,12 +99,12 @@ def up_bookkeepers() -> Rows:
     gp, village = 999011, 999111
     vo, clf = "Pragati Gram Sangathan", "Khalilabad Mahila Sankul"
     return [
-        ["IUP_SAKHI1", "Archana Mishra", "6000917001", "SHG Bookkeeper", gp, village, "Roshni; Ujala", "", "", "green lamp 41"],
-        ["IUP_VOBK1", "Archana Mishra", "6000917001", "VO Bookkeeper", gp, "", "", vo, "", "brass water pot 7"],
-        ["IUP_CLFBK1", "Kavita Dubey", "6000917002", "CLF Bookkeeper", gp, "", "", "", clf, "sugar cane road 3"],
-        ["IUP_SHGAPP1", "Madhuri Singh", "6000917003", "SHG Trans Approver", gp, "", "", vo, "", "monsoon window 88"],
+        ["IUP_SAKHI1", "Archana Mishra", "6000917001", "SHG Bookkeeper", gp, village, "Roshni; Ujala", "", ""],
+        ["IUP_VOBK1", "Archana Mishra", "6000917001", "VO Bookkeeper", gp, "", "", vo, ""],
+        ["IUP_CLFBK1", "Kavita Dubey", "6000917002", "CLF Bookkeeper", gp, "", "", "", clf],
+        ["IUP_SHGAPP1", "Madhuri Singh", "6000917003", "SHG Trans Approver", gp, "", "", vo, ""],
         # Refused: there is no such SHG.
-        ["IUP_SAKHI2", "Sarita Rai", "6000917004", "SHG Bookkeeper", gp, village, "Ujaala Nayi", "", "", "tall mango tree 5"],
+        ["IUP_SAKHI2", "Sarita Rai", "6000917004", "SHG Bookkeeper", gp, village, "Ujaala Nayi", "", ""],
     ]
 
 
@@ -112,10 +112,10 @@ def br_bookkeepers() -> Rows:
     gp, village = 998011, 998111
     vo, clf = "Sangam Gram Sangathan", "Fatuha Mahila Sankul"
     return [
-        ["IBH_JEEVIKA1", "Ranjana Kumari", "6000918001", "SHG Bookkeeper", gp, village, "Deepak", "", "", "river boat song 12"],
-        ["IBH_VOBK1", "Nutan Prasad", "6000918002", "VO Bookkeeper", gp, "", "", vo, "", "clay oven bread 9"],
-        ["IBH_CLFBK1", "Veena Thakur", "6000918003", "CLF Bookkeeper", gp, "", "", "", clf, "blue bangle shop 6"],
-        ["IBH_SHGAPP1", "Sudha Jha", "6000918004", "SHG Trans Approver", gp, "", "", vo, "", "lotus pond steps 2"],
+        ["IBH_JEEVIKA1", "Ranjana Kumari", "6000918001", "SHG Bookkeeper", gp, village, "Deepak", "", ""],
+        ["IBH_VOBK1", "Nutan Prasad", "6000918002", "VO Bookkeeper", gp, "", "", vo, ""],
+        ["IBH_CLFBK1", "Veena Thakur", "6000918003", "CLF Bookkeeper", gp, "", "", "", clf],
+        ["IBH_SHGAPP1", "Sudha Jha", "6000918004", "SHG Trans Approver", gp, "", "", vo, ""],
     ]
 
 

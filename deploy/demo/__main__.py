@@ -15,7 +15,7 @@ import psycopg
 
 from deploy.demo import books, cast, meeting, screen
 from deploy.demo.cast import Nation, State
-from deploy.demo.client import Client, Login, RefusedError
+from deploy.demo.client import Client, RefusedError
 from deploy.machine import Machine
 from deploy.machine.layout import PROJECT
 from protos import gateway_pb2, identity_pb2, profiles_pb2, reporting_pb2
@@ -116,11 +116,11 @@ def keeper_of(state: State) -> Client:
 
 
 def sheet_user(state: State, role: str) -> Client:
-    """A user of the mapping sheet, with the password that the sheet gave her."""
+    """A user of the mapping sheet."""
     person = mapped_person(
         state, {"SHG_BOOKKEEPER": "SHG Bookkeeper", "VO_BOOKKEEPER": "VO Bookkeeper", "SHG_TRANS_APPROVER": "SHG Trans Approver"}[role]
     )
-    return state.client_of(Login(str(person["User ID"]), str(person["Initial password"]), role))
+    return cast.mapped(state, str(person["User ID"]), role)
 
 
 def mapped_person(state: State, label: str) -> dict[str, Any]:
@@ -257,7 +257,7 @@ def meetings(up: State) -> None:
     held.counted_cash_paise += 1_000
     with screen.step(f"meeting {held.number}: attendance, savings, a repayment, a loan, a fine, a deposit; it balances and closes"):
         expect_stored(books.sync(keeper, [held]))
-    refusal = books.refusal_of(lambda: books.approve_meeting(second_self(up), held.meeting_id))
+    refusal = books.refusal_of(lambda: books.approve_meeting(second_self(up, shg), held.meeting_id))
     screen.say(f"the bookkeeper's own second user id tries to approve it: {refusal.sentence} ({refusal.code})")
     with screen.step("the approver approves it"):
         books.approve_meeting(approver, held.meeting_id)
@@ -279,10 +279,10 @@ def expect_stored(answers: list[Any]) -> None:
             raise RuntimeError(f"{answer.refusal.code}: {answer.refusal.sentence}")
 
 
-def second_self(up: State) -> Client:
+def second_self(up: State, shg: Any) -> Client:  # noqa: ANN401 - an Institution
     """An approver's user id on the bookkeeper's own phone: the person claim tells that they are one woman."""
     person = mapped_person(up, "SHG Bookkeeper")
-    cast.create_user(up, up.block_admin, "SECONDSELF", "SHG_TRANS_APPROVER", up.block, str(person["Mobile"]))
+    cast.create_user(up, up.block_admin, "SECONDSELF", "SHG_TRANS_APPROVER", up.block, str(person["Mobile"]), [shg.institution_id])
     return up.client("SECONDSELF", "SHG_TRANS_APPROVER")
 
 

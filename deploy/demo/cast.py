@@ -227,6 +227,13 @@ def create_user(state: State, maker: Client, name: str, role: str, region: str, 
     wait_until(f"identity knows the institutions of {user_id}", made)
 
 
+def mapped(state: State, user_id: str, role: str) -> Client:
+    """Somebody whom the mapping sheet made, and to whom the Block Admin gives a password; the same again changes nothing."""
+    login = Login(user_id, password(user_id), role)
+    state.block_admin(state.block_admin.identity.SetPassword, identity_pb2.SetPasswordRequest(user_id=user_id, password=login.password))
+    return state.client_of(login)
+
+
 def residents(path: Path) -> list[dict[str, str]]:
     """The sandbox's invented residents: what each would tell the bookkeeper's device."""
     import csv

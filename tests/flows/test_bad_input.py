@@ -92,12 +92,14 @@ def test_a_user_that_cannot_be(world, changes, code):
         "full_name": "Nobody",
         "mobile": "9876543210",
         "password": "a long enough one",
-        "role": "SHG_BOOKKEEPER",
-        "region": world.up.block,
     }
+    place = {"role": "SHG_BOOKKEEPER", "region": world.up.block}
     if changes.get("region") == "unknown village":
         changes = {"region": world.up.villages[0] + "9"}
-    expect(lambda: admin(admin.identity.CreateUser, identity_pb2.CreateUserRequest(**{**plain, **changes})), code)
+    for name, value in changes.items():
+        (plain if name in plain else place)[name] = value
+    request = identity_pb2.CreateUserRequest(**plain, assignment=identity_pb2.Assignment(**place))
+    expect(lambda: admin(admin.identity.CreateUser, request), code)
 
 
 def test_tokens_that_open_nothing(world):
