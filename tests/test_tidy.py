@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 
 from services.chassis import broker, contracts, database, settings
 from services.kernel import errors
-from services.kernel.caller import Role
+from services.kernel.caller import Role, Sight, sight_of
 
 ROOT = Path(__file__).parents[1]
 SERVICES = ("identity", "profiles", "transactions", "dedup", "reporting")
@@ -42,11 +42,44 @@ def test_every_event_told_is_heard_and_every_event_heard_is_told():
 
 
 @pytest.mark.parametrize("service", contracts.CONTRACTS)
-def test_every_rpc_says_who_may_call(service):
+def test_every_rpc_says_who_may_call_and_how_far_she_reaches(service):
     for rpc in contracts.rpcs(service).values():
-        assert rpc.anyone or rpc.roles or rpc.scope, rpc.path
-        assert not (rpc.anyone and (rpc.roles or rpc.scope)), rpc.path
+        assert [rpc.anyone, rpc.any_role, bool(rpc.roles or rpc.scope)].count(True) == 1, rpc.path
         assert rpc.roles <= set(Role), rpc.path
+        assert rpc.bound != "UNSPECIFIED", rpc.path
+        if rpc.anyone or rpc.any_role:
+            assert rpc.bound in {"NOTHING", "OWN"}, rpc.path
+        if rpc.bound == "REGION":  # Such a query asks for nothing but the region.
+            assert {sight_of(Role(role)) for role in rpc.roles} <= {Sight.REGION}, rpc.path
+
+
+# Fields of a request that name a region or an institution, and why the door does not look at them.
+LOOKED_AT_ELSEWHERE = {
+    "SyncMeetings.meetings.institution_id": "meetings are answered one by one",
+    "SubmitInstitution.institution.institution_id": "a new one is nobody's yet; the command tells new from old",
+    "SubmitInstitution.institution.region": "what is mapped to her may lie outside her region; the command tells new from old",
+    "SubmitMember.member.region": "the server's, and ignored",
+}
+
+
+def fields_of(message, before=""):
+    """Every field of a request, by its path, and of the messages in it."""
+    for one in message.fields:
+        yield f"{before}{one.name}", one
+        if one.message_type and one.message_type.file.package.startswith("lokos"):
+            yield from fields_of(one.message_type, f"{before}{one.name}.")
+
+
+@pytest.mark.parametrize("service", contracts.CONTRACTS)
+def test_every_request_that_names_a_region_or_an_institution_is_held_to_it(service):
+    for method in next(iter(contracts.descriptor(service).services_by_name.values())).methods:
+        rpc = contracts.rpcs(service)[f"/{method.containing_service.full_name}/{method.name}"]
+        fields = dict(fields_of(method.input_type))
+        for path in filter(None, (rpc.region, rpc.institution)):
+            assert fields[path].type == fields[path].TYPE_STRING, f"{method.name} is held to {path}"
+            assert not any(fields[path.rsplit(".", depth)[0]].is_repeated for depth in range(path.count(".") + 1)), f"{method.name}.{path}"
+        named = {path for path in fields if path.rpartition(".")[2] in {"region", "block", "institution_id"}}
+        assert named - {rpc.region, rpc.institution} <= {path.partition(".")[2] for path in LOOKED_AT_ELSEWHERE if path.startswith(f"{method.name}.")}
 
 
 def test_the_page_of_permissions_is_what_the_protos_say():

@@ -1,4 +1,4 @@
-"""What the protos say of each RPC: who may call, and whether it may safely be run twice.
+"""What the protos say of each RPC: who may call, how far she reaches, and whether it may safely be run twice.
 
 python -m services.chassis.contracts > docs/permissions.md
 """
@@ -73,6 +73,14 @@ def _rpc(method: MethodDescriptor) -> Rpc:
     )
 
 
+_REACH = {
+    "UNSPECIFIED": "",
+    "NOTHING": "nothing of anybody's",
+    "OWN": "her own user, and what she began",
+    "REGION": "her region",
+    "INSTITUTION": "her region, or her institutions",
+}
+
 CONTRACTS = ("identity", "profiles", "transactions", "dedup", "reporting", "gateway")
 
 
@@ -81,16 +89,22 @@ def permissions_page() -> str:
     lines = [
         "# Who may call what",
         "",
-        "Made from the protos by `python -m services.chassis.contracts`; a test holds it true. What a caller then sees is",
-        "bounded by her region or institutions in the query itself. A safe call may be sent again whatever became of the first.",
+        "Made from the protos by `python -m services.chassis.contracts`; a test holds it true, and another walks every call in every",
+        "role. The region or institution that a request names in the field shown must be hers, and the query touches nothing else.",
+        "A safe call may be sent again whatever became of the first.",
+        "",
+        "Her region is that of her role; of a Block Program Manager in charge of clusters, the Gram Panchayats of these, so what sits at",
+        "the block itself, as a CLF, is for a manager without clusters. A bookkeeper's institutions are those mapped to her; an approver's",
+        "are the VOs or CLFs, as is her side, that are mapped to her, and all below them. Of the rest nobody learns whether it exists.",
     ]
     for service in CONTRACTS:
-        lines += ["", f"## {service}", "", "| RPC | who | safe to repeat |", "| --- | --- | --- |"]
+        lines += ["", f"## {service}", "", "| RPC | who | what she reaches | field | safe to repeat |", "| --- | --- | --- | --- | --- |"]
         for rpc in rpcs(service).values():
             who = ["anyone"] if rpc.anyone else ["whoever is logged in"] if rpc.any_role else sorted(rpc.roles)
             if rpc.scope:
                 who.append(f"the nation, scope `{rpc.scope}`")
-            lines.append(f"| {rpc.name} | {', '.join(who)} | {'yes' if rpc.idempotent else 'no'} |")
+            field = ", ".join(f"`{path}`" for path in (rpc.region, rpc.institution) if path)
+            lines.append(f"| {rpc.name} | {', '.join(who)} | {_REACH[rpc.bound]} | {field} | {'yes' if rpc.idempotent else 'no'} |")
     return "\n".join(lines) + "\n"
 
 

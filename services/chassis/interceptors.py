@@ -23,7 +23,9 @@ from services.chassis.contracts import Rpc
 from services.chassis.database import is_away, may_try_again
 from services.chassis.logs import request_id
 from services.kernel import errors
-from services.kernel.caller import Caller
+from services.kernel.caller import Caller, Sight
+from services.kernel.ids import parse_id
+from services.kernel.region import NATION
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +139,7 @@ def _later(*, away: bool) -> errors.Refused:
 
 
 def admit(rpc: Rpc, metadata: Mapping[str, str], *, over_federation: bool) -> Caller:
-    """The caller, if she may make this call at all. What she then sees, the queries bound.
+    """The caller, if she may make this call at all.
 
     Over the federation's port, which asks for the nation's certificate, only a scope of trust lets in; over the users'
     port, only a user's token does.
@@ -157,6 +159,24 @@ def admit(rpc: Rpc, metadata: Mapping[str, str], *, over_federation: bool) -> Ca
             role=who.role.label if who.role else "stranger",
         )
     return who
+
+
+def must_reach(rpc: Rpc, who: Caller, request: Message) -> None:
+    """Refuse a request for a region or an institution that is not hers, as far as her token tells. The queries bound the rest."""
+    region = _named(request, rpc.region)
+    if region:
+        who.must_see_region(region, rpc.region)
+    institution = _named(request, rpc.institution) if who.sight is Sight.MAPPED else ""
+    if institution:
+        who.must_see(parse_id(institution, rpc.institution), NATION, rpc.institution)
+
+
+def _named(request: Message, path: str) -> str:
+    """What the request says in the field of that path, "assignment.region"; empty where there is no such rule."""
+    named: Any = request if path else ""
+    for name in path.split(".") if path else ():
+        named = getattr(named, name)
+    return str(named)
 
 
 def _bearer(metadata: Mapping[str, str]) -> str:
@@ -241,7 +261,9 @@ class Door(grpc.ServerInterceptor):
             if left is not None and left <= 0:
                 raise errors.Unavailable("TOO_LATE", "The answer would come too late.")
             _caller.set(admit(rpc, metadata, over_federation=_over_federation(context)))
-            response = self._run(rpc, handler, raw, context)
+            request = _read(handler.request_deserializer, raw)
+            must_reach(rpc, caller(), request)
+            response = self._run(rpc, handler, request, context)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, a missing setting too, the caller gets a status
             status = _status_of_any(error, rpc, metadata)
         else:
@@ -250,9 +272,8 @@ class Door(grpc.ServerInterceptor):
         _count(rpc, started, status.code)
         return context.abort_with_status(rpc_status.to_status(status))
 
-    def _run(self, rpc: Rpc, handler: Any, raw: bytes, context: grpc.ServicerContext) -> Any:  # noqa: ANN401
+    def _run(self, rpc: Rpc, handler: Any, request: Message, context: grpc.ServicerContext) -> Any:  # noqa: ANN401
         """Once more after a lost connection or a lost race, where the call may safely be run twice."""
-        request = _read(handler.request_deserializer, raw)
         for last in (False, True):
             try:
                 return handler.unary_unary(request, context)
@@ -286,7 +307,9 @@ class AioDoor(grpc.aio.ServerInterceptor):
             await context.send_initial_metadata((("x-request-id", _take_request_id(metadata)),))
             try:
                 _caller.set(admit(rpc, metadata, over_federation=False))
-                response = await handler.unary_unary(_read(handler.request_deserializer, raw), context)
+                request = _read(handler.request_deserializer, raw)
+                must_reach(rpc, caller(), request)
+                response = await handler.unary_unary(request, context)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, a missing setting too, the caller gets a status
                 status = _status_of_any(error, rpc, metadata)
             else:

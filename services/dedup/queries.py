@@ -1,6 +1,6 @@
 """Reads people, candidates and screenings: one function a question."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields, replace
 from functools import cache
 from typing import Any
@@ -16,6 +16,7 @@ from services.dedup.tables import contested, matches, people, screenings, status
 from services.kernel.approval import Status
 from services.kernel.caller import Caller
 from services.kernel.errors import NotFound
+from services.kernel.region import NATION
 
 _PERSON = [people.c[field.name] for field in fields(Person)]
 
@@ -81,9 +82,10 @@ def screen(connection: Connection, one: Person) -> Screening:
     return rules.screen(*candidates(connection, one))
 
 
-def screening(connection: Connection, member_id: UUID) -> tuple[Screening, int] | None:
-    """The last screening that was told of a member, and its version."""
-    found = _with_matches(connection, connection.execute(select(screenings).where(screenings.c.member_id == member_id)).mappings().all())
+def screening(connection: Connection, member_id: UUID, regions: Collection[str] = (NATION,)) -> tuple[Screening, int] | None:
+    """The last screening that was told of a member, if she lies in one of these regions, and its version."""
+    asked = select(screenings).where(screenings.c.member_id == member_id, within(screenings.c.region, regions))
+    found = _with_matches(connection, connection.execute(asked).mappings().all())
     return found[0] if found else None
 
 
@@ -139,9 +141,9 @@ def members_after(connection: Connection, region: str, after: UUID | None, size:
 
 
 def screening_in_sight(connection: Connection, caller: Caller, member_id: UUID) -> Screening:
-    """The last screening of a member who is in the caller's region."""
-    found = screening(connection, member_id)
-    if found is None or not caller.sees_region(found[0].region):
+    """The last screening of a member whom the caller sees: officers alone ask, whose sight is by region."""
+    found = screening(connection, member_id, caller.regions)
+    if found is None:
         raise NotFound("SCREENING_UNKNOWN", "No screening of this member is in your sight.", field="member_id")
     return found[0]
 

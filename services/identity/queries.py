@@ -1,20 +1,23 @@
 """Reads: one function a question."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, func, or_, select
 
 from services.chassis.sight import among, within
 from services.identity.rules.assignment import Institution
+from services.identity.rules.cluster import Cluster
 from services.identity.rules.kyc import Kyc
 from services.identity.rules.message import Contact
 from services.identity.rules.session import OTP_TRIES_MAX, PERSONS_MAX, Challenge, Device, DeviceKind, Failures, Known, Purpose, Session
 from services.identity.rules.user import Assignment, Search, Side, Status, User
 from services.identity.tables import attempts, challenges, clusters, devices, institutions, kycs, sessions, uploads, user_roles, users
-from services.kernel.caller import Role
+from services.identity.tables import cluster_gps as gps_of_clusters
+from services.kernel.caller import Caller, Role
+from services.kernel.region import NOWHERE
 
 
 def _assignments(connection: Connection, user_ids: Collection[str]) -> dict[str, list[Assignment]]:
@@ -81,10 +84,6 @@ def with_open_sessions(connection: Connection, user_ids: Collection[str]) -> lis
     return list(connection.execute(select(sessions.c.user_id).where(among(sessions.c.user_id, user_ids), sessions.c.ended_at.is_(None))).scalars())
 
 
-def clusters_of(connection: Connection, cluster_ids: Collection[UUID]) -> Sequence[Any]:
-    return connection.execute(select(clusters).where(among(clusters.c.cluster_id, cluster_ids))).all()
-
-
 def upload_progress(connection: Connection, upload_id: UUID, user_id: str) -> tuple[int, int] | None:
     """How many rows an upload of this user's has, and how many are done."""
     asked = select(uploads.c.rows, uploads.c.rows_done).where(uploads.c.upload_id == upload_id, uploads.c.user_id == user_id)
@@ -103,6 +102,34 @@ def institutions_within(connection: Connection, region: str) -> list[Institution
 
 def institutions_of(connection: Connection, institution_ids: Collection[UUID]) -> list[Institution]:
     return _institutions(connection, among(institutions.c.institution_id, institution_ids))
+
+
+def _clusters(connection: Connection, condition: ColumnElement[bool]) -> list[Cluster]:
+    gps = select(func.array_agg(gps_of_clusters.c.gp)).where(gps_of_clusters.c.cluster_id == clusters.c.cluster_id).scalar_subquery()
+    asked = select(clusters.c.cluster_id, clusters.c.block, clusters.c.name, gps).where(condition).order_by(clusters.c.name, clusters.c.cluster_id)
+    return [Cluster(cluster_id, block, name, frozenset(held or ())) for cluster_id, block, name, held in connection.execute(asked)]
+
+
+def clusters_of(connection: Connection, cluster_ids: Collection[UUID]) -> list[Cluster]:
+    return _clusters(connection, among(clusters.c.cluster_id, cluster_ids))
+
+
+def clusters_within(connection: Connection, block: str) -> list[Cluster]:
+    return _clusters(connection, clusters.c.block == block)
+
+
+def clusters_in_sight(connection: Connection, caller: Caller, block: str) -> list[Cluster]:
+    """The clusters of a block; of somebody in charge of clusters, those."""
+    found = clusters_within(connection, block)
+    return [one for one in found if any(map(caller.sees_region, one.gps))] if caller.clusters else found
+
+
+def cluster_gps(connection: Connection, cluster_ids: Collection[UUID]) -> tuple[str, ...]:
+    """What a Caller in charge of these clusters is bound by: their GPs; where there is none in them, nowhere rather than everywhere."""
+    if not cluster_ids:
+        return ()
+    held = select(gps_of_clusters.c.gp).where(among(gps_of_clusters.c.cluster_id, cluster_ids)).order_by(gps_of_clusters.c.gp)
+    return tuple(connection.execute(held).scalars()) or (NOWHERE,)
 
 
 def kyc_for_change(connection: Connection, kyc_id: UUID, user_id: str) -> Kyc | None:

@@ -1,6 +1,6 @@
 """Who calls, what she may see, and who may create whom (domain 7.1)."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
@@ -128,18 +128,16 @@ class Caller:
     def sees_region(self, region: str) -> bool:
         return any(contains(seen, region) for seen in self.regions)
 
-    def sees(self, institution_id: UUID, region: str, above: Collection[UUID] = ()) -> bool:
-        """Whether an institution is in her sight that lies in `region`, below the federations `above`."""
-        if self.sight is Sight.REGION:
-            return self.sees_region(region)
-        return institution_id in self.institutions or (self.sight is Sight.BELOW and not self.institutions.isdisjoint(above))
+    def sees(self, institution_id: UUID, region: str) -> bool:
+        """Whether an institution that lies in `region` is in her sight, or for an approver mapped to her: what is below, a query finds."""
+        return self.sees_region(region) if self.sight is Sight.REGION else institution_id in self.institutions
 
     def must_see_region(self, region: str, field: str = "region") -> None:
         if not self.sees_region(check_region(region, field)):
             raise Forbidden("REGION_NOT_YOURS", "The region {region} is not within yours.", field=field, region=region)
 
-    def must_see(self, institution_id: UUID, region: str, field: str = "institution_id", above: Collection[UUID] = ()) -> None:
-        if not self.sees(institution_id, region, above):
+    def must_see(self, institution_id: UUID, region: str, field: str = "institution_id") -> None:
+        if not self.sees(institution_id, region):
             raise Forbidden("INSTITUTION_NOT_YOURS", "This institution is not among yours.", field=field)
 
     def must_not_be(self, maker_person: str) -> None:

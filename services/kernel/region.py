@@ -5,6 +5,7 @@ from enum import IntEnum
 from services.kernel.errors import Invalid
 
 NATION = ""
+NOWHERE = "-"  # No path and in none: where somebody is who is in charge of nothing.
 NO_GP = "0"  # Some states have no Gram Panchayat: the path holds its place, so that a depth always is a level.
 
 

@@ -29,17 +29,17 @@ def unknown_member() -> NotFound:
     return NotFound("MEMBER_UNKNOWN", "There is no such member among yours.", field="member_id")
 
 
-def institution(connection: Connection, caller: Caller, institution_id: UUID) -> AnyRow:
-    seen = in_sight(caller, institutions.c.id, institutions.c.region)
-    row = connection.execute(select(institutions).where(institutions.c.id == institution_id, seen)).one_or_none()
+def institution(connection: Connection, caller: Caller, institution_id: UUID, *, for_update: bool = False) -> AnyRow:
+    asked = select(institutions).where(institutions.c.id == institution_id, in_sight(caller, institutions.c.id, institutions.c.region))
+    row = connection.execute(asked.with_for_update() if for_update else asked).one_or_none()
     if row is None:
         raise unknown_institution()
     return row
 
 
-def member(connection: Connection, caller: Caller, member_id: UUID) -> AnyRow:
-    seen = in_sight(caller, members.c.institution_id, members.c.region)
-    row = connection.execute(select(members).where(members.c.id == member_id, seen)).one_or_none()
+def member(connection: Connection, caller: Caller, member_id: UUID, *, for_update: bool = False) -> AnyRow:
+    asked = select(members).where(members.c.id == member_id, in_sight(caller, members.c.institution_id, members.c.region))
+    row = connection.execute(asked.with_for_update() if for_update else asked).one_or_none()
     if row is None:
         raise unknown_member()
     return row
@@ -90,7 +90,7 @@ def findings_of(connection: Connection, rows: Collection[AnyRow]) -> dict[UUID, 
     return of
 
 
-# What commands read: locked, and not yet bounded; they refuse in the rules' words.
+# What a maker's commands read: locked, and not yet bounded; they refuse in the rules' words.
 
 
 def institution_for_update(connection: Connection, institution_id: UUID) -> AnyRow | None:

@@ -48,6 +48,7 @@ institutions = Table(
     Column("activated_on", Date),
     # The sheets name institutions by name within a place, so a place has one of each name.
     Index("institutions_named", "region", "kind", "name_key", unique=True),
+    Index("institutions_parent", "parent_id"),  # What an approver sees lies below her federations.
 )
 
 members = Table(

@@ -29,6 +29,7 @@ institutions = Table(
     Column("parent_id", Uuid),
     Column("formed_on", Date),
     Column("version", BigInteger, nullable=False),
+    Index("institutions_parent", "parent_id"),  # What an approver sees lies below her federations.
 )
 
 members = Table(

@@ -1,12 +1,19 @@
 """Before every RPC: who is let in, and how a refusal looks on the wire."""
 
+from dataclasses import replace
+
 import pytest
 from google.rpc import code_pb2, error_details_pb2
 
+from protos.identity_pb2 import AssignRoleRequest
+from protos.reporting_pb2 import ReportRequest
+from protos.transactions_pb2 import PullRequest
 from services.chassis import interceptors, tokens
 from services.chassis.contracts import Rpc
 from services.kernel import errors
 from services.kernel.caller import Caller, Role
+from services.kernel.ids import uuid7
+from services.kernel.region import NOWHERE
 
 BPM = Caller("IUP_X", Role.BLOCK_PROGRAM_MANAGER, "9.1.2")
 
@@ -51,6 +58,59 @@ def test_everybody_else_is_not(up, call, metadata, over_federation, code):
     with pytest.raises(errors.Refused) as refused:
         interceptors.admit(call, bearer(BPM) if metadata is None else metadata, over_federation=over_federation)
     assert refused.value.code == code
+
+
+HERS, OTHER = uuid7(), uuid7()
+KEEPER = Caller("IUP_K", Role.SHG_BOOKKEEPER, "9.1.2.3.4", frozenset({HERS}))
+APPROVER = Caller("IUP_A", Role.SHG_TRANS_APPROVER, "9.1.2", frozenset({HERS}))
+IN_CHARGE = replace(BPM, clusters=("9.1.2.3", "9.1.2.5"))
+IN_CHARGE_OF_NOTHING = replace(BPM, clusters=(NOWHERE,))
+REPORT = rpc(region="region")
+ASSIGN = rpc(region="assignment.region")
+PULL = rpc(institution="institution_id")
+
+
+def report(region):
+    return ReportRequest(region=region)
+
+
+def pull(institution_id):
+    return PullRequest(institution_id=str(institution_id))
+
+
+@pytest.mark.parametrize(
+    ("call", "who", "request_", "code", "field"),
+    [
+        (REPORT, BPM, report("9.1.2"), "", ""),
+        (REPORT, BPM, report("9.1.2.3"), "", ""),
+        (REPORT, BPM, report(""), "", ""),
+        (REPORT, BPM, report("9.1"), "REGION_NOT_YOURS", "region"),
+        (REPORT, BPM, report("9.1.22"), "REGION_NOT_YOURS", "region"),
+        (REPORT, BPM, report("9.1.2.x"), "REGION_INVALID", "region"),
+        (REPORT, IN_CHARGE, report("9.1.2.5.7"), "", ""),
+        (REPORT, IN_CHARGE, report("9.1.2"), "REGION_NOT_YOURS", "region"),
+        (REPORT, IN_CHARGE, report("9.1.2.4"), "REGION_NOT_YOURS", "region"),
+        (REPORT, IN_CHARGE_OF_NOTHING, report("9.1.2.3"), "REGION_NOT_YOURS", "region"),
+        (REPORT, IN_CHARGE_OF_NOTHING, report(NOWHERE), "REGION_INVALID", "region"),
+        (ASSIGN, BPM, AssignRoleRequest(assignment={"region": "9.1.2.3"}), "", ""),
+        (ASSIGN, BPM, AssignRoleRequest(assignment={"region": "9"}), "REGION_NOT_YOURS", "assignment.region"),
+        (ASSIGN, BPM, AssignRoleRequest(), "", ""),
+        (PULL, KEEPER, pull(HERS), "", ""),
+        (PULL, KEEPER, pull(str(HERS).upper()), "", ""),
+        (PULL, KEEPER, pull(OTHER), "INSTITUTION_NOT_YOURS", "institution_id"),
+        (PULL, KEEPER, pull("x"), "ID_INVALID", "institution_id"),
+        (PULL, KEEPER, pull(""), "", ""),
+        (PULL, APPROVER, pull(OTHER), "", ""),  # What lies below hers the query knows.
+        (PULL, BPM, pull(OTHER), "", ""),  # Where it lies the query knows.
+    ],
+)
+def test_a_request_names_what_is_hers_or_is_refused(call, who, request_, code, field):
+    if not code:
+        interceptors.must_reach(call, who, request_)
+        return
+    with pytest.raises(errors.Refused) as refused:
+        interceptors.must_reach(call, who, request_)
+    assert (refused.value.code, refused.value.field) == (code, field)
 
 
 def unpack(status, kind):

@@ -221,6 +221,7 @@ def _caller(connection: Connection, who: User, session: Session, key: bytes) -> 
         held.region,
         held.institution_ids,
         user.person(key, who.mobile),
+        clusters=queries.cluster_gps(connection, held.cluster_ids),
         persons=frozenset(user.person(key, mobile) for mobile in queries.mobiles_of_devices(connection, who.user_id)),
         session=CallersSession(session.session_id, session.generation),
     )

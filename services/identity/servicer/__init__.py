@@ -1,4 +1,4 @@
-"""gRPC in: invitations and e-KYC here; sessions, users and their mapping sheet in rooms of their own."""
+"""gRPC in: invitations and e-KYC here; sessions, users, their mapping sheet and clusters in rooms of their own."""
 
 from datetime import UTC, datetime
 
@@ -12,6 +12,7 @@ from services.identity.adapters import ekyc
 from services.identity.commands import invitation, kyc, vault
 from services.identity.rules import kyc as kyc_rules
 from services.identity.servicer.bookkeepers import Bookkeepers
+from services.identity.servicer.clusters import Clusters
 from services.identity.servicer.sessions import Sessions
 from services.identity.servicer.show import SERVICE, show, transaction
 from services.identity.servicer.users import Users
@@ -25,7 +26,7 @@ vault_transaction = database.of("vault")
 Context = grpc.ServicerContext
 
 
-class Servicer(Sessions, Users, Bookkeepers, identity_pb2_grpc.IdentityServiceServicer):
+class Servicer(Sessions, Users, Bookkeepers, Clusters, identity_pb2_grpc.IdentityServiceServicer):
     """Reads the request, runs a command or query, shows the answer."""
 
     def __init__(self) -> None:

@@ -101,7 +101,7 @@ def _check_others(connection: Connection, institution_id: UUID, institution: rul
 
 def approve(connection: Connection, caller: Caller, institution_id: UUID, revision: int, today: date) -> AnyRow:
     """Activate an institution and issue its code; again is the same answer."""
-    row = _to_decide(connection, caller, institution_id)
+    row = queries.institution(connection, caller, institution_id, for_update=True)
     must_not_be_maker(caller, row.maker_user, row.maker_person)
     must_be_current(row.revision, revision)
     if row.status == Status.ACTIVE:
@@ -115,7 +115,7 @@ def approve(connection: Connection, caller: Caller, institution_id: UUID, revisi
 def reject(connection: Connection, caller: Caller, institution_id: UUID, revision: int, remark: str) -> AnyRow:
     """Hand an institution back to its maker; again with the same remark is the same answer."""
     remark = rules.check_remark(remark)
-    row = _to_decide(connection, caller, institution_id)
+    row = queries.institution(connection, caller, institution_id, for_update=True)
     must_be_current(row.revision, revision)
     if (row.status, row.remark) == (Status.REJECTED, remark):
         return row
@@ -127,13 +127,6 @@ def issue_code(connection: Connection, kind: str) -> str:
     """The next code of MEMBER, SHG, VO or CLF in this state."""
     serial = connection.execute(select(serials[kind].next_value())).scalar_one()
     return codes.issue(codes.LETTERS[kind], settings.state_lgd(), serial)
-
-
-def _to_decide(connection: Connection, caller: Caller, institution_id: UUID) -> AnyRow:
-    row = queries.institution_for_update(connection, institution_id)
-    if row is None or not caller.sees(row.id, row.region):
-        raise queries.unknown_institution()
-    return row
 
 
 def _decide(connection: Connection, caller: Caller, action: str, institution_id: UUID, **values: object) -> AnyRow:

@@ -179,7 +179,7 @@ def _store_findings(connection: Connection, row: AnyRow, matches: Sequence[dedup
 
 def approve(connection: Connection, caller: Caller, member_id: UUID, revision: int, decisions: Sequence[review.Decided], today: date) -> AnyRow:
     """Activate a member and issue her code; again is the same answer."""
-    row = _to_decide(connection, caller, member_id)
+    row = queries.member(connection, caller, member_id, for_update=True)  # Locked: of two checkers at once the second sees what the first decided.
     review.must_not_be_maker(caller, row.maker_user, row.maker_person)
     must_be_current(row.revision, revision)
     if row.status == Status.ACTIVE:
@@ -203,7 +203,7 @@ def reject(
     checked_reasons = review.check_reasons(reasons)
     words = [reason.value for reason in checked_reasons]
     remark = check_remark(remark)
-    row = _to_decide(connection, caller, member_id)
+    row = queries.member(connection, caller, member_id, for_update=True)
     must_be_current(row.revision, revision)
     if row.status == Status.REJECTED and (row.reasons, row.remark) == (words, remark):
         return row
@@ -214,14 +214,6 @@ def reject(
     return _decide(
         connection, caller, "member.reject", row, checked, status=status.value, reasons=[reason.value for reason in checked_reasons], remark=remark
     )
-
-
-def _to_decide(connection: Connection, caller: Caller, member_id: UUID) -> AnyRow:
-    """Her row, locked, so that of two checkers at once the second sees what the first decided."""
-    row = queries.member_for_update(connection, member_id)
-    if row is None or not caller.sees(row.institution_id, row.region):
-        raise queries.unknown_member()
-    return row
 
 
 def _verdicts(connection: Connection, row: AnyRow) -> dict[str, review.Verdict]:
