@@ -491,7 +491,7 @@ def test_two_parents_of_one_name_are_told_apart_by_the_gram_panchayat(connection
     ]
     answers = upload.upload_institutions(connection, clerk(), rows, TODAY, dry_run=False)
     assert [one.row for one in answers] == [2, 3, 4, 5, 6]
-    parents = {row.id: row.parent_id for row in queries.institutions_within(connection, BLOCK)}
+    parents = {row.id: row.parent_id for row in queries.institutions_within(connection, [BLOCK])}
     assert parents[answers[0].id] == answers[1].id
     assert parents[answers[4].id] == answers[3].id
 

@@ -21,6 +21,7 @@ class Group:
     """An institution with its members, and who keeps and checks its books."""
 
     institution_id: UUID = field(default_factory=uuid7)
+    parent_id: UUID = field(default_factory=uuid7)  # The federation on whose side the checker stands.
     member_ids: list[UUID] = field(default_factory=lambda: [uuid7() for _ in range(5)])
     kind: str = "SHG"
     region: str = f"{BLOCK}.77.5"
@@ -31,6 +32,7 @@ class Group:
 
     def approver(self, **changes) -> Caller:
         plain = {"user_id": "IUP_AP", "role": Role(f"{self.kind}_TRANS_APPROVER"), "region": BLOCK, "person": "checker"}
+        plain |= {"institutions": frozenset({self.parent_id})}
         return Caller(**{**plain, **changes})
 
     def books(self, **changes) -> Books:

@@ -44,6 +44,7 @@ def event(body, version=1):
 
 def hear_institution(connection, group, version=1, **changes):
     plain = {"kind": f"KIND_{group.kind}", "region": group.region, "status": "STATUS_ACTIVE", "formed_on": FORMED_ON.isoformat()}
+    plain |= {"parent_id": str(group.parent_id)}
     told = profiles_pb2.InstitutionChanged(institution_id=str(group.institution_id), **{**plain, **changes})
     Consumer().institution_changed(connection, event(told, version))
 
@@ -176,8 +177,8 @@ def test_who_may_not_approve(connection, group):
         ({"person": "maker"}, Forbidden, "OWN_ENTRY"),
         ({"user_id": "IUP_BK"}, Forbidden, "OWN_ENTRY"),
         ({"role": Role.VO_TRANS_APPROVER}, Forbidden, "APPROVER_KIND"),
-        ({"region": "9.178.1205"}, NotFound, "MEETING_UNKNOWN"),
-        ({"region": "9.178.120"}, NotFound, "MEETING_UNKNOWN"),
+        ({"institutions": frozenset()}, NotFound, "MEETING_UNKNOWN"),
+        ({"institutions": frozenset({uuid7()})}, NotFound, "MEETING_UNKNOWN"),
     ):
         with pytest.raises(error) as refused:
             approve(connection, group, first, **caller)
@@ -272,6 +273,16 @@ def test_any_history_keeps_the_books_the_sum_of_their_lines(connection, random):
             history.hand_back(number)
         _agrees(connection, group, history)
     assert group.institution_id not in queries.adrift(connection)
+
+
+@pytest.mark.parametrize("side", ["VO", "CLF"])
+def test_an_approver_stands_on_the_side_of_the_vo_or_of_the_clf(connection, group, side):
+    vo, clf = Group(institution_id=group.parent_id, kind="VO"), uuid7()
+    hear_institution(connection, vo, parent_id=str(clf))
+    one = saved(group)
+    sync(connection, group, one)
+    mapped = frozenset({vo.institution_id if side == "VO" else clf})
+    assert approve(connection, group, one, institutions=mapped).status == "APPROVED"
 
 
 def _agrees(connection, group, history):
