@@ -1,0 +1,545 @@
+"""Who may call what, walked: every RPC in every role, for what is hers and what is not, with good tokens and bad, as the protos have it."""
+
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from uuid import UUID
+
+import grpc
+import pytest
+from google.protobuf.message_factory import GetMessageClass
+
+from deploy.demo import books
+from deploy.demo.cast import State, take_in_geography, workbook
+from deploy.demo.client import Client, refused
+from protos import identity_pb2, profiles_pb2, transactions_pb2
+from services.chassis import contracts, database, mailbox, tokens
+from services.kernel import geography
+from services.kernel.caller import BOOKKEEPERS, COMMUNITY, LEVEL_OF, Caller, Role, Session, Sight
+from services.kernel.ids import uuid7
+from services.kernel.region import NOWHERE, at_level, contains
+from tests.flows.world import FIRST, FORMED, LAST, MEMBERS, ROOT
+
+pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
+
+DEADLINE_SECONDS = 20
+# What the door says no with, whatever is asked, and what it says where it knows from the token that it is not hers.
+NOT_LET_IN = {"TOKEN_MISSING", "TOKEN_INVALID", "TOKEN_EXPIRED", "TOKEN_FOREIGN", "TOKEN_PURPOSE", "ROLE_NOT_ALLOWED", "SCOPE_NOT_ALLOWED"}
+NOT_HERS = {"REGION_NOT_YOURS", "INSTITUTION_NOT_YOURS"}
+# What else is expected: that she may, that she also finds it, that she does not.
+MAY, SEEN, UNSEEN = "may", "seen", "unseen"
+
+# The lists, and what of a subject they show. A page that begins right before it shows it first, or not at all.
+LISTS = {
+    "ListInstitutions": "institution_id",
+    "ListMembers": "member_id",
+    "ListFlagged": "member_id",
+    "ListMeetings": "meeting_id",
+    "ListUsers": "user_id",
+}
+# Sheets and uploads refuse by the item.
+BY_ITEM = {"SyncMeetings", "UploadInstitutions", "UploadMembers"}
+# Who says of what is not in sight something of its own: a row's place may be unknown, and a new institution may be made.
+UNSEEN_CODES = {
+    "SyncMeetings": {"INSTITUTION_NOT_YOURS"},
+    "UploadInstitutions": {"REGION_NOT_YOURS", "REGION_UNKNOWN"},
+    "SubmitInstitution": {"INSTITUTION_NOT_YOURS", "REGION_UNKNOWN"},
+}
+# What a request says besides whom it is about: what is well formed, and changes nothing.
+SAID = {
+    "revision": 99,
+    "remark": "Walked by",
+    "reasons": ["OTHER"],
+    "report": "summary",
+    "level": "VILLAGE",
+    "from_month": "2020-01",
+    "to_month": "2020-01",
+    "password": "a long enough one 7",
+    "role": Role.BLOCK_THEMATIC_USER,
+    "dry_run": True,
+}
+
+
+@dataclass
+class Subject:
+    """An institution, the federations above it, and what is in it: a flagged member, a meeting to be approved; and an officer of its block."""
+
+    name: str
+    region: str
+    line: tuple[str, ...]  # Its own id first.
+    says: dict[str, object] = field(default_factory=dict)  # What a request about it says, by the names of fields and of messages.
+    here: bool = True  # False: in another instance.
+
+    @property
+    def institution_id(self):
+        return self.line[0]
+
+
+@dataclass
+class Stand:
+    """Somebody at work, where she is at work."""
+
+    name: str
+    caller: Caller
+    token: str
+
+    def sees_region(self, region):
+        return any(contains(hers, region) for hers in self.caller.clusters or (self.caller.region,))
+
+    def sees(self, subject):
+        if not subject.here:
+            return False
+        if self.caller.sight is Sight.REGION:
+            return self.sees_region(subject.region)
+        ids = subject.line if self.caller.sight is Sight.BELOW else subject.line[:1]
+        return bool({str(one) for one in self.caller.institutions} & set(ids))
+
+
+@dataclass
+class Answer:
+    status: grpc.StatusCode
+    code: str
+    words: str
+    said: object = None
+
+    @property
+    def is_ok(self):
+        return self.status is grpc.StatusCode.OK
+
+    @property
+    def is_our_bug(self):
+        return self.status in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.DEADLINE_EXCEEDED}
+
+
+_signing = threading.Lock()
+
+
+def sign(instance, caller, life=tokens.ACCESS_LIFE):
+    """A token as the instance itself signs it, with its own key, which a test may read."""
+    with _signing, pytest.MonkeyPatch.context() as environment:
+        for name, value in instance.env.items():
+            environment.setenv(name, value)
+        environment.setattr(tokens, "ACCESS_LIFE", life)
+        return tokens.sign_caller(caller)[0]
+
+
+class Signed(Client):
+    """Somebody at work who never logged in."""
+
+    def __init__(self, instance, caller):
+        super().__init__(instance.grpc_address, instance.ca_file)
+        self._signed = sign(instance, caller)
+
+    @property
+    def token(self):
+        return self._signed
+
+
+def at_work(instance, role, region, *institution_ids):
+    return Signed(
+        instance, Caller(f"{instance.state.user_prefix}WALK{role.replace('_', '')}"[:24], role, region, frozenset(map(UUID, institution_ids)))
+    )
+
+
+class Makers:
+    """Makes subjects through the front door, as lists, forms and approvals do."""
+
+    def __init__(self, instance, tag):
+        self.instance, self.tag = instance, tag
+        self.dice, self.number = random.Random(tag), count()
+
+    def line(self, village):
+        """An SHG, its VO and its CLF; their ids in that order."""
+        block, gp = village.rsplit(".", 2)[0], village.rpartition(".")[0]
+        name = f"{self.tag} {village.replace('.', ' ')}"
+        header = ["Kind", "Name", "Local name", "Region", "Formed on", "Parent", "Compulsory savings (₹)"]
+        rows = [
+            ["SHG", f"Samooh {name}", "", village, FORMED, f"Gram {name}", 50],
+            ["VO", f"Gram {name}", "", gp, FORMED, f"Sankul {name}", 50],
+            ["CLF", f"Sankul {name}", "", block, FORMED, "", 50],
+        ]
+        clerk = at_work(self.instance, Role.BLOCK_THEMATIC_USER, block)
+        answer = clerk(
+            clerk.profiles.UploadInstitutions, profiles_pb2.UploadInstitutionsRequest(workbook=workbook(header, rows)), deadline_seconds=60
+        )
+        assert answer.refused == 0, answer.rows
+        return tuple(row.id for row in answer.rows)
+
+    def subjects(self, name, village):
+        """The SHG, active, with a meeting to be approved and a member to be looked at; its VO; its CLF."""
+        line = self.line(village)
+        block = village.rsplit(".", 2)[0]
+        keeper = at_work(self.instance, Role.SHG_BOOKKEEPER, village, line[0])
+        manager = at_work(self.instance, Role.BLOCK_PROGRAM_MANAGER, block)
+        enrolled = [books.submit(keeper, self.woman(line[0])) for _ in range(MEMBERS)]
+        for one in enrolled:
+            books.approve(manager, books.screened(manager, one.member_id, 1), reason="Seen at home: another woman")
+
+        def look(institution_id):
+            return manager(manager.profiles.GetInstitution, profiles_pb2.GetInstitutionRequest(institution_id=institution_id))
+
+        books.approve_institution(manager, books.submit_institution(keeper, look(line[0])))
+        flagged = profiles_pb2.Member()
+        flagged.CopyFrom(enrolled[0])
+        flagged.member_id, flagged.revision = str(uuid7()), 0
+        flagged = books.screened(manager, books.submit(keeper, flagged).member_id, 1)
+        assert flagged.findings
+        meeting = books.savings_meeting(line[0], 1, FORMED, [one.member_id for one in enrolled], 0, 0, 5000)
+        [answer] = books.sync(keeper, [meeting])
+        assert answer.outcome == transactions_pb2.OUTCOME_STORED, answer
+        user_id = self.officer(block)
+        made = []
+        for kind, place, own in (("SHG", village, line), ("VO", village.rpartition(".")[0], line[1:]), ("CLF", block, line[2:])):
+            institution = look(own[0])
+            says = {"institution_id": own[0], "Institution": institution, "user_id": user_id}
+            if kind == "SHG":
+                says |= {"member_id": flagged.member_id, "Member": flagged, "meeting_id": meeting.meeting_id, "Meeting": meeting}
+            made.append(Subject(f"{name} {kind}", place, own, says))
+        return made
+
+    def woman(self, institution_id):
+        return profiles_pb2.Member(
+            member_id=str(uuid7()),
+            institution_id=institution_id,
+            name=f"{self.dice.choice(FIRST)} {self.dice.choice(LAST)} {self.dice.choice(FIRST)}",
+            gender="FEMALE",
+            birth_year=self.dice.randrange(1960, 1995),
+            relation="SPOUSE",
+            relation_name=f"{self.dice.choice(FIRST)} {self.dice.choice(LAST)}",
+            social_category="OBC",
+            joined_on=date(2016, 1, 1).isoformat(),
+        )
+
+    def officer(self, block):
+        """A user of the block whom each of the admins above may change; nobody ever logs in as her."""
+        admin = at_work(self.instance, Role.BLOCK_ADMIN, block)
+        user_id = f"{self.instance.state.user_prefix}W{self.tag}{next(self.number)}1"
+        request = identity_pb2.CreateUserRequest(
+            user_id=user_id,
+            full_name="Walked By",
+            mobile=f"9{self.dice.randrange(10**8, 10**9)}",
+            assignment=identity_pb2.Assignment(role=Role.BLOCK_THEMATIC_USER, region=block),
+        )
+        return admin(admin.identity.CreateUser, request).user_id
+
+
+class Walk:
+    """One state with its neighbours, everybody who may stand in it, and what they may ask about."""
+
+    def __init__(self, machine):
+        self.instance, neighbour, self.nation = (machine.instances[code] for code in ("UP", "BR", "IN"))
+        tag = f"{random.randrange(16**5):05X}"
+        states = State(machine, "UP"), State(machine, "BR")
+        for state in states:
+            take_in_geography(state, ROOT / "samples" / "lgd")
+        self.block, abroad = (state.block for state in states)
+        self.district = self.block.rpartition(".")[0]
+        self.sibling, self.far = f"{self.district}.1599", f"{self.district}9.1699"
+        first, *_, last = states[0].villages
+        self.file = Path(self.instance.env["LOKOS_GEOGRAPHY_FILE"])
+        more = {path for block in (self.sibling, self.far) for path in (at_level(block, 2), block, f"{block}.999901", f"{block}.999901.999981")}
+        more.remove(self.district)
+        self.places = [place for place in geography.read_places(self.file) if place.path not in more]
+        geography.save(self.file, [*self.places, *(geography.Place(path, path, "", date(1900, 1, 1)) for path in sorted(more))])
+        up = Makers(self.instance, tag)
+        wanted = [
+            (up, "her own", first),
+            (up, "another's", last),
+            (up, "the sibling block's", f"{self.sibling}.999901.999981"),
+            (up, "the other district's", f"{self.far}.999901.999981"),
+            (Makers(neighbour, tag), "the other state's", states[1].villages[0]),
+        ]
+        with ThreadPoolExecutor(len(wanted)) as together:  # Each waits for what is told to have been heard.
+            made = list(together.map(lambda one: one[0].subjects(*one[1:]), wanted))
+        self.own = made[0]
+        self.subjects = [*self.own, *(shg for shg, _vo, _clf in made[1:])]
+        self.subjects[-1].here = False
+        self.gp = self.own[1].region
+        # Wider, hers, beside hers, and elsewhere.
+        self.regions = [at_level(self.block, 1), self.district, self.block, self.gp, self.sibling, at_level(self.far, 2), self.far, "10", abroad]
+        self.foreign = {code: sign(one, Caller("ISOME", Role.STATE_ADMIN, "")) for code, one in (("UP", neighbour), ("IN", self.instance))}
+        self.channels = {
+            address: grpc.secure_channel(address, grpc.ssl_channel_credentials(instance.ca_file.read_bytes()))
+            for instance, address in ((self.instance, self.instance.grpc_address), (self.nation, self.nation.gateway_address))
+        }
+
+    def close(self):
+        geography.save(self.file, self.places)
+        for channel in self.channels.values():
+            channel.close()
+
+    def stands(self, instance):
+        """Every role where it belongs, and those that may stand in two ways."""
+        shg, vo, clf = (frozenset({UUID(one.institution_id)}) for one in self.own)
+        mapped = {
+            Role.SHG_BOOKKEEPER: shg,
+            Role.VO_BOOKKEEPER: vo,
+            Role.CLF_BOOKKEEPER: clf,
+            Role.SHG_TRANS_APPROVER: vo,
+            Role.VO_TRANS_APPROVER: clf,
+        }
+        assert set(mapped) == COMMUNITY
+        callers = {
+            role: Caller(f"IUP_{role}"[:20], role, at_level(self.block, LEVEL_OF.get(role, 3)), mapped.get(role, frozenset())) for role in Role
+        }
+        on_the_vo_side, manager = callers[Role.SHG_TRANS_APPROVER], callers[Role.BLOCK_PROGRAM_MANAGER]
+        more = {
+            "SHG_TRANS_APPROVER on the CLF's side": replace(on_the_vo_side, institutions=clf),
+            "BLOCK_PROGRAM_MANAGER in charge of a cluster": replace(manager, clusters=(self.gp,)),
+            "BLOCK_PROGRAM_MANAGER in charge of nothing": replace(manager, clusters=(NOWHERE,)),
+        }
+        return [Stand(name, caller, sign(instance, caller)) for name, caller in {**callers, **more}.items()]
+
+    def at(self, service):
+        """The instance that is asked, and its door."""
+        instance, address = (self.nation, self.nation.gateway_address) if service == "gateway" else (self.instance, self.instance.grpc_address)
+        return instance, self.channels[address]
+
+    def ask(self, channel, method, request, token):
+        call = channel.unary_unary(
+            f"/{method.containing_service.full_name}/{method.name}",
+            request_serializer=GetMessageClass(method.input_type).SerializeToString,
+            response_deserializer=GetMessageClass(method.output_type).FromString,
+        )
+        try:
+            said = call(request, metadata=(("authorization", f"Bearer {token}"),) if token else (), timeout=DEADLINE_SECONDS)
+        except grpc.RpcError as error:
+            told = refused(error)
+            return Answer(told.status, told.code, told.sentence)
+        items = [one.refusal for one in (*getattr(said, "answers", ()), *getattr(said, "rows", ())) if hasattr(one, "refusal")]
+        return Answer(grpc.StatusCode.OK, items[0].code if items else "", "", said)
+
+
+@pytest.fixture(scope="module")
+def walk(up):
+    up.up()
+    made = Walk(up)
+    yield made
+    made.close()
+
+
+# --- Requests, from the protos.
+
+
+def fill(message, says):
+    """Say in a request whatever is known by the names of its fields, and of the messages in it."""
+    for one in message.DESCRIPTOR.fields:
+        value = says.get(one.message_type.name if one.message_type else one.name)
+        if one.message_type and value is None:
+            if one.message_type.file.package.startswith("lokos") and one.message_type.name != "Page" and not one.is_repeated:
+                fill(getattr(message, one.name), says)
+        elif one.message_type:
+            getattr(message, one.name).add().CopyFrom(value) if one.is_repeated else getattr(message, one.name).CopyFrom(value)
+        elif value is not None and isinstance(value, list) == bool(one.is_repeated):
+            getattr(message, one.name).extend(value) if one.is_repeated else setattr(message, one.name, value)
+
+
+def request_about(rpc, method, subject, region=""):
+    """The RPC's request about a subject, naming a region where it names one; None where there is nothing of the kind to ask about."""
+    fields = {one.name: one for one in method.input_type.fields}
+    needed = fields.keys() | {one.message_type.name for one in fields.values() if one.message_type}
+    if needed & {"member_id", "meeting_id", "Member", "Meeting"} - subject.says.keys() - LISTS.keys():
+        return None
+    # An officer is mapped to no institution: with one in it, what would make or change a user is refused for it.
+    said = SAID | subject.says | {"institution_ids": [subject.institution_id], "workbook": sheet(method.name, subject)}
+    request = GetMessageClass(method.input_type)()
+    fill(request, said | {name: str(uuid7()) for name in ("cluster_id", "kyc_id", "upload_id")})
+    if rpc.region:
+        *path, name = rpc.region.split(".")
+        setattr(named(request, path), name, region)
+    if method.name in LISTS:
+        shown = subject.says.get(LISTS[method.name])
+        if shown is None:
+            return None
+        request.page.size = 1 if method.name != "ListMeetings" else 0  # Of its one institution it shows all.
+        if request.page.size:
+            request.page.after = shown[:-1] + "0" if method.name == "ListUsers" else str(UUID(int=UUID(shown).int - 1))
+    return request
+
+
+def unnamed(request):
+    """The same list, asked without a word of what it is to show."""
+    asked = type(request)()
+    asked.page.CopyFrom(request.page)
+    return asked
+
+
+def named(request, path):
+    for name in path:
+        request = getattr(request, name)
+    return request
+
+
+def sheet(name, subject):
+    """A list whose one row is about the subject; it is asked what would become of it."""
+    place = subject.region
+    if name == "UploadInstitutions":
+        header = ["Kind", "Name", "Local name", "Region", "Formed on", "Parent", "Compulsory savings (₹)"]
+        kind = {3: "CLF", 4: "VO", 5: "SHG"}[place.count(".") + 1]
+        return workbook(header, [[kind, "Walked By", "", place, FORMED, "", 50]])
+    if name == "UploadMembers":
+        header = ["SHG", "Village", "Name", "Local name", "Gender", "Date of birth", "Birth year", "Relation", "Relation name", "Social category"]
+        header += ["Mobile", "Account number", "IFSC", "Account holding", "Joined on"]
+        shg = subject.says["Institution"].name
+        return workbook(header, [[shg, place, "Walked By", "", "Female", "", 1980, "Spouse", "Walked Past", "OBC", "", "", "", "", date(2016, 1, 1)]])
+    return b"no workbook"
+
+
+# --- What must come of them.
+
+
+def expected(rpc, stand, subject, request, region):
+    """The code that it is refused with, or MAY, SEEN, UNSEEN."""
+    role = stand.caller.role
+    if not (rpc.any_role or role in rpc.roles):
+        return "ROLE_NOT_ALLOWED"
+    if rpc.region:
+        return MAY if stand.sees_region(region) else "REGION_NOT_YOURS"
+    if rpc.institution and role in BOOKKEEPERS and not stand.sees(subject):
+        return "INSTITUTION_NOT_YOURS"
+    if rpc.bound == "OWN" or not is_about_something(rpc, request):
+        return MAY
+    if stand.sees(subject) and role is Role.VO_TRANS_APPROVER and rpc.name in {"ApproveMeeting", "RejectMeeting"}:
+        return "APPROVER_KIND"  # The meetings here are an SHG's.
+    return SEEN if stand.sees(subject) else UNSEEN
+
+
+def is_about_something(rpc, request):
+    """Whether it is about something that there is, which may be in sight or not."""
+    about = {"institution_id", "member_id", "meeting_id", "user_id", "institution", "member"}
+    return rpc.name in LISTS or rpc.name in BY_ITEM or bool({one.name for one, _ in request.ListFields()} & about)
+
+
+def is_as_due(rpc, stand, subject, answer, due):
+    """Whether an answer is what must come of it."""
+    if due == MAY:
+        return answer.code not in NOT_LET_IN | NOT_HERS and not answer.is_our_bug
+    if due == UNSEEN:
+        return answer.code in unseen_codes(rpc) or (answer.is_ok and rpc.name in LISTS and not shows(rpc, subject, answer))
+    if due == SEEN and answer.is_ok:
+        return shows(rpc, subject, answer) if rpc.name in LISTS else answer.code not in unseen_codes(rpc)
+    if due == SEEN:
+        # Nobody of the nation works in a state; that she is let in and finds it is all there is to see.
+        nobodys = answer.code == "MAY_NOT_CREATE" and stand.caller.role is Role.NATIONAL_ADMIN
+        says_no = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.NOT_FOUND}
+        return rpc.name not in LISTS and (nobodys or answer.status not in says_no) and not answer.is_our_bug
+    return answer.code == due
+
+
+def unseen_codes(rpc):
+    """What an RPC says of something that is not there, or as good as not there."""
+    return UNSEEN_CODES.get(rpc.name) or {"INSTITUTION_UNKNOWN", "MEMBER_UNKNOWN", "MEETING_UNKNOWN", "SCREENING_UNKNOWN", "USER_UNKNOWN"}
+
+
+def shows(rpc, subject, answer):
+    """Whether the list has a row of the subject."""
+    rows = [row for one, value in answer.said.ListFields() if one.is_repeated for row in value]
+    return any(getattr(row, LISTS[rpc.name], "") == subject.says[LISTS[rpc.name]] for row in rows)
+
+
+def is_there(service, name):
+    """Whether the service answers this RPC; one that is not written yet has its door already."""
+    return service == "gateway" or name in vars(import_module(f"services.{service}.servicer").Servicer)
+
+
+def methods(service):
+    for method in next(iter(contracts.descriptor(service).services_by_name.values())).methods:
+        yield contracts.rpcs(service)[f"/{method.containing_service.full_name}/{method.name}"], method
+
+
+def questions(walk, rpc, method):
+    """All that is asked of an RPC: what about, the rule as it then applies, the subject, the region, the request."""
+    if rpc.region:
+        for region in walk.regions:
+            yield region, rpc, walk.own[0], region, request_about(rpc, method, walk.own[0], region)
+    for subject in walk.subjects:
+        request = request_about(rpc, method, subject, subject.region)
+        if request is None:
+            continue
+        if not rpc.region:
+            yield subject.name, rpc, subject, "", request
+        if rpc.name in {"ListUsers", "ListMembers"}:  # What she must not see nobody names: here it would show.
+            yield f"{subject.name}, unnamed", replace(rpc, region="", institution=""), subject, "", unnamed(request)
+
+
+@pytest.mark.parametrize("service", contracts.CONTRACTS)
+def test_every_role_may_do_what_the_protos_say_to_what_is_hers_and_nothing_else(walk, service):
+    instance, channel = walk.at(service)
+    stands = walk.stands(instance)
+    failures = []
+    for rpc, method in methods(service):
+        if rpc.anyone:
+            continue
+        asked = list(questions(walk, rpc, method))
+        assert asked, rpc.name
+        for stand in stands:
+            answers_unseen = set()
+            for name, rule, subject, region, request in asked:
+                due = expected(rule, stand, subject, request, region)
+                if due in {MAY, SEEN, UNSEEN} and not is_there(service, rpc.name):
+                    continue
+                answer = walk.ask(channel, method, request, stand.token)
+                if not is_as_due(rule, stand, subject, answer, due):
+                    failures.append(f"{rpc.name} as {stand.name} about {name}: {due}, but {answer.status.name} {answer.code}")
+                if due == UNSEEN and rpc.name not in UNSEEN_CODES and not answer.is_ok:
+                    answers_unseen.add((answer.code, answer.words))
+            if len(answers_unseen) > 1:
+                failures.append(f"{rpc.name} as {stand.name} tells what there is from what there is not: {answers_unseen}")
+    assert not failures, "\n".join([f"{len(failures)} answers are wrong", *failures[:40]])
+
+
+@pytest.mark.parametrize("service", contracts.CONTRACTS)
+def test_no_call_but_the_open_ones_is_answered_without_a_token_of_this_instance(walk, service):
+    instance, channel = walk.at(service)
+    anybody = Caller("ISOME", Role.STATE_ADMIN, "9")
+    bad = {
+        "TOKEN_MISSING": "",
+        "TOKEN_EXPIRED": sign(instance, anybody, timedelta(seconds=-1)),
+        "TOKEN_FOREIGN": walk.foreign[instance.code],
+        "TOKEN_INVALID": sign(instance, anybody)[:-4] + "AAAA",
+    }
+    failures = []
+    for rpc, method in methods(service):
+        if rpc.anyone:
+            if is_there(service, rpc.name):
+                answer = walk.ask(channel, method, GetMessageClass(method.input_type)(), "")
+                if answer.is_our_bug or answer.code == "TOKEN_MISSING":
+                    failures.append(f"{rpc.name} before login: {answer.status.name} {answer.code}")
+            continue
+        request = request_about(rpc, method, walk.own[0], walk.block)
+        for due, token in bad.items():
+            answer = walk.ask(channel, method, request, token)
+            if (answer.status, answer.code) != (grpc.StatusCode.UNAUTHENTICATED, due):
+                failures.append(f"{rpc.name}: {due}, but {answer.status.name} {answer.code}")
+    assert not failures, "\n".join(failures)
+
+
+def end_session(session):
+    """Tell everybody that a session has ended, as identity does."""
+    told = identity_pb2.SessionEnded(session_id=str(session.session_id), generation=session.generation)
+    told.until.FromDatetime(datetime.now(UTC) + tokens.ACCESS_LIFE)
+    with database.transaction("identity") as connection:
+        mailbox.tell(connection, told, subject=session.session_id, version=session.generation)
+
+
+@pytest.mark.skipif(find_spec("services.chassis.ended") is None, reason="no service hears of ended sessions yet")
+@pytest.mark.parametrize("service", [service for service in contracts.CONTRACTS if service != "gateway"])
+def test_a_token_of_an_ended_session_opens_nothing(walk, service):
+    instance, channel = walk.at(service)
+    session = Session(uuid7(), 1)
+    ended = sign(instance, Caller("IUP_WALKENDED", Role.BLOCK_PROGRAM_MANAGER, walk.block, session=session))
+    renewed = sign(instance, Caller("IUP_WALKENDED", Role.BLOCK_PROGRAM_MANAGER, walk.block, session=replace(session, generation=2)))
+    end_session(session)
+    closed = [(rpc, method) for rpc, method in methods(service) if not rpc.anyone]
+
+    def answers(token):
+        return [walk.ask(channel, method, request_about(rpc, method, walk.own[0], walk.block), token) for rpc, method in closed]
+
+    books.wait_until("the session's end is heard", lambda: all(one.status is grpc.StatusCode.UNAUTHENTICATED for one in answers(ended)))
+    assert not [one.code for one in answers(renewed) if one.status is grpc.StatusCode.UNAUTHENTICATED]
