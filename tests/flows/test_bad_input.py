@@ -176,7 +176,7 @@ def test_sheets_that_cannot_be_taken(world):
         ({"from_month": "x"}, "MONTH_INVALID"),
         ({"report": "gossip"}, "REPORT_UNKNOWN"),
         ({"region": "9.8888888"}, "REGION_UNKNOWN"),
-        ({"region": "10"}, "REGION_UNKNOWN"),
+        ({"region": "10"}, "REGION_NOT_YOURS"),
         ({"level": "NATION"}, "REGION_LEVEL"),
         ({"page": {"size": -1}}, "PAGE_INVALID"),
         ({"page": {"size": 10**6}}, "PAGE_INVALID"),
@@ -210,7 +210,8 @@ def test_ids_of_nothing(world, group):
     manager, keeper = world.up.manager, group.keeper
     expect(lambda: manager(manager.profiles.GetMember, profiles_pb2.GetMemberRequest(member_id=str(uuid7()))), "MEMBER_UNKNOWN")
     expect(lambda: manager(manager.profiles.GetMember, profiles_pb2.GetMemberRequest(member_id="x")), "ID_INVALID")
-    expect(lambda: keeper(keeper.transactions.Pull, transactions_pb2.PullRequest(institution_id=str(uuid7()))), "INSTITUTION_UNKNOWN")
+    expect(lambda: keeper(keeper.transactions.Pull, transactions_pb2.PullRequest(institution_id=str(uuid7()))), "INSTITUTION_NOT_YOURS")
+    expect(lambda: manager(manager.transactions.Pull, transactions_pb2.PullRequest(institution_id=str(uuid7()))), "INSTITUTION_UNKNOWN")
     expect(lambda: keeper(keeper.transactions.GetMeeting, transactions_pb2.GetMeetingRequest(meeting_id=str(uuid7()))), "MEETING_UNKNOWN")
 
 
