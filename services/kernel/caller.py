@@ -102,8 +102,8 @@ class Caller:
     """A user at work in one role, or another program that a scope of trust lets in.
 
     `region` is an LGD path ("" is the nation); `clusters` are paths of Gram Panchayats within it that narrow her sight, none
-    where she sees all of it, and NOWHERE where her clusters have none. `person` is a keyed claim that two user ids of one woman share; `persons` are the claims of all
-    who used a device of hers.
+    where she sees all of it, NOWHERE where her clusters have none. `person` is a keyed claim that two user ids of one woman
+    share; `persons` are the claims of all who used a device of hers.
     """
 
     user_id: str

@@ -344,7 +344,7 @@ def request_about(rpc, method, subject, region=""):
     """The RPC's request about a subject, naming a region where it names one; None where there is nothing of the kind to ask about."""
     fields = {one.name: one for one in method.input_type.fields}
     needed = fields.keys() | {one.message_type.name for one in fields.values() if one.message_type}
-    if needed & {"member_id", "meeting_id", "Member", "Meeting"} - subject.says.keys() - LISTS.keys():
+    if needed & {"member_id", "meeting_id", "Member", "Meeting"} - subject.says.keys():
         return None
     # An officer is mapped to no institution: with one in it, what would make or change a user is refused for it.
     said = SAID | subject.says | {"institution_ids": [subject.institution_id], "workbook": sheet(method.name, subject)}
