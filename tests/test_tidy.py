@@ -168,7 +168,7 @@ def test_the_migrations_make_what_the_tables_say(up, service):
     """And the chassis's: whoever changes a table and forgets its migration learns it here."""
     import importlib
 
-    from services.chassis import audit, jobs, mailbox  # noqa: F401
+    from services.chassis import audit, ended, jobs, mailbox  # noqa: F401
 
     tables = importlib.import_module(f"services.{service}.tables").metadata
     for metadata in (tables, mailbox.metadata):

@@ -84,7 +84,8 @@ def status_of(refused: errors.Refused, language: str = ENGLISH) -> status_pb2.St
         violation = error_details_pb2.BadRequest.FieldViolation(field=refused.field, description=words)
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
     if code in _RETRIED:
-        details.append(error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=RETRY_SECONDS)))
+        seconds = int(str(refused.params.get("seconds", RETRY_SECONDS)))  # Some refusals know how long it will take.
+        details.append(error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=seconds)))
     packed = []
     for detail in details:
         box = any_pb2.Any()

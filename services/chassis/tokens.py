@@ -198,12 +198,12 @@ def verify(token: str, purpose: str) -> Mapping[str, Any]:
     return claims
 
 
-def sign_caller(caller: Caller, ends_at: datetime) -> tuple[str, datetime]:
+def sign_caller(caller: Caller, ends_at: datetime | None = None) -> tuple[str, datetime]:
     """An access token of a user at work in one role, and when it ends: soon, and with her session at the latest."""
     return sign(
         "users",
         settings.instance(),
-        min(ACCESS_LIFE, ends_at - datetime.now(UTC)),
+        min(ACCESS_LIFE, ends_at - datetime.now(UTC)) if ends_at else ACCESS_LIFE,
         {
             "sub": caller.user_id,
             "role": caller.role,

@@ -1,6 +1,7 @@
 """Before every RPC: who is let in, and how a refusal looks on the wire."""
 
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 from google.rpc import code_pb2, error_details_pb2
@@ -8,10 +9,10 @@ from google.rpc import code_pb2, error_details_pb2
 from protos.identity_pb2 import AssignRoleRequest
 from protos.reporting_pb2 import ReportRequest
 from protos.transactions_pb2 import PullRequest
-from services.chassis import interceptors, tokens
+from services.chassis import ended, interceptors, tokens
 from services.chassis.contracts import Rpc
 from services.kernel import errors
-from services.kernel.caller import Caller, Role
+from services.kernel.caller import Caller, Role, Session
 from services.kernel.ids import uuid7
 from services.kernel.region import NOWHERE
 
@@ -111,6 +112,35 @@ def test_a_request_names_what_is_hers_or_is_refused(call, who, request_, code, f
     with pytest.raises(errors.Refused) as refused:
         interceptors.must_reach(call, who, request_)
     assert (refused.value.code, refused.value.field) == (code, field)
+
+
+@pytest.fixture
+def view():
+    """The door's, as a process has it at its start."""
+    ended.view.cache_clear()
+    yield ended.view("profiles")
+    ended.view.cache_clear()
+
+
+def test_a_token_is_refused_once_its_session_has_ended_or_gone_on_without_it(up, view):
+    def code(generation):
+        metadata = bearer(replace(BPM, session=Session(UUID(int=1), generation)))
+        try:
+            interceptors.admit(rpc(), metadata, over_federation=False)
+        except errors.Refused as refused:
+            return refused.code
+        return "OK"
+
+    assert code(0) == "NOT_READY", "nobody knows yet"
+    assert interceptors.admit(rpc(), bearer(BPM), over_federation=False) == BPM, "a token of no session is of none that could have ended"
+    view.renew({UUID(int=2): ended.ENDED})
+    assert code(0) == "OK"
+    view.renew({UUID(int=1): 3})
+    assert [code(generation) for generation in (0, 3, 4)] == ["TOKEN_STALE", "TOKEN_STALE", "OK"]
+    view.renew({UUID(int=1): ended.ENDED})
+    assert code(4) == "SESSION_ENDED"
+    view.renew({})
+    assert code(4) == "OK"
 
 
 def unpack(status, kind):

@@ -96,6 +96,12 @@ FAULTS = [
     ("base/network.yaml", "- ports: [{port: 8444}]", "- ports: [{port: 8444}, {port: 8443}]", "anybody reaches reporting-serve:8443"),
     ("base/network.yaml", '/broker: "yes"}}}]', '/broker: "no"}}}]', "must reach broker:5672, and cannot"),
     ("components/process/database.yaml", 'labels: {lokos.example/database: "yes"}', "labels: {}", "must reach database:5432, and cannot"),
+    (
+        "components/nation/gateway.yaml",
+        "{app.kubernetes.io/name: gateway}}}]\n      ports: [{port: 8444}]",
+        "{app.kubernetes.io/name: gateway}}}]\n      ports: [{port: 8443}]",
+        "gateway must reach identity-serve:8444, and cannot",
+    ),
     ("states/sk/kustomization.yaml", "newTag: ", "newTag: 9", "states/sk/kustomization.yaml is not what its sources say. Run `make k8s`"),
 ]
 
@@ -273,7 +279,7 @@ def make_files(objects, spec, root, certificate):
         data = of(objects, "ConfigMap").get(name, {}).get("data", {})
         keys = {item["path"] for item in source.get("items", [])} or set(data) or by_hand.get(("Secret", name)) or by_hand.get(("ConfigMap", name))
         for key in keys or ({"tls.crt", "tls.key", "ca.crt"} if name else ()):
-            (folder / key).write_text(data.get(key, certificate if key.endswith(".crt") else "x"))
+            (folder / key).write_text(data.get(key) or {"trust.json": '{"keys": []}'}.get(key, certificate if key.endswith(".crt") else "x"))
 
 
 @pytest.mark.parametrize("code", ["UP", "IN"])

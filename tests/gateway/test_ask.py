@@ -37,7 +37,7 @@ from services.chassis import tokens
 from services.chassis.discovery import FileRegistry, Instance
 from services.chassis.interceptors import status_of
 from services.kernel.caller import Caller, Role
-from services.kernel.errors import Invalid, NotFound
+from services.kernel.errors import Invalid, NotFound, Unauthenticated
 from services.kernel.month import today
 
 DEADLINE_SECONDS = 0.6
@@ -413,6 +413,19 @@ def test_a_states_own_refusal_is_passed_on_as_it_was(world):
             assert (refused.value.code, refused.value.sentence) == ("PLACE_GONE", "There is no {odd} place here 1.")
             # Among many, it costs that state's part alone.
             assert freshness(await national()) == {"UP": MISSING, "BR": FRESH}
+
+    run(test())
+
+
+@pytest.mark.parametrize("code", ["CLOCK_SKEW", "TOKEN_EXPIRED"])
+def test_a_state_whose_clock_is_off_is_told_to_be_so(world, code):
+    world.up.refusal = Unauthenticated(code, "No.")
+
+    async def test():
+        async with world.gateway() as national:
+            answer = await national()
+            assert freshness(answer) == {"UP": MISSING, "BR": FRESH}
+            assert {part.state: part.reason for part in answer.parts}["UP"] == "Its clock and the nation's differ; one of them must be set right."
 
     run(test())
 
