@@ -125,7 +125,6 @@ def _kustomization(state: StateFile, file: str, site: dict[str, str]) -> str:
     settings = {
         "LOKOS_STATE_FILE": f"/etc/lokos/state/{file}",
         "LOKOS_SERVICES": " ".join(NATION_SERVICES if state.is_nation else STATE_SERVICES),
-        "LOKOS_SIGNING_KEY_ID": f"{state.code}-identity",
         "LOKOS_ADVERTISE": f"{federation}:8444",
         # Where Consul asks whether the state is well: at those who answer the nation.
         "LOKOS_USERS_ADVERTISE": f"{NATION_SERVICES[0] if state.is_nation else 'reporting'}.{namespace}.svc.cluster.local:8443",

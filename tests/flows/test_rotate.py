@@ -1,23 +1,27 @@
 """A signing key is rotated while people work: nobody is sent away before the old key is ended, and everybody is after."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import threading
+from collections import Counter
 from pathlib import Path
 
-import grpc
 import jwt
 import psycopg
 import pytest
 
 from deploy.demo import books
-from deploy.demo.client import refused
-from protos import gateway_pb2, reporting_pb2
+from deploy.demo.client import RefusedError
+from protos import gateway_pb2, identity_pb2, profiles_pb2, reporting_pb2
 from services.chassis import database
 from services.kernel import month
-from tests.flows.world import figures, make_groups
+from tests.flows.world import LET_IN, all_say, answers, figures, make_groups
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(600)]
+
+REPORT = reporting_pb2.ReportRequest(report="summary", level="STATE", from_month="2001-01", to_month="2001-01")
 
 
 @pytest.fixture(autouse=True)
@@ -39,36 +43,64 @@ def key_of(token):
     return jwt.get_unverified_header(token)["kid"]
 
 
-def code_with(state, token):
-    """What a report is answered with to this very token."""
-    request = reporting_pb2.ReportRequest(report="summary", level="STATE", from_month="2001-01", to_month="2001-01")
+@contextlib.contextmanager
+def people_at_work(state):
+    """They call without a pause, and none of them is ever refused."""
+    stopping, made, told = threading.Event(), Counter(), []
+    calls = {
+        "reporting": (state.reader, state.reader.reporting.Report, REPORT),
+        "profiles": (state.clerk, state.clerk.profiles.ListInstitutions, profiles_pb2.ListInstitutionsRequest()),
+        "identity": (state.block_admin, state.block_admin.identity.ListUsers, identity_pb2.ListUsersRequest()),
+    }
+
+    def work(service, client, method, request):
+        while not stopping.is_set():
+            try:
+                client(method, request, retry_seconds=60)
+            except RefusedError as error:
+                told.append((service, str(error)))
+            made[service] += 1
+
+    threads = [threading.Thread(target=work, args=(service, *call)) for service, call in calls.items()]
+    for thread in threads:
+        thread.start()
     try:
-        state.nobody().reporting.Report(request, metadata=(("authorization", f"Bearer {token}"),), timeout=20)
-    except grpc.RpcError as error:
-        return refused(error).code
-    return "OK"
+        yield
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join()
+    assert told == []
+    assert made.keys() == calls.keys()
+
+
+def own_keys(state):
+    """The ids of the keys that the instance says its tokens are signed with."""
+    return [key.key_id for key in jwt.PyJWKSet.from_json(state.nobody().identity.Keys(identity_pb2.KeysRequest(), timeout=20).jwks)]
 
 
 def test_a_states_key(world):
     state = world.up
     old = state.reader.token
-    assert rotate("UP").returncode == 0
-    assert code_with(state, old) == "OK"
-    state.reader.forget_token()
-    new = state.reader.token
+    with people_at_work(state):
+        assert rotate("UP").returncode == 0
+        state.reader.forget_token()
+        new = state.reader.token
+        assert answers(state.instance, new) == answers(state.instance, old) == all_say(LET_IN)
     assert key_of(new) != key_of(old)
-    assert code_with(state, new) == "OK"
+    assert own_keys(state)[-2:] == [key_of(old), key_of(new)]
     early = rotate("UP", "--end-old")
     assert early.returncode == 1
     assert "may hold until" in early.stderr
-    assert code_with(state, old) == "OK"
+    assert answers(state.instance, old) == all_say(LET_IN)
     try:
         assert rotate("UP", "--end-old", "--now").returncode == 0
     finally:
         for client in state.clients.values():
             client.forget_token()
-    assert code_with(state, old) == "TOKEN_FOREIGN"
-    assert code_with(state, new) == "OK"
+    assert answers(state.instance, old) == all_say("TOKEN_FOREIGN")
+    assert answers(state.instance, new) == all_say(LET_IN)
+    assert own_keys(state) == [key_of(new)]
     assert figures(state)
 
 

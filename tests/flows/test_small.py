@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from uuid import uuid4
 
 import pika
 import psycopg
@@ -18,7 +19,7 @@ from deploy.machine.postgres import connect
 from deploy.machine.remove import BACKUP
 from protos import gateway_pb2
 from services.kernel import month
-from tests.flows.world import ROOT, figures, found, make_groups
+from tests.flows.world import LET_IN, ROOT, all_say, answers, at_once, end, figures, found, make_groups, token
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(600)]
 
@@ -73,6 +74,14 @@ def test_one_process_takes_a_meeting_all_the_way_to_the_nation(world):
     books.approve_meeting(group.approver, meeting.meeting_id)
     books.wait_until("the report has the meeting", lambda: figures(world.up)["meetings_held"] == before + 1)
     wait_for_nation(world, "UP", "BR")
+
+
+def test_what_ended_is_known_here_as_soon_as_elsewhere(world):
+    session = uuid4()
+    held = token(world.up.instance, session)
+    assert answers(world.up.instance, held) == all_say(LET_IN)
+    end(world.up.instance, session)
+    at_once(lambda: answers(world.up.instance, held) == all_say("SESSION_ENDED"))
 
 
 @pytest.mark.parametrize(

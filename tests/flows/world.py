@@ -1,24 +1,33 @@
 """The world that flow tests play in: real processes, states founded once, groups that each test makes for itself."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import grpc
 import psycopg
+import pytest
+from sqlalchemy import create_engine
 
 from deploy.demo import books
 from deploy.demo.cast import Nation, State, create_user, institutions_of, invite_state_admin, make_officers, members_of, take_in_geography, workbook
-from deploy.demo.client import Client
+from deploy.demo.client import Client, refused
 from deploy.machine import Machine
+from deploy.machine.layout import STATE_SERVICES, Instance
 from protos import profiles_pb2, reporting_pb2, transactions_pb2
+from protos.identity_pb2 import SessionEnded
+from services.chassis import contracts, ended, mailbox, tokens
 from services.kernel import month
+from services.kernel.caller import Caller, Role, Session
 
 ROOT = Path(__file__).parents[2]
 FORMED = date(2015, 1, 1)
 MEMBERS = 5
+LET_IN = "LET_IN"
 FIRST = (
     "Asha Bimla Chanda Durga Ekta Fulmati Girija Heera Indu Jyoti Kamla Lata Maya Nirmala Omvati Parvati Rekha Savitri Tara Uma Vidya Yashoda".split()
 )
@@ -172,3 +181,50 @@ def journal(group: Group) -> list[Any]:
 def database(state: State, service: str) -> psycopg.Connection[Any]:
     """A connection as a service's own role, for looking under the hood and for breaking things."""
     return psycopg.connect(state.instance.env[f"{service.upper()}_DATABASE_URL"].replace("+psycopg", ""), autocommit=True)
+
+
+def answers(instance: Instance, token: str, services: tuple[str, ...] = STATE_SERVICES) -> dict[str, str]:
+    """What each service says to a token: LET_IN where it goes on to the role or the request, else the code that it refuses it with."""
+    address = instance.gateway_address if services == ("gateway",) else instance.grpc_address
+    found = dict.fromkeys(services, LET_IN)
+    with grpc.secure_channel(address, grpc.ssl_channel_credentials(instance.ca_file.read_bytes())) as channel:
+        for service in services:
+            path = next(rpc.path for rpc in contracts.rpcs(service).values() if rpc.roles)
+            try:
+                channel.unary_unary(path)(b"", metadata=(("authorization", f"Bearer {token}"),), timeout=20)
+            except grpc.RpcError as error:
+                if error.code() not in {grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT}:
+                    found[service] = refused(error).code or error.code().name
+    return found
+
+
+def all_say(code: str) -> dict[str, str]:
+    return dict.fromkeys(STATE_SERVICES, code)
+
+
+AT_ONCE_SECONDS = 5  # Within which everybody knows that a session ended (decision 17).
+
+
+def token(instance: Instance, session_id: UUID, generation: int = 1) -> str:
+    """A token of a session, signed as the identity of that instance signs it."""
+    with pytest.MonkeyPatch.context() as there:
+        for name, value in instance.env.items():
+            there.setenv(name, value)
+        return tokens.sign_caller(Caller("IXX_X", Role.SHG_BOOKKEEPER, session=Session(session_id, generation)))[0]
+
+
+def end(instance: Instance, session_id: UUID, generation: int = ended.ENDED) -> None:
+    """As identity ends a session, or all its tokens up to a generation: its own row and the event, in one transaction."""
+    until = datetime.now(UTC) + timedelta(minutes=10)
+    message = SessionEnded(session_id=str(session_id), generation=generation)
+    message.until.FromDatetime(until)
+    engine = create_engine(instance.env["IDENTITY_DATABASE_URL"])
+    with engine.begin() as connection:
+        ended.keep(connection, session_id, generation, until)
+        mailbox.tell(connection, message, subject=session_id, version=generation)
+    engine.dispose()
+
+
+def at_once(holds: Callable[[], bool]) -> None:
+    """Wait until everybody knows that a session ended."""
+    books.wait_until("all know what ended", holds, AT_ONCE_SECONDS)
