@@ -17,7 +17,7 @@ from services.identity.rules import user as rules
 from services.identity.rules.user import Assignment, Search, Side, Status, User
 from services.identity.servicer import Servicer
 from services.identity.tables import clusters, users
-from services.kernel.caller import COMMUNITY, CREATES, LEVEL_OF, Caller, Role
+from services.kernel.caller import CREATES, LEVEL_OF, Caller, Role
 from services.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Refused
 from services.kernel.ids import uuid7
 from services.kernel.region import Level
@@ -186,10 +186,6 @@ def test_every_role_creates_those_of_the_table_and_nobody_else(maker, role):
         assert assign() == Assignment(role, region, side=Side(side))
     else:
         assert refusal(assign) == "MAY_NOT_CREATE"
-
-
-def test_nobody_but_the_nation_makes_a_state_admin_and_every_other_role_has_a_maker():
-    assert set(Role) - {role for made in CREATES.values() for role in made} == {Role.NATIONAL_ADMIN, Role.STATE_ADMIN}
 
 
 def test_only_the_nation_has_national_admins_and_once_more_is_the_same(connection):
@@ -663,7 +659,3 @@ def test_of_two_who_change_her_at_once_neither_is_lost(kept):
         there = queries.user(own, "IUP_SITA1")
         own.execute(update(users).where(users.c.user_id == "IUP_SITA1").values(full_name="Sita Devi"))
     assert (there.full_name, there.language, there.version) == ("Sita Kumari", "en", 3)
-
-
-def test_a_community_role_has_no_level_of_its_own():
-    assert not COMMUNITY & LEVEL_OF.keys()

@@ -23,6 +23,8 @@ def test_a_place_is_what_it_was_on_the_day():
     assert geography.place("9.2", date(2026, 3, 31)) is None
     assert geography.below("9") == ["9.1", "9.2"]
     assert geography.path_of(2, "2") == "9.2"
+    assert geography.within("9") == ["9.1", "9.2"]
+    assert geography.within("9.1") == []
 
 
 def test_an_unknown_place_is_refused_and_the_nation_never_is():

@@ -91,8 +91,12 @@ def _check_institutions(caller: Caller, made: Assignment, new: Collection[UUID],
 
 def check_count(made: Assignment, field: str) -> None:
     if len(made.institution_ids) > INSTITUTIONS_MAX:
-        sentence = "A user is mapped to at most {most} institutions; an approver of more is mapped to the federation that they belong to."
-        raise Invalid("INSTITUTIONS_TOO_MANY", sentence, field=field, most=INSTITUTIONS_MAX)
+        raise Invalid(
+            "INSTITUTIONS_TOO_MANY",
+            "A user is mapped to at most {most} institutions; an approver of more is mapped to the federation that they belong to.",
+            field=field,
+            most=INSTITUTIONS_MAX,
+        )
 
 
 def check_kind(role: Role, side: Side, kind: str, field: str) -> None:

@@ -73,11 +73,18 @@ class Block:
             return wider
         code = _CODE.fullmatch(cell)
         found = [path for path in self._places.get((_PLACES[column], code[1] if code else name_key(cell)), ()) if contains(wider, path)]
+        place = self.here.geography.name(wider, self.here.today)
         if not found:
-            raise Invalid("REGION_UNKNOWN", "There is no {column} {name} in {place}.", field=column, column=column, name=cell[:60], place=wider)
+            raise Invalid("REGION_UNKNOWN", "There is no {column} {name} in {place}.", field=column, column=column, name=cell[:60], place=place)
         if len(found) > 1:
-            sentence = "There are {count} places {name} in {place}; choose one from the list, with its code."
-            raise Conflict("REGION_AMBIGUOUS", sentence, field=column, count=len(found), name=cell[:60], place=wider)
+            raise Conflict(
+                "REGION_AMBIGUOUS",
+                "There are {count} places {name} in {place}; choose one from the list, with its code.",
+                field=column,
+                count=len(found),
+                name=cell[:60],
+                place=place,
+            )
         return found[0]
 
     def named(self, cells: Mapping[str, str], kind: str, may_lie: Callable[[str], bool]) -> list[Institution]:
@@ -89,8 +96,14 @@ class Block:
             if not found:
                 raise NotFound("INSTITUTION_UNKNOWN", "There is no {kind} {name} in this place.", field=column, kind=kind, name=name[:60])
             if len(found) > 1:
-                sentence = "There are {count} {kind}s {name} in this place; name the village, or map her by the institution's id."
-                raise Conflict("INSTITUTION_AMBIGUOUS", sentence, field=column, count=len(found), kind=kind, name=name[:60])
+                raise Conflict(
+                    "INSTITUTION_AMBIGUOUS",
+                    "There are {count} {kind}s {name} in this place; name the village, or map her by the institution's id.",
+                    field=column,
+                    count=len(found),
+                    kind=kind,
+                    name=name[:60],
+                )
             assigned += found
         return assigned
 
