@@ -18,7 +18,7 @@ from services.chassis import database, mailbox, tokens
 from services.chassis.epochs import epochs
 from services.identity import queries
 from services.identity.adapters import ekyc
-from services.identity.commands import invitation, kyc, password, user, vault
+from services.identity.commands import invitation, kyc, password, vault
 from services.identity.commands.vault import Identity
 from services.identity.rules.user import Assignment
 from services.identity.servicer import Servicer
@@ -26,9 +26,9 @@ from services.identity.tables import kycs, redeemed, user_roles, users
 from services.identity.tables.vault import numbers, uses
 from services.kernel.caller import Caller, Role
 from services.kernel.codes import check_digit
-from services.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Unauthenticated, Unavailable
+from services.kernel.errors import Conflict, Exhausted, Invalid, NotFound, Refused, Unauthenticated, Unavailable
 from services.kernel.ids import uuid7
-from tests.identity.builders import BLOCK, BLOCK_ADMIN, PASSWORD, STATE_ADMIN, TODAY, VILLAGE, audited, create, heard, nobody, told
+from tests.identity.builders import BLOCK_ADMIN, PASSWORD, STATE_ADMIN, TODAY, VILLAGE, heard, nobody, told
 
 SERVICE = "identity"
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -42,71 +42,22 @@ def nobody_yet(request):
         nobody(request.getfixturevalue("connection"))
 
 
-# Login
+# Login (test_sessions.py has the rest)
 
 
-def log_in(connection, user_id="IUP_SITA1", given=PASSWORD, role="SHG_BOOKKEEPER"):
-    return user.log_in(connection, user_id, given, role, b"key")
-
-
-def test_whoever_logs_in_is_the_user_in_her_role(connection):
-    group = heard(connection)
-    create(connection, institution_ids=[group])
-    caller, shown = log_in(connection)
-    assert (caller.user_id, caller.role, caller.region, caller.institutions) == ("IUP_SITA1", Role.SHG_BOOKKEEPER, f"{BLOCK}.77.5", {group})
-    assert shown.full_name == "Sita Devi"
-    assert audited(connection)[0] == ("login", ["IUP_SITA1"])
-    token, _ends = tokens.sign_caller(caller)
-    assert tokens.caller_of(token, "") == caller
-
-
-def test_two_ids_of_one_woman_carry_one_person(connection):
-    create(connection)
-    create(connection, user_id="IUP_SITA2", role="SHG_TRANS_APPROVER")
-    one, _ = log_in(connection)
-    other, _ = log_in(connection, "IUP_SITA2", role="SHG_TRANS_APPROVER")
-    assert one.person
-    with pytest.raises(Forbidden):
-        other.must_not_be(one.person)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"user_id": "IUP_NOBODY"},
-        {"user_id": ""},
-        {"user_id": "IUP_SITA1\0"},
-        {"user_id": "' or 1=1 --" * 1000},
-        {"given": "three green parrot"},
-        {"given": ""},
-        {"given": "x" * 100_000},
-        {"given": "\0"},
-        {"role": "VO_BOOKKEEPER"},
-        {"role": ""},
-        {"user_id": "IUP_IDLE", "role": "SHG_BOOKKEEPER"},
-        {"user_id": "IUP_BLANK", "given": ""},
-    ],
-)
-def test_whatever_is_wrong_the_same_nothing_comes_of_it_after_the_same_work(connection, changes, monkeypatch):
-    create(connection)
-    create(connection, user_id="IUP_IDLE")
-    connection.execute(update(users).where(users.c.user_id == "IUP_IDLE").values(active=False))
-    create(connection, user_id="IUP_BLANK")
-    connection.execute(update(users).where(users.c.user_id == "IUP_BLANK").values(password_hash=""))
+@pytest.mark.parametrize("user_id", ["IUP_NOBODY", "", "IUP_SITA1\0", "' or 1=1 --" * 1000])
+def test_the_answer_to_a_failed_login_is_one_after_the_same_work(up, user_id, monkeypatch):
     verified = []
     verify = password._HASHER.verify
     monkeypatch.setattr(password, "_HASHER", SimpleNamespace(verify=lambda *given: verified.append(1) or verify(*given), hash=password._HASHER.hash))
-    assert log_in(connection, **changes) is None
-    assert verified == [1]
-    action, subjects = audited(connection)[0]
-    assert action == "login.fail"
-    assert len(subjects[0]) <= 24
-
-
-def test_the_answer_to_a_failed_login_is_one(up):
-    with pytest.raises(Unauthenticated) as refused:
-        Servicer().Login(identity_pb2.LoginRequest(user_id="IUP_NOBODY", password="x", role="STATE_ADMIN"), None)
-    assert (refused.value.code, refused.value.field, refused.value.params) == ("LOGIN_FAILED", "", {})
+    device = identity_pb2.Device(device_id=str(uuid4()), kind="DEVICE_KIND_APP")
+    asked = identity_pb2.LoginRequest(user_id=user_id, password="x", role="STATE_ADMIN", device=device, secret_hash=b"x" * 32)
+    # Each from an address of its own: nobody's failures slow another one's.
+    context = SimpleNamespace(peer=lambda: f"ipv4:{uuid4()}:1", invocation_metadata=list)
+    with pytest.raises((Unauthenticated, Exhausted)) as refused:
+        Servicer().Login(asked, context)
+    if refused.value.code != "SLOW_DOWN":  # As the user id of nobody may be, after many runs within an hour.
+        assert (refused.value.code, refused.value.field, refused.value.params, verified) == ("LOGIN_FAILED", "", {}, [1])
 
 
 # Invitations
@@ -141,7 +92,7 @@ def test_an_invitation_makes_a_state_admin_once(connection, invite):
     token = invite()
     made = redeem(connection, token)
     assert (made.assignments, made.full_name, made.mobile) == ((Assignment(Role.STATE_ADMIN, "9"),), "Asha Rao", "9876543210")
-    assert log_in(connection, "IUP_ADMIN1", role="STATE_ADMIN")
+    assert password.is_right(PASSWORD, queries.password_hash(connection, "IUP_ADMIN1"))
     assert told(connection)[-1][0].user_id == "IUP_ADMIN1"
     for user_id in ("IUP_ADMIN1", "IUP_ADMIN2"):
         with pytest.raises(Conflict) as refused:
