@@ -20,6 +20,7 @@ from deploy.machine import Machine
 from deploy.machine.layout import PROJECT
 from protos import gateway_pb2, identity_pb2, profiles_pb2, reporting_pb2
 from services.kernel import month
+from services.kernel.caller import Role
 from services.kernel.money import grouped, rupees
 
 SAMPLES = PROJECT / "samples"
@@ -117,10 +118,7 @@ def keeper_of(state: State) -> Client:
 
 def sheet_user(state: State, role: str) -> Client:
     """A user of the mapping sheet."""
-    person = mapped_person(
-        state, {"SHG_BOOKKEEPER": "SHG Bookkeeper", "VO_BOOKKEEPER": "VO Bookkeeper", "SHG_TRANS_APPROVER": "SHG Trans Approver"}[role]
-    )
-    return cast.mapped(state, str(person["User ID"]), role)
+    return cast.mapped(state, str(mapped_person(state, Role(role).label)["User ID"]), role)
 
 
 def mapped_person(state: State, label: str) -> dict[str, Any]:
@@ -261,6 +259,9 @@ def meetings(up: State) -> None:
     screen.say(f"the bookkeeper's own second user id tries to approve it: {refusal.sentence} ({refusal.code})")
     with screen.step("the approver approves it"):
         books.approve_meeting(approver, held.meeting_id)
+    with screen.step("the approver logs in on another phone, with the one-time password that comes to her mobile"):
+        refusal_there = cast.on_another_device(up, approver)
+    screen.say(f"her first phone, everywhere and within seconds: {refusal_there}")
     show_trial_balance(keeper, shg.institution_id)
 
 

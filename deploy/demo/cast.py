@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import grpc
+
 from deploy.demo.books import wait_until
-from deploy.demo.client import Client, Login, Pocket, RefusedError
+from deploy.demo.client import Client, Login, Pocket, RefusedError, refused
+from deploy.demo.device import wait_for_otp
 from deploy.machine import Instance, Machine
 from deploy.machine.layout import PROJECT, VENV_PYTHON
 from protos import identity_pb2, profiles_pb2
@@ -228,10 +231,46 @@ def create_user(state: State, maker: Client, name: str, role: str, region: str, 
 
 
 def mapped(state: State, user_id: str, role: str) -> Client:
-    """Somebody whom the mapping sheet made, and to whom the Block Admin gives a password; the same again changes nothing."""
+    """Somebody whom the mapping sheet made: she sets her password by the one-time password that comes to her mobile."""
     login = Login(user_id, password(user_id), role)
-    state.block_admin(state.block_admin.identity.SetPassword, identity_pb2.SetPasswordRequest(user_id=user_id, password=login.password))
-    return state.client_of(login)
+    client = state.client_of(login)
+    try:
+        _ = client.token
+    except RefusedError as error:
+        if error.code != "LOGIN_FAILED":
+            raise
+        set_password(state, login)
+    return client
+
+
+def set_password(state: State, login: Login) -> None:
+    """As whoever forgot hers does."""
+    nobody = state.nobody()
+    with state.pocket.device(login.user_id) as device:
+        asked = nobody(nobody.identity.ForgotPassword, identity_pb2.ForgotPasswordRequest(user_id=login.user_id, device=device.told))
+    otp = wait_for_otp(state.pocket.inbox, asked.challenge_id)
+    anew = identity_pb2.SetForgottenPasswordRequest(challenge_id=asked.challenge_id, otp=otp, new_password=login.password)
+    nobody(nobody.identity.SetForgottenPassword, anew)
+
+
+def on_another_device(state: State, client: Client) -> str:
+    """Have a user log in elsewhere too; the refusal that her first device meets then, within seconds."""
+    token = client.token
+    pocket = Pocket(state.pocket.devices / "another", state.pocket.inbox)
+    elsewhere = Client(state.instance.grpc_address, state.instance.ca_file, client.login, pocket=pocket)
+
+    def is_out() -> str:
+        try:
+            client.profiles.ListInstitutions(profiles_pb2.ListInstitutionsRequest(), metadata=(("authorization", f"Bearer {token}"),), timeout=10)
+        except grpc.RpcError as error:
+            return str(refused(error))
+        return ""
+
+    try:
+        elsewhere(elsewhere.profiles.ListInstitutions, profiles_pb2.ListInstitutionsRequest())
+        return str(wait_until("the first device is out", is_out))
+    finally:
+        elsewhere.close()
 
 
 def residents(path: Path) -> list[dict[str, str]]:

@@ -104,7 +104,7 @@ class Client:
         options = [("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 1000), ("grpc.use_local_subchannel_pool", 1)]
         self._channel = grpc.secure_channel(address, credentials, options)
         self._identity_channel = grpc.secure_channel(identity_address, credentials, options) if identity_address else self._channel
-        self._login = login
+        self.login = login
         self._pocket = pocket
         self._token = ""
         self._token_ends = 0.0
@@ -122,8 +122,8 @@ class Client:
     @property
     def token(self) -> str:
         """The user's token, taken anew a minute before it ends; empty before login."""
-        if self._login is not None and time.time() > self._token_ends - 60:
-            self._renew(self._login)
+        if self.login is not None and time.time() > self._token_ends - 60:
+            self._renew(self.login)
         return self._token
 
     def _renew(self, login: Login) -> None:
@@ -168,7 +168,7 @@ class Client:
                 token = self.token
                 return self._call(method, request, (("authorization", f"Bearer {token}"),) if token else (), deadline_seconds)
             except RefusedError as error:
-                if error.code in _WITHOUT_TOKEN and self._login and not renewed:
+                if error.code in _WITHOUT_TOKEN and self.login and not renewed:
                     renewed = True
                     self.forget_token()
                     continue

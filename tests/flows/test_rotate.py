@@ -85,6 +85,7 @@ def test_a_states_key(world):
     with people_at_work(state):
         assert rotate("UP").returncode == 0
         state.reader.forget_token()
+        assert figures(state)  # Which goes on trying until the server has started anew.
         new = state.reader.token
         assert answers(state.instance, new) == answers(state.instance, old) == all_say(LET_IN)
     assert key_of(new) != key_of(old)

@@ -381,7 +381,7 @@ def test_after_a_restore_everybody_logs_in_anew(connection):
 def test_a_forgotten_password_is_set_by_a_one_time_password(connection):
     make(connection)
     begun = Phone().enter(connection)
-    asked = session.forgot(connection, "IUP_SITA1", Phone().device(), KEY, NOW)
+    asked = session.forgot(connection, "IUP_SITA1", Phone().device(), "ipv4:10.0.0.1", KEY, NOW)
     assert session.confirm(connection, asked.challenge_id, code(asked.challenge_id), LIMITS, KEY, NOW).code == "OTP_WRONG", "it is for another end"
     with pytest.raises(Invalid) as weak:
         session.prove_forgotten(connection, asked.challenge_id, code(asked.challenge_id), "iup_sita1", KEY, NOW)
@@ -397,7 +397,7 @@ def test_a_forgotten_password_is_set_by_a_one_time_password(connection):
 
 def test_nobody_learns_from_a_forgotten_password_whether_there_is_such_a_user(connection):
     make(connection)
-    hers, nobodys = (session.forgot(connection, one, Phone().device(), KEY, NOW) for one in ("IUP_SITA1", "IUP_NOBODY"))
+    hers, nobodys = (session.forgot(connection, one, Phone().device(), "ipv4:10.0.0.1", KEY, NOW) for one in ("IUP_SITA1", "IUP_NOBODY"))
     assert (hers.expires_at, hers.sends) == (nobodys.expires_at, nobodys.sends)
     assert [one["user_id"] for one in messages(connection, "password_otp")] == ["IUP_SITA1"]
     for asked in (hers, nobodys):
@@ -405,8 +405,14 @@ def test_nobody_learns_from_a_forgotten_password_whether_there_is_such_a_user(co
     right = code(nobodys.challenge_id)
     assert session.prove_forgotten(connection, nobodys.challenge_id, right, "four blue parrots", KEY, NOW).code == "OTP_WRONG"
     for one in ("IUP_SITA1", "IUP_NOBODY"):
-        outcomes = [getattr(session.forgot(connection, one, Phone().device(), KEY, NOW), "code", "sent") for _ in range(4)]
+        outcomes = [getattr(session.forgot(connection, one, Phone().device(), "ipv4:10.0.0.1", KEY, NOW), "code", "sent") for _ in range(4)]
         assert outcomes == ["sent", "sent", "SLOW_DOWN", "SLOW_DOWN"]
+
+
+def test_whoever_asks_for_everybodys_one_time_password_is_slowed(connection):
+    asked = [session.forgot(connection, f"IUP_USER{number:04}", Phone().device(), "ipv4:10.0.0.9", KEY, NOW) for number in range(102)]
+    assert [getattr(one, "code", "sent") for one in asked[98:]] == ["sent", "sent", "SLOW_DOWN", "SLOW_DOWN"]
+    assert isinstance(session.forgot(connection, "IUP_USER9999", Phone().device(), "ipv4:10.0.0.8", KEY, NOW), Challenge)
 
 
 def test_her_own_new_password_counts_wrong_ones_as_a_login_does(connection):
@@ -474,14 +480,14 @@ def test_failures_are_forgotten_by_a_login_and_by_time(connection):
 
 @given(st.integers(0, 10_000))
 def test_each_failure_waits_longer_up_to_the_longest(failures):
-    for slowing in (rules.OF_USER, rules.OF_OWN_DEVICE, rules.OF_DEVICE, rules.OF_ADDRESS, rules.OF_MESSAGES):
+    for slowing in (rules.OF_USER, rules.OF_OWN_DEVICE, rules.OF_DEVICE, rules.OF_ADDRESS, rules.OF_MESSAGES, rules.OF_FORGETTING):
         assert timedelta(0) <= slowing.wait(failures) <= slowing.wait(failures + 1) <= slowing.longest
         assert bool(slowing.wait(failures)) is (failures >= slowing.free)
 
 
 def test_what_is_forgotten_after_a_while_has_no_wait_left():
     """Else somebody would be let in earlier by waiting than by the wait itself."""
-    for slowing in (rules.OF_USER, rules.OF_OWN_DEVICE, rules.OF_DEVICE, rules.OF_ADDRESS, rules.OF_MESSAGES):
+    for slowing in (rules.OF_USER, rules.OF_OWN_DEVICE, rules.OF_DEVICE, rules.OF_ADDRESS, rules.OF_MESSAGES, rules.OF_FORGETTING):
         assert slowing.longest <= rules.FORGOTTEN_AFTER
 
 

@@ -125,7 +125,7 @@ def test_a_member_who_moves_is_subtracted_where_she_was(connection):
 
 
 def test_users_and_institutions_count_too(connection):
-    user = UserChanged(user_id="IUP_SITA", roles=["SHG_BOOKKEEPER"], region="9.178.1204", active=True, month="2026-04")
+    user = UserChanged(user_id="IUP_SITA", active=True, month="2026-04", places=[UserChanged.Place(role="SHG_BOOKKEEPER", region="9.178.1204")])
     shg = InstitutionChanged(institution_id=str(uuid7()), kind="KIND_SHG", region=VILLAGES[0], status="STATUS_ACTIVE", month="2026-04")
     hear(connection, envelope("identity", user, user.user_id), envelope("profiles", shg, shg.institution_id))
     rows, _ = ask(connection, region="9.178.1204", level="BLOCK")

@@ -72,7 +72,7 @@ def test_an_institution_counts_by_its_kind(kind, status, added):
     ],
 )
 def test_a_user_counts_once_for_each_thing_she_is(roles, active, added):
-    assert names(rules.user("9.178.1204", "2026-04", roles, active=active)) == added
+    assert names(rules.user("2026-04", [(role, "9.178.1204") for role in roles], active=active)) == added
 
 
 def test_a_meeting_adds_its_totals():

@@ -18,7 +18,7 @@ from services.identity import queries
 from services.identity.commands import message
 from services.identity.rules import otp, user
 from services.identity.rules import session as rules
-from services.identity.rules.session import Challenge, Device, Limits, Purpose, Session, Turn
+from services.identity.rules.session import Challenge, Device, Limits, Purpose, Session, Slowing, Turn
 from services.identity.rules.user import User
 from services.identity.tables import attempts, challenges, devices, sessions, users
 from services.kernel.caller import Caller, Role
@@ -79,7 +79,7 @@ def enter(connection: Connection, asked: Asked, limits: Limits, key: bytes, now:
         return unsent
     if not rules.needs_otp(known, limits, now):
         return _begin(connection, asked, who, uuid7(), limits, key, now)
-    if wait := _messages_wait(connection, asked.user_id, key, now):
+    if wait := _wait_or_count(connection, rules.of_messages(key, asked.user_id), now):
         return rules.slow_down(wait)
     return _challenge(connection, asked, Purpose.LOGIN, now, send=True)
 
@@ -112,9 +112,8 @@ def _post(connection: Connection, made: Challenge) -> None:
     )
 
 
-def _messages_wait(connection: Connection, user_id: str, key: bytes, now: datetime) -> int:
-    """In how many seconds a message may be sent to a user; 0 now, and then it is counted."""
-    slowed = rules.of_messages(key, user_id)
+def _wait_or_count(connection: Connection, slowed: dict[bytes, Slowing], now: datetime) -> int:
+    """In how many seconds a message may be sent; 0 now, and then it is counted."""
     if wait := rules.wait_seconds(slowed, queries.failures(connection, slowed), now):
         return wait
     _failed(connection, slowed, now)
@@ -129,10 +128,11 @@ def send_again(connection: Connection, challenge_id: UUID, key: bytes, now: date
     early = (made.again_at() - now) // timedelta(seconds=1) + 1 if made.again_at() > now else 0
     if early or made.sends >= rules.OTP_SENDS_MAX:
         return rules.slow_down(early or int((made.expires_at - now).total_seconds()) + 1)
-    if wait := _messages_wait(connection, made.user_id, key, now):
+    if wait := _wait_or_count(connection, rules.of_messages(key, made.user_id), now):
         return rules.slow_down(wait)
     again = replace(made, sends=made.sends + 1, sent_at=now)
     connection.execute(update(challenges).where(challenges.c.challenge_id == challenge_id).values(sends=again.sends, sent_at=now))
+    audit.changed(connection, Caller(made.user_id), "otp.again", made.user_id, challenge_id, sends=again.sends)
     if made.purpose is Purpose.LOGIN or _is_user(connection, made.user_id):
         _post(connection, again)
     return again
@@ -328,9 +328,9 @@ def _tell(connection: Connection, session_id: UUID, generation: int, now: dateti
 # --- Passwords.
 
 
-def forgot(connection: Connection, user_id: str, device: Device, key: bytes, now: datetime) -> Challenge | Refused:
+def forgot(connection: Connection, user_id: str, device: Device, address: str, key: bytes, now: datetime) -> Challenge | Refused:
     """A one-time password for a new password. Whether anything is sent, the answer does not tell."""
-    if wait := _messages_wait(connection, user_id, key, now):
+    if wait := _wait_or_count(connection, rules.of_forgetting(key, user_id, address), now):
         return rules.slow_down(wait)
     asked = Asked(user_id, "", device, b"")
     return _challenge(connection, asked, Purpose.PASSWORD, now, send=_is_user(connection, user_id))

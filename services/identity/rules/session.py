@@ -196,6 +196,8 @@ OF_DEVICE = Slowing(20, timedelta(seconds=2), timedelta(minutes=15))
 # Thousands of phones may share a carrier's one address.
 OF_ADDRESS = Slowing(300, timedelta(seconds=1), timedelta(minutes=1))
 OF_MESSAGES = Slowing(3, timedelta(minutes=1), timedelta(hours=1))
+# Whoever asks for others' one-time passwords costs the state a message each: by address, since user ids and devices are easily made up.
+OF_FORGETTING = Slowing(100, timedelta(seconds=10), timedelta(minutes=10))
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +226,11 @@ def of_one_user(key: bytes, user_id: str, device: Device) -> tuple[bytes, bytes]
 def of_messages(key: bytes, user_id: str) -> dict[bytes, Slowing]:
     """What a message sent to a user counts against."""
     return {keyed(key, "messages", user_id): OF_MESSAGES}
+
+
+def of_forgetting(key: bytes, user_id: str, address: str) -> dict[bytes, Slowing]:
+    """What a forgotten password counts against, whether there is such a user or not."""
+    return {**of_messages(key, user_id), keyed(key, "forgetting", address): OF_FORGETTING}
 
 
 def wait_seconds(slowed: dict[bytes, Slowing], failures: dict[bytes, Failures], now: datetime) -> int:

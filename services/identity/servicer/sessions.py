@@ -79,11 +79,11 @@ class Sessions:
             session.log_out(connection, caller(), datetime.now(UTC))
         return identity_pb2.LogoutResponse()
 
-    def ForgotPassword(self, request: identity_pb2.ForgotPasswordRequest, _context: Context) -> identity_pb2.Challenge:
+    def ForgotPassword(self, request: identity_pb2.ForgotPasswordRequest, context: Context) -> identity_pb2.Challenge:
         user_id = request.user_id if is_user_id(request.user_id) else ""
         device = self._device(request.device)
         with transaction() as connection:
-            asked = session.forgot(connection, user_id, device, self._key, datetime.now(UTC))
+            asked = session.forgot(connection, user_id, device, address(context), self._key, datetime.now(UTC))
         return _show_challenge(_or_refuse(asked))
 
     def SetForgottenPassword(self, request: identity_pb2.SetForgottenPasswordRequest, _context: Context) -> identity_pb2.SetForgottenPasswordResponse:
