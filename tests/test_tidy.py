@@ -58,6 +58,7 @@ LOOKED_AT_ELSEWHERE = {
     "SyncMeetings.meetings.institution_id": "meetings are answered one by one",
     "SubmitInstitution.institution.institution_id": "a new one is nobody's yet; the command tells new from old",
     "SubmitInstitution.institution.region": "what is mapped to her may lie outside her region; the command tells new from old",
+    "ListClusters.block": "whoever is in charge of clusters sees little of her block, and may name it; a rule looks",
     "SubmitMember.member.region": "the server's, and ignored",
 }
 

@@ -163,6 +163,7 @@ def take_in_geography(state: State, folder: Path) -> str:
 
 def invite_state_admin(nation: Nation, state: State) -> bool:
     """The National Admin invites, the state redeems; False where the State Admin is there already."""
+    state.admin.forget_token()  # Of a state that was wiped since: it might still seem good.
     try:
         _ = state.admin.token
     except RefusedError as error:

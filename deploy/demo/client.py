@@ -91,7 +91,10 @@ class Pocket:
             try:
                 yield held
             finally:
-                write_private(file, held.to_json())
+                self.keep(user_id, held)
+
+    def keep(self, user_id: str, held: Device) -> None:
+        write_private(self.devices / f"{user_id}.json", held.to_json())
 
 
 class Client:
@@ -133,14 +136,16 @@ class Client:
         with self._pocket.device(login.user_id) as device:
             if not device.has_token(login.role) or device.token == self._token:
                 if device.session_id and device.role == login.role:
-                    self._refresh(device)
+                    request = device.refresh()
+                    self._pocket.keep(login.user_id, device)
+                    self._refresh(device, request)
                 if not device.session_id or device.role != login.role:
                     self._log_in(device, login, self._pocket.inbox)
             self._token, self._token_ends = device.token, device.token_ends
 
-    def _refresh(self, device: Device) -> None:
+    def _refresh(self, device: Device, request: identity_pb2.RefreshRequest) -> None:
         try:
-            device.begin(self._call(self.identity.Refresh, device.refresh(), (), DEADLINE_SECONDS))
+            device.begin(self._call(self.identity.Refresh, request, (), DEADLINE_SECONDS))
         except RefusedError as error:
             if error.code != "SESSION_ENDED":
                 raise

@@ -48,11 +48,11 @@ class Device:
         return self.role == role and time.time() < self.token_ends - left_seconds
 
     def login(self, user_id: str, password: str, role: str) -> identity_pb2.LoginRequest:
-        self.secret, self.session_id, self.token_ends = secrets.token_hex(SECRET_BYTES), "", 0.0
+        self.secret, self.next_secret, self.session_id, self.token_ends = secrets.token_hex(SECRET_BYTES), "", "", 0.0
         return identity_pb2.LoginRequest(user_id=user_id, password=password, role=role, device=self.told, secret_hash=_hash(self.secret))
 
     def refresh(self) -> identity_pb2.RefreshRequest:
-        """Kept before it is sent, so that the same request can be sent again."""
+        """To be kept before it is sent, so that the same request can be sent again."""
         self.next_secret = self.next_secret or secrets.token_hex(SECRET_BYTES)
         return identity_pb2.RefreshRequest(session_id=self.session_id, secret=bytes.fromhex(self.secret), next_secret_hash=_hash(self.next_secret))
 

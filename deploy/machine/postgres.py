@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from deploy.machine.layout import Instance, Layout
 
 SYSTEM_USER = "postgres"
+# Ids and LGD paths are compared and indexed in the order of their bytes, whatever the server was made with.
+CREATE_DATABASE = "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'"
 ADMIN = "postgres"
 CONNECT_SECONDS_MAX = 5
 RENAME_TRIES_MAX = 5  # Somebody may connect between being cut off and the renaming.
@@ -167,7 +169,7 @@ def provision(layout: Layout, instance: Instance, passwords: Mapping[str, str], 
             # An administrator who is no superuser may hand a schema only to a role that he is a member of.
             server.execute(SQL("GRANT {} TO CURRENT_USER").format(name))
         if not server.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database_name]).fetchone():
-            server.execute(SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(database))
+            server.execute(SQL(CREATE_DATABASE).format(database))
         # Everybody may connect to a new database by default, which would let one state's roles into another's.
         server.execute(SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
         names = SQL(", ").join(roles.values())
@@ -196,7 +198,7 @@ def create(layout: Layout, database: str) -> None:
     from psycopg.sql import SQL, Identifier  # Not there yet while setup runs.
 
     with connect(layout) as server:
-        server.execute(SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(Identifier(database)))
+        server.execute(SQL(CREATE_DATABASE).format(Identifier(database)))
 
 
 def drop(layout: Layout, database: str) -> None:

@@ -8,6 +8,7 @@ import psycopg.errors
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import NullPool
 
 from services.chassis import metrics, settings
 from services.kernel.errors import busy
@@ -97,13 +98,24 @@ def _look(connection: Connection) -> None:
     connection.execute(text("select 1"))
 
 
+@cache
+def _aside(service: str) -> Engine:
+    """Connections outside of the pool, each made for one look."""
+    return create_engine(engine(service).url, poolclass=NullPool, connect_args={"connect_timeout": 5}, hide_parameters=True)
+
+
 def is_back(service: str, look: Callable[[Connection], None] = _look) -> bool:
-    """Whether the database answers what `look` asks it; where it does not, the old connections are thrown away."""
+    """Whether the database answers what `look` asks it; where it does not, the old connections are thrown away.
+
+    Busy is not away: while all connections are in use, and the look must not wait for one, it has one of its own.
+    """
+    pool = engine(service)
+    busy = pool.pool.checkedout() >= settings.number("DATABASE_CONNECTIONS_MAX", 10)  # type: ignore[attr-defined]  # of QueuePool
     try:
-        with engine(service).connect() as connection:
+        with (_aside(service) if busy else pool).connect() as connection:
             look(connection)
     except PoolTimeout:
-        back = True  # Busy is not away.
+        back = True
     except DBAPIError:
         engine(service).dispose()
         back = False

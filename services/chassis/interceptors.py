@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
@@ -203,8 +205,18 @@ def address(context: grpc.ServicerContext) -> str:
     proxies = settings.number("LOKOS_PROXIES", 0)
     noted = [one.strip() for one in _metadata(context).get("x-forwarded-for", "").split(",")]
     if proxies and len(noted) >= proxies and noted[-proxies]:
-        return noted[-proxies]
-    return str(context.peer()).rpartition(":")[0]
+        return _network(noted[-proxies])
+    kind, _, peer = str(context.peer()).partition(":")
+    return _network(unquote(peer).rpartition(":")[0].strip("[]")) if kind in {"ipv4", "ipv6"} else kind
+
+
+def _network(text: str) -> str:
+    """Of IPv6 the first half, since whoever has one address has all of those."""
+    try:
+        found = ip_address(text)
+    except ValueError:
+        return text[:64]
+    return str(ip_network((found, 64), strict=False)) if found.version == 6 else str(found)
 
 
 def _over_federation(context: Any) -> bool:  # noqa: ANN401 - of the sync or the asyncio server

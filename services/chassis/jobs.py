@@ -22,16 +22,21 @@ jobs = Table(
     Column("every_seconds", Integer),  # Of a timer.
     Column("leased_until", DateTime(timezone=True)),
     Column("begun", Boolean, nullable=False, server_default="false"),
+    Column("urgent", Boolean, nullable=False, server_default="false"),  # Somebody waits for it: it goes before whatever is due longer.
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("done_at", DateTime(timezone=True)),
     Column("error", Text, nullable=False, server_default=""),
 )
-Index("jobs_due", jobs.c.run_at, postgresql_where=jobs.c.done_at.is_(None))
+Index("jobs_due", jobs.c.urgent.desc(), jobs.c.run_at, postgresql_where=jobs.c.done_at.is_(None))
 
 # For so long a second job of the same name and key is known to be the first.
 KEPT = timedelta(days=30)
 
 Arguments = dict[str, Any]
+
+
+class NotBegun(Exception):  # noqa: N818 - a state of the world, not an error of ours
+    """Raised by an outside effect that has not reached outside: what it needs first is away for now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +58,15 @@ def job(*, every_seconds: int | None = None, effect: bool = False) -> Callable[[
     return make
 
 
-def enqueue(connection: Connection, name: str, key: str, arguments: Arguments, run_at: datetime | None = None) -> None:
+def enqueue(connection: Connection, name: str, key: str, arguments: Arguments, run_at: datetime | None = None, *, urgent: bool = False) -> None:
     """Ask for a job, in the caller's own transaction; a second one of the same name and key is the first."""
-    enqueue_all(connection, name, {key: arguments}, run_at)
+    enqueue_all(connection, name, {key: arguments}, run_at, urgent=urgent)
 
 
-def enqueue_all(connection: Connection, name: str, asked: Mapping[str, Arguments], run_at: datetime | None = None) -> None:
+def enqueue_all(connection: Connection, name: str, asked: Mapping[str, Arguments], run_at: datetime | None = None, *, urgent: bool = False) -> None:
     """Ask for a job a key, in one statement."""
     due = run_at or datetime.now(UTC)
-    rows = [{"name": name, "key": key, "arguments": arguments, "run_at": due} for key, arguments in asked.items()]
+    rows = [{"name": name, "key": key, "arguments": arguments, "run_at": due, "urgent": urgent} for key, arguments in asked.items()]
     connection.execute(postgresql.insert(jobs).on_conflict_do_nothing(), rows)
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from services.chassis import database, metrics, process, upkeep
-from services.chassis.jobs import Job, jobs, room
+from services.chassis.jobs import Job, NotBegun, jobs, room
 from services.chassis.logs import describe
 from services.kernel.errors import Refused
 
@@ -97,6 +97,9 @@ class Worker:
         started = time.monotonic()
         try:
             made.function(self._service, taken.arguments)
+        except NotBegun as error:  # Nothing has reached outside yet, so it may be tried again.
+            log.warning("an effect could not begin", extra={"service": self._service, "job": made.name, "error": describe(error)})
+            self._end(taken, done=taken.attempts >= ATTEMPTS_MAX, error=describe(error))
         except Exception as error:
             if database.is_away(error):
                 raise
@@ -115,7 +118,7 @@ class Worker:
             known = jobs.c.name.in_(self._jobs)
             mine = jobs.c.name.in_([name for name, made in self._jobs.items() if self._effects in {None, made.effect}])
             row = connection.execute(
-                select(jobs).where(due, mine).order_by(jobs.c.run_at).limit(1).with_for_update(skip_locked=True),
+                select(jobs).where(due, mine).order_by(jobs.c.urgent.desc(), jobs.c.run_at).limit(1).with_for_update(skip_locked=True),
             ).one_or_none()
             oldest: datetime = connection.execute(
                 select(func.coalesce(func.min(jobs.c.run_at), func.now())).where(jobs.c.done_at.is_(None), known)

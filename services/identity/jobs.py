@@ -9,7 +9,7 @@ from uuid import UUID
 from prometheus_client import Counter
 
 from services.chassis import database, settings
-from services.chassis.jobs import Arguments, job
+from services.chassis.jobs import Arguments, NotBegun, job
 from services.chassis.logs import describe
 from services.identity import queries
 from services.identity.adapters import inbox, mail, sms
@@ -59,8 +59,11 @@ def send_mail(service: str, arguments: Arguments) -> None:
 def _send(channel: str, service: str, arguments: Arguments, send: Callable[[Contact, Wording], str], *, registered_alone: bool = False) -> None:
     """Send one message of `commands.message.post`, and count what became of it. A one-time password that is over is dropped."""
     facts = {"channel": channel, "key": arguments["key"], "template": arguments["template"]}
-    with database.reading(service) as connection:
-        to = queries.contact(connection, arguments["user_id"])
+    try:
+        with database.reading(service) as connection:
+            to = queries.contact(connection, arguments["user_id"])
+    except Refused as busy:
+        raise NotBegun from busy
     ends = arguments.get("expires_at")
     if to is None or (ends and datetime.fromisoformat(ends) <= datetime.now(UTC)):
         MESSAGES.labels(channel, "dropped").inc()

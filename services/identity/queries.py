@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, any_, exists, false, func, literal, or_, select
 
 from services.chassis.sight import among, within
 from services.identity.rules.assignment import Institution
@@ -16,7 +16,7 @@ from services.identity.rules.session import OTP_TRIES_MAX, PERSONS_MAX, Challeng
 from services.identity.rules.user import Assignment, Search, Side, Status, User
 from services.identity.tables import attempts, challenges, clusters, devices, institutions, kycs, sessions, uploads, user_roles, users
 from services.identity.tables import cluster_gps as gps_of_clusters
-from services.kernel.caller import Caller, Role
+from services.kernel.caller import Role
 from services.kernel.region import NOWHERE
 
 
@@ -58,6 +58,11 @@ def password_hash(connection: Connection, user_id: str) -> str:
     return connection.execute(select(users.c.password_hash).where(users.c.user_id == user_id)).scalar() or ""
 
 
+def users_of(connection: Connection, user_ids: Collection[str]) -> dict[str, User]:
+    """These users, as they are just now."""
+    return {one.user_id: one for one in _users(connection, select(users).where(among(users.c.user_id, user_ids)))}
+
+
 def users_for_change(connection: Connection, user_ids: Collection[str]) -> dict[str, User]:
     """These users, in the order in which everybody locks them, held until the transaction ends."""
     held = select(users).where(among(users.c.user_id, user_ids)).order_by(users.c.user_id).with_for_update()
@@ -92,7 +97,8 @@ def upload_progress(connection: Connection, upload_id: UUID, user_id: str) -> tu
 
 
 def _institutions(connection: Connection, condition: ColumnElement[bool]) -> list[Institution]:
-    known = select(institutions.c.institution_id, institutions.c.kind, institutions.c.name, institutions.c.region).where(condition)
+    known = select(institutions.c.institution_id, institutions.c.kind, institutions.c.name, institutions.c.region)
+    known = known.where(condition, institutions.c.status != "REJECTED")
     return [Institution(*row) for row in connection.execute(known)]
 
 
@@ -118,10 +124,10 @@ def clusters_within(connection: Connection, block: str) -> list[Cluster]:
     return _clusters(connection, clusters.c.block == block)
 
 
-def clusters_in_sight(connection: Connection, caller: Caller, block: str) -> list[Cluster]:
-    """The clusters of a block; of somebody in charge of clusters, those."""
-    found = clusters_within(connection, block)
-    return [one for one in found if any(map(caller.sees_region, one.gps))] if caller.clusters else found
+def in_charge_of(connection: Connection, cluster: Cluster) -> list[str]:
+    """The users who are in charge of a cluster."""
+    here = (user_roles.c.region == cluster.block, literal(cluster.cluster_id) == any_(user_roles.c.cluster_ids))
+    return list(connection.execute(select(user_roles.c.user_id).where(*here).order_by(user_roles.c.user_id)).scalars())
 
 
 def cluster_gps(connection: Connection, cluster_ids: Collection[UUID]) -> tuple[str, ...]:
@@ -165,7 +171,9 @@ def mobiles_of_devices(connection: Connection, user_id: str) -> list[str]:
     """The mobiles of others who used a device that she used."""
     hers, others = devices.alias(), devices.alias()
     shared = select(users.c.mobile).join(others, others.c.user_id == users.c.user_id).join(hers, hers.c.device == others.c.device)
-    asked = shared.where(hers.c.user_id == user_id, others.c.user_id != user_id).distinct().order_by(users.c.mobile).limit(PERSONS_MAX)
+    # Of very many on one browser those who were there last: of the others, entries are long decided.
+    latest = func.max(others.c.otp_at).desc()
+    asked = shared.where(hers.c.user_id == user_id, others.c.user_id != user_id).group_by(users.c.mobile).order_by(latest).limit(PERSONS_MAX)
     return list(connection.execute(asked).scalars())
 
 

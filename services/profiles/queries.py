@@ -45,9 +45,13 @@ def member(connection: Connection, caller: Caller, member_id: UUID, *, for_updat
     return row
 
 
-def institutions_page(connection: Connection, caller: Caller, *, status: str | None, kind: str | None, after: UUID | None, size: int) -> list[AnyRow]:
-    """By id, which is by the time of making; only those after `after`."""
+def institutions_page(
+    connection: Connection, caller: Caller, region: str = "", *, status: str | None, kind: str | None, after: UUID | None, size: int
+) -> list[AnyRow]:
+    """By id, which is by the time of making; only those after `after`, and where a region is named those in it."""
     asked = select(institutions).where(in_sight(caller, institutions.c.id, institutions.c.region))
+    if region:
+        asked = asked.where(within(institutions.c.region, [region]))
     if kind:
         asked = asked.where(institutions.c.kind == kind)
     return _page(connection, asked, institutions.c.id, institutions.c.status, status, after, size)

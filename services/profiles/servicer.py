@@ -89,7 +89,7 @@ class Servicer(profiles_pb2_grpc.ProfilesServiceServicer):
         status = _named(profiles_pb2.Status.DESCRIPTOR, request.status, "status")
         kind = _named(profiles_pb2.Kind.DESCRIPTOR, request.kind, "kind")
         with transaction() as connection:
-            rows = queries.institutions_page(connection, caller(), status=status, kind=kind, after=after, size=size)
+            rows = queries.institutions_page(connection, caller(), request.region, status=status, kind=kind, after=after, size=size)
             epoch = epochs.current(connection)
         self._reads.seen(caller(), "institution.list", [row.id for row in rows])
         return profiles_pb2.ListInstitutionsResponse(institutions=map(show_institution, rows), next=_next(rows, size), instance_epoch=epoch)

@@ -131,7 +131,12 @@ def people(sikkim):
     told = json.loads((sikkim.run / "load" / f"{CODE}.json").read_text())
     users = {}
     for user in told["users"]:
-        client = Client(told["state"]["address"], Path(told["state"]["ca_file"]), Login(user["user_id"], user["password"], user["role"]))
+        client = Client(
+            told["state"]["address"],
+            Path(told["state"]["ca_file"]),
+            Login(user["user_id"], user["password"], user["role"]),
+            pocket=State(sikkim, CODE).pocket,
+        )
         users.setdefault(user["role"], (client, user["institutions"]))
     yield users
     for client, _ in users.values():

@@ -102,8 +102,10 @@ def test_whoever_is_in_charge_is_bound_by_the_gps_and_by_nothing_else_where_ther
     nobody = Caller("IUP_B", Role.BLOCK_PROGRAM_MANAGER, BLOCK, clusters=queries.cluster_gps(connection, [empty.cluster_id]))
     assert not any(nobody.sees_region(region) for region in ("", "9", BLOCK, *GPS))
     hers = Caller("IUP_B", Role.BLOCK_PROGRAM_MANAGER, BLOCK, clusters=queries.cluster_gps(connection, [full.cluster_id]))
-    assert queries.clusters_in_sight(connection, hers, BLOCK) == [full]
-    assert queries.clusters_in_sight(connection, ADMIN, BLOCK) == [other, full, empty]
+    there = queries.clusters_within(connection, BLOCK)
+    assert rules.seen(hers, there) == [full]
+    assert rules.must_be_hers(hers, "") == rules.must_be_hers(hers, BLOCK) == BLOCK
+    assert rules.seen(ADMIN, there) == [other, full, empty]
 
 
 def test_of_two_clusters_that_take_a_gp_at_once_the_second_is_refused(up):

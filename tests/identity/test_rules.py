@@ -229,10 +229,12 @@ def test_a_row_maps_and_never_makes_one_woman_into_another():
     for changed in (
         {"assignments": (elsewhere,)},
         {"assignments": (*there.assignments, officer)},
-        {"status": Status.INACTIVE},
         {"status": Status.DELETED},
     ):
         assert code_of(lambda changed=changed: sheet.wanted(replace(there, **changed), read(), SHEET)) == "USER_EXISTS"
+    assert code_of(lambda: sheet.wanted(replace(there, status=Status.INACTIVE), read(), SHEET)) == "USER_STOPPED"
+    # Columns that were not pasted undo nothing.
+    assert code_of(lambda: sheet.wanted(there, read(shgs=""), SHEET)) == "INSTITUTIONS_MISSING"
 
 
 def test_a_row_of_another_role_is_one_more_unless_the_state_keeps_them_apart():

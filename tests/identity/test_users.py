@@ -225,7 +225,7 @@ def test_a_user_is_mapped_within_her_makers_sight_and_her_own_block(connection):
     near, far = heard(connection), heard(connection, region="9.178.1205.80.1")
     [held] = create(connection, institution_ids=[near]).assignments
     assert held.institution_ids == {near}
-    assert refusal(lambda: create(connection, user_id="IUP_GITA1", institution_ids=[near, far])) == "INSTITUTION_NOT_YOURS"
+    assert refusal(lambda: create(connection, user_id="IUP_GITA1", institution_ids=[near, far])) == "INSTITUTION_UNKNOWN"
     wide = Caller("IUP_WIDE", Role.BLOCK_ADMIN, "9.178")
     assert refusal(lambda: create(connection, wide, user_id="IUP_GITA1", institution_ids=[far])) == "INSTITUTIONS_ELSEWHERE"
 
@@ -325,7 +325,7 @@ def test_institutions_are_linked_and_unlinked_and_again_nothing_changes(connecti
     assert link([other], [one]) == changed
     assert changes(connection) == before
     assert ended == [("stale", "IUP_SITA1")]
-    assert refusal(lambda: link([far])) == "INSTITUTION_NOT_YOURS"
+    assert refusal(lambda: link([far])) == "INSTITUTION_UNKNOWN"
     assert refusal(lambda: link([uuid7()])) == "INSTITUTION_UNKNOWN"
     assert refusal(lambda: link([one], [one])) == "INSTITUTIONS_BOTH"
     assert refusal(lambda: link([one], role="VO_BOOKKEEPER")) == "ROLE_NOT_HERS"

@@ -6,6 +6,7 @@ from sqlalchemy.dialects import postgresql
 from services.chassis import audit
 from services.chassis.sight import among
 from services.identity import queries
+from services.identity.commands import session
 from services.identity.rules import cluster as rules
 from services.identity.rules.cluster import Cluster
 from services.identity.tables import cluster_gps, clusters
@@ -13,7 +14,7 @@ from services.kernel.caller import Caller
 
 
 def save(connection: Connection, caller: Caller, wanted: Cluster) -> Cluster:
-    """The cluster as it then stands; the same again changes nothing. Tokens know of it when they are renewed, within ten minutes."""
+    """The cluster as it then stands; the same again changes nothing. Whoever is in charge of it goes on with a new token."""
     caller.must_see_region(wanted.block, "cluster.block")
     _lock(connection, wanted.block)
     held = next(iter(queries.clusters_of(connection, [wanted.cluster_id])), None)
@@ -30,6 +31,9 @@ def save(connection: Connection, caller: Caller, wanted: Cluster) -> Cluster:
     connection.execute(delete(cluster_gps).where(cluster_gps.c.cluster_id == wanted.cluster_id, among(cluster_gps.c.gp, removed)))
     if added:
         connection.execute(insert(cluster_gps), [{"gp": gp, "cluster_id": wanted.cluster_id} for gp in added])
+    if added or removed:
+        for user_id in queries.in_charge_of(connection, wanted):
+            session.stale(connection, user_id)
     audit.changed(connection, caller, "cluster.save", wanted.cluster_id, block=wanted.block, name=wanted.name, added=added, removed=removed)
     return wanted
 

@@ -31,7 +31,7 @@ def post(
     arguments = {"key": key, "template": template, "user_id": user_id}
     if challenge_id and expires_at:
         arguments |= {"challenge_id": str(challenge_id), "expires_at": expires_at.isoformat()}
-    enqueue(connection, "send_sms", key, arguments)
+    enqueue(connection, "send_sms", key, arguments, urgent=is_otp)
     contact = None if is_otp else queries.contact(connection, user_id)
     if contact and contact.email:
         enqueue(connection, "send_mail", key, arguments)

@@ -52,6 +52,24 @@ class Asked:
     address: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A one-time password that somebody gives."""
+
+    challenge_id: UUID
+    otp: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Another role that somebody wants to go on in, on a device where so much is unsent."""
+
+    role: str
+    unsent_items: int
+    discard_unsent: bool
+
+
 # --- A login.
 
 
@@ -63,23 +81,29 @@ def look(connection: Connection, asked: Asked, key: bytes, now: datetime) -> tup
     return queries.password_hash(connection, asked.user_id), wait
 
 
-def enter(connection: Connection, asked: Asked, limits: Limits, key: bytes, now: datetime, *, right: bool) -> Begun | Challenge | Refused:
-    """What a login comes to whose password was right or wrong."""
+def enter(connection: Connection, asked: Asked, limits: Limits, key: bytes, now: datetime, *, proved: str) -> Begun | Challenge | Refused:
+    """What a login comes to; `proved` is the hash that her password fits, empty where it fitted none."""
     # Held, so that of two devices at once the second waits and then takes over.
     who = queries.users_for_change(connection, [asked.user_id]).get(asked.user_id)
+    right = bool(proved) and proved == queries.password_hash(connection, asked.user_id)  # It may have been changed meanwhile.
     known = queries.known_device(connection, asked.user_id, asked.device.device)
     if not right or who is None or not rules.may_work(who, asked.role):
         _failed(connection, rules.slowings(key, asked.user_id, asked.device, asked.address, own=bool(known and known.bound)), now)
-        audit.changed(connection, Caller(asked.user_id), "login.fail", asked.user_id)
+        # By the keyed hashes of device and address it can be told who tried.
+        tried = {"device": asked.device.device.hex(), "address": rules.keyed(key, "address", asked.address).hex()}
+        audit.changed(connection, Caller(asked.user_id), "login.fail", asked.user_id, **tried)
         return rules.login_failed()
     before = queries.worked_before(connection, asked.device.device)
     unsent = rules.unsent_work(before, (asked.user_id, asked.role), asked.device.unsent_items, discard=asked.device.discard_unsent)
     if unsent:
         audit.changed(connection, Caller(asked.user_id), "login.unsent_work", asked.user_id, items=asked.device.unsent_items)
         return unsent
+    if asked.device.unsent_items and asked.device.discard_unsent:
+        audit.changed(connection, Caller(asked.user_id), "work.discard", asked.user_id, items=asked.device.unsent_items)
     if not rules.needs_otp(known, limits, now):
         return _begin(connection, asked, who, uuid7(), limits, key, now)
-    if wait := _wait_or_count(connection, rules.of_messages(key, asked.user_id), now):
+    own = bool(known and known.bound)
+    if wait := _wait_or_count(connection, rules.of_messages(key, Purpose.LOGIN, asked.user_id, asked.device, own=own), now):
         return rules.slow_down(wait)
     return _challenge(connection, asked, Purpose.LOGIN, now, send=True)
 
@@ -128,7 +152,8 @@ def send_again(connection: Connection, challenge_id: UUID, key: bytes, now: date
     early = (made.again_at() - now) // timedelta(seconds=1) + 1 if made.again_at() > now else 0
     if early or made.sends >= rules.OTP_SENDS_MAX:
         return rules.slow_down(early or int((made.expires_at - now).total_seconds()) + 1)
-    if wait := _wait_or_count(connection, rules.of_messages(key, made.user_id), now):
+    own = _is_own(connection, made)
+    if wait := _wait_or_count(connection, rules.of_messages(key, made.purpose, made.user_id, made.device, own=own), now):
         return rules.slow_down(wait)
     again = replace(made, sends=made.sends + 1, sent_at=now)
     connection.execute(update(challenges).where(challenges.c.challenge_id == challenge_id).values(sends=again.sends, sent_at=now))
@@ -143,37 +168,48 @@ def _is_user(connection: Connection, user_id: str) -> bool:
     return who is not None and who.status is user.Status.ACTIVE
 
 
-def take_try(connection: Connection, challenge_id: UUID, purpose: Purpose, given: str, key: bytes, now: datetime) -> Challenge | Refused:
-    """Whether the one-time password is right. A try is counted before anybody learns what it came to."""
-    made = queries.challenge_for_change(connection, challenge_id, now)
+def _is_own(connection: Connection, made: Challenge) -> bool:
+    known = queries.known_device(connection, made.user_id, made.device.device)
+    return bool(known and known.bound)
+
+
+def take_try(connection: Connection, tried: Tried, purpose: Purpose, key: bytes, now: datetime) -> Challenge | Refused:
+    """Whether the one-time password is right; then it is used up. A wrong one counts as a wrong password does."""
+    made = queries.challenge_for_change(connection, tried.challenge_id, now)
     if made is None or made.purpose is not purpose:
         return rules.otp_wrong()
-    right = otp.is_right(otp.key_of(key), challenge_id, given)
-    connection.execute(update(challenges).where(challenges.c.challenge_id == challenge_id).values(tries=challenges.c.tries + 1))
-    if not right:
-        audit.changed(connection, Caller(made.user_id), "otp.fail", made.user_id, challenge_id)
-        return rules.otp_wrong()
-    return made
+    slowed = rules.slowings(key, made.user_id, made.device, tried.address, own=_is_own(connection, made))
+    if wait := rules.wait_seconds(slowed, queries.failures(connection, slowed), now):
+        return rules.slow_down(wait)
+    this = update(challenges).where(challenges.c.challenge_id == tried.challenge_id)
+    if otp.is_right(otp.key_of(key), tried.challenge_id, tried.otp):
+        connection.execute(this.values(used_at=now))
+        return made
+    connection.execute(this.values(tries=challenges.c.tries + 1))
+    _failed(connection, slowed, now)
+    facts = {"device": made.device.device.hex(), "address": rules.keyed(key, "address", tried.address).hex()}
+    audit.changed(connection, Caller(made.user_id), "otp.fail", made.user_id, tried.challenge_id, **facts)
+    return rules.otp_wrong()
 
 
-def confirm(connection: Connection, challenge_id: UUID, given: str, limits: Limits, key: bytes, now: datetime) -> Begun | Refused:
+def confirm(connection: Connection, tried: Tried, limits: Limits, key: bytes, now: datetime) -> Begun | Refused:
     """The session that a one-time password begins; it has the challenge's id."""
-    made = take_try(connection, challenge_id, Purpose.LOGIN, given, key, now)
+    made = take_try(connection, tried, Purpose.LOGIN, key, now)
     if isinstance(made, Refused):
         return made
-    connection.execute(update(challenges).where(challenges.c.challenge_id == challenge_id).values(used_at=now))
     who = queries.users_for_change(connection, [made.user_id]).get(made.user_id)
     if who is None or not rules.may_work(who, made.role):
         audit.changed(connection, Caller(made.user_id), "login.fail", made.user_id)
         return rules.otp_wrong()
     asked = Asked(made.user_id, made.role, made.device, made.secret_hash, made.keep, made.language)
     _proved(connection, asked, key, now)
-    return _begin(connection, asked, who, challenge_id, limits, key, now)
+    return _begin(connection, asked, who, tried.challenge_id, limits, key, now)
 
 
 def _proved(connection: Connection, asked: Asked, key: bytes, now: datetime) -> None:
     """The device is bound to the user from now on, and no other; the messages that it took count no more."""
-    connection.execute(delete(attempts).where(attempts.c.key.in_(rules.of_messages(key, asked.user_id))))
+    counted = [rules.of_messages(key, Purpose.LOGIN, asked.user_id, asked.device, own=own) for own in (True, False)]
+    connection.execute(delete(attempts).where(attempts.c.key.in_([one for keys in counted for one in keys])))
     device, hers = asked.device, devices.c.user_id == asked.user_id
     connection.execute(update(devices).where(hers, devices.c.bound, devices.c.device != device.device).values(bound=False))
     facts = {"kind": device.kind, "name": device.name, "bound": True, "otp_at": now}
@@ -187,8 +223,6 @@ def _begin(connection: Connection, asked: Asked, who: User, session_id: UUID, li
         _end(connection, before, Caller(who.user_id), "another login", now)
         if before.device != asked.device.device:
             message.post(connection, key=f"device-{session_id}", template="device_changed", user_id=who.user_id)
-    if asked.device.unsent_items and asked.device.discard_unsent:
-        audit.changed(connection, Caller(who.user_id), "work.discard", who.user_id, items=asked.device.unsent_items)
     begun = Session(
         session_id,
         who.user_id,
@@ -257,23 +291,24 @@ def refresh(connection: Connection, session_id: UUID, secret: bytes, next_hash: 
     return Begun(session, _caller(connection, who, session, key), who)
 
 
-def switch_role(connection: Connection, caller: Caller, role: str, unsent_items: int, key: bytes, now: datetime, *, discard: bool) -> Begun | Refused:
+def switch_role(connection: Connection, caller: Caller, asked: Switch, limits: Limits, key: bytes, now: datetime) -> Begun | Refused:
     """The caller's session in another of her roles; tokens of the one before are worth nothing any more."""
     session = _must_go_on(connection, caller, now)
     who = queries.user(connection, caller.user_id)
-    if who is None or not rules.may_work(who, role):
+    if who is None or not rules.may_work(who, asked.role):
         raise Forbidden("ROLE_NOT_YOURS", "This is no role of yours.", field="role")
-    if role == session.role:
+    if asked.role == session.role:
         return Begun(session, _caller(connection, who, session, key), who)
-    unsent = rules.unsent_work((who.user_id, session.role), (who.user_id, role), unsent_items, discard=discard)
+    unsent = rules.unsent_work((who.user_id, session.role), (who.user_id, asked.role), asked.unsent_items, discard=asked.discard_unsent)
     if unsent:
-        audit.changed(connection, caller, "login.unsent_work", who.user_id, items=unsent_items)
+        audit.changed(connection, caller, "login.unsent_work", who.user_id, items=asked.unsent_items)
         return unsent
-    if unsent_items:
-        audit.changed(connection, caller, "work.discard", who.user_id, items=unsent_items)
-    switched = replace(_staled(connection, session, now), role=role)
-    connection.execute(update(sessions).where(sessions.c.session_id == session.session_id).values(role=role))
-    audit.changed(connection, caller, "session.switch", who.user_id, session.session_id, role=role)
+    if asked.unsent_items:
+        audit.changed(connection, caller, "work.discard", who.user_id, items=asked.unsent_items)
+    ends_at = rules.lasts_after_switch(Role(asked.role), session.ends_at, limits, now)
+    switched = replace(_staled(connection, session, now), role=asked.role, ends_at=ends_at)
+    connection.execute(update(sessions).where(sessions.c.session_id == session.session_id).values(role=asked.role, ends_at=ends_at))
+    audit.changed(connection, caller, "session.switch", who.user_id, session.session_id, role=asked.role)
     return Begun(switched, _caller(connection, who, switched, key), who)
 
 
@@ -291,6 +326,7 @@ def log_out(connection: Connection, caller: Caller, now: datetime) -> None:
 def stale(connection: Connection, user_id: str) -> None:
     """What she may do has changed: her tokens are worth nothing from now on, and her session goes on with new ones."""
     now = datetime.now(UTC)
+    _void(connection, user_id, now)
     session = queries.open_session(connection, user_id)
     if session and session.ends_at > now:
         _staled(connection, session, now)
@@ -303,10 +339,16 @@ def _staled(connection: Connection, session: Session, now: datetime) -> Session:
 
 
 def end_all(connection: Connection, caller: Caller, user_id: str, why: str) -> None:
-    """End whatever session a user has."""
+    """End whatever session a user has, and whatever login is on its way."""
+    _void(connection, user_id, datetime.now(UTC))
     session = queries.open_session(connection, user_id)
     if session:
         _end(connection, session, caller, why, datetime.now(UTC))
+
+
+def _void(connection: Connection, user_id: str, now: datetime) -> None:
+    """One-time passwords on their way were asked for by whoever knew what she no longer is."""
+    connection.execute(update(challenges).where(challenges.c.user_id == user_id, challenges.c.used_at.is_(None)).values(used_at=now))
 
 
 def _end(connection: Connection, session: Session, caller: Caller, why: str, now: datetime) -> None:
@@ -330,22 +372,21 @@ def _tell(connection: Connection, session_id: UUID, generation: int, now: dateti
 
 def forgot(connection: Connection, user_id: str, device: Device, address: str, key: bytes, now: datetime) -> Challenge | Refused:
     """A one-time password for a new password. Whether anything is sent, the answer does not tell."""
-    if wait := _wait_or_count(connection, rules.of_forgetting(key, user_id, address), now):
+    if wait := _wait_or_count(connection, rules.of_forgetting(key, user_id, device, address), now):
         return rules.slow_down(wait)
     asked = Asked(user_id, "", device, b"")
     return _challenge(connection, asked, Purpose.PASSWORD, now, send=_is_user(connection, user_id))
 
 
-def prove_forgotten(connection: Connection, challenge_id: UUID, given: str, new_password: str, key: bytes, now: datetime) -> str | Refused:
+def prove_forgotten(connection: Connection, tried: Tried, new_password: str, key: bytes, now: datetime) -> str | Refused:
     """The user id whose new password this may be. The one-time password is used up by it, a password that will not do does not use it."""
-    made = take_try(connection, challenge_id, Purpose.PASSWORD, given, key, now)
+    made = take_try(connection, tried, Purpose.PASSWORD, key, now)
     if isinstance(made, Refused):
         return made
     user.check_password(new_password, made.user_id, "new_password")
-    connection.execute(update(challenges).where(challenges.c.challenge_id == challenge_id).values(used_at=now))
     if not _is_user(connection, made.user_id):
         return rules.otp_wrong()
-    wiped = (*rules.of_one_user(key, made.user_id, made.device), *rules.of_messages(key, made.user_id))
+    wiped = (*rules.of_one_user(key, made.user_id, made.device), *rules.of_messages(key, Purpose.PASSWORD, made.user_id, made.device, own=False))
     connection.execute(delete(attempts).where(attempts.c.key.in_(wiped)))
     return made.user_id
 
@@ -365,10 +406,13 @@ def _own(connection: Connection, caller: Caller, address: str, now: datetime) ->
     return Asked(caller.user_id, session.role, Device(session.device, rules.DeviceKind.APP, ""), b"", address=address)
 
 
-def change_password(connection: Connection, caller: Caller, password_hash: str, address: str, key: bytes, now: datetime) -> Refused | None:
-    """Her new password; none where the one that she gave was wrong, which counts as a failed login does."""
-    if not password_hash:
-        asked = _own(connection, caller, address, now)
+def change_password(
+    connection: Connection, caller: Caller, before_hash: str, password_hash: str, address: str, key: bytes, now: datetime
+) -> Refused | None:
+    """Her new password, in place of the one that was looked at; none where what she gave was wrong, which counts as a failed login does."""
+    queries.users_for_change(connection, [caller.user_id])
+    asked = _own(connection, caller, address, now)
+    if not password_hash or before_hash != queries.password_hash(connection, caller.user_id):
         _failed(connection, rules.slowings(key, asked.user_id, asked.device, address, own=True), now)
         audit.changed(connection, caller, "password.fail", caller.user_id)
         return rules.login_failed()
@@ -378,6 +422,7 @@ def change_password(connection: Connection, caller: Caller, password_hash: str, 
 
 def set_password(connection: Connection, caller: Caller, user_id: str, password_hash: str) -> None:
     connection.execute(update(users).where(users.c.user_id == user_id).values(password_hash=password_hash))
+    _void(connection, user_id, datetime.now(UTC))
     audit.changed(connection, caller, "password.set", user_id)
     message.post(connection, key=f"password-{uuid7()}", template="password_changed", user_id=user_id)
 
@@ -387,3 +432,4 @@ def forget(connection: Connection, now: datetime) -> None:
     connection.execute(delete(attempts).where(attempts.c.last_at < now - rules.FORGOTTEN_AFTER))
     connection.execute(delete(challenges).where(challenges.c.expires_at < now - rules.FORGOTTEN_AFTER))
     connection.execute(delete(sessions).where(sessions.c.ends_at < now - KEPT))
+    connection.execute(delete(devices).where(devices.c.otp_at < now - KEPT, ~devices.c.bound))

@@ -68,7 +68,8 @@ def upload(
     """Answer each row; the good ones are in, unless it is a dry run. `done` is told from time to time how many rows are."""
     block = Block(caller.region, here, queries.institutions_within(connection, caller.region))
     ids = {row.cells[rules.USER_ID] for row in rows if is_user_id(row.cells[rules.USER_ID])}
-    there = queries.users_for_change(connection, ids)
+    # Read without a lock, which nobody has a right to on users of another block.
+    there = queries.users_of(connection, ids)
     reading = _Reading(block, there)
     answers = [reading.answer(row) for row in rows]
     if dry_run:
@@ -76,9 +77,12 @@ def upload(
     changed = [user for user_id, user in reading.users.items() if user != there.get(user_id)]
     progress = _Progress(Counter(answer.user_id for answer in answers), done)
     progress.over({user.user_id for user in changed})
+    held = queries.users_for_change(connection, {user.user_id for user in changed if user.user_id in there})
     taken = _make(connection, caller, [user for user in changed if user.user_id not in there], progress)
+    taken |= {user_id for user_id, user in held.items() if user != there[user_id]}
+    there |= held
     if taken:
-        # Somebody made these ids meanwhile: they are hers now, and their rows are read once more.
+        # Somebody made or changed these meanwhile: their rows are read once more.
         there |= queries.users_for_change(connection, taken)
         again = _Reading(block, {user_id: there[user_id] for user_id in taken})
         read = {row.number: again.answer(row) for row in rows if row.cells[rules.USER_ID] in taken}

@@ -81,9 +81,8 @@ def _check_institutions(caller: Caller, made: Assignment, new: Collection[UUID],
     block = at_level(made.region, Level.BLOCK)
     for institution_id in sorted(new):
         one = by_id.get(institution_id)
-        if one is None:
+        if one is None or not caller.sees(one.institution_id, one.region):
             raise NotFound("INSTITUTION_UNKNOWN", "There is no such institution, or it has just been made; try again.", field=field)
-        caller.must_see(one.institution_id, one.region, field)
         if not contains(block, one.region):
             raise Invalid("INSTITUTIONS_ELSEWHERE", "She is mapped to institutions of her own block only.", field=field)
         check_kind(made.role, made.side, one.kind, field)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from services.kernel.errors import Conflict, Invalid
+from services.kernel.caller import Caller
+from services.kernel.errors import Conflict, Forbidden, Invalid
 from services.kernel.geography import Geography
 from services.kernel.names import clean_name
-from services.kernel.region import Level, contains, level
+from services.kernel.region import Level, check_region, contains, level
 
 GPS_MAX = 100  # Their paths travel in every token of whoever is in charge.
 
@@ -27,6 +28,19 @@ def check_block(region: str, field: str = "block") -> str:
     if level(region) != Level.BLOCK:
         raise Invalid("REGION_LEVEL", "Clusters lie in a block; {region} is none.", field=field, region=region)
     return region
+
+
+def must_be_hers(caller: Caller, block: str) -> str:
+    """The block whose clusters she asks for, her own where she names none. Who is in charge of clusters sees little of it, but it is hers."""
+    block = check_block(check_region(block, "block") or caller.region)
+    if not contains(caller.region, block):
+        raise Forbidden("REGION_NOT_YOURS", "The region {region} is not within yours.", field="block", region=block)
+    return block
+
+
+def seen(caller: Caller, found: Iterable[Cluster]) -> list[Cluster]:
+    """Of somebody in charge of clusters, those."""
+    return [one for one in found if not caller.clusters or not one.gps.isdisjoint(caller.clusters)]
 
 
 def check(cluster_id: UUID, block: str, name: str, gps: Iterable[str], geography: Geography, today: date) -> Cluster:

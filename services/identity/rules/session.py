@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from services.identity.rules.user import Assignment, Status, User
+from services.identity.rules.user import Assignment, Status, User, is_user_id
 from services.kernel.caller import COMMUNITY, Role
 from services.kernel.errors import Conflict, Exhausted, Invalid, Unauthenticated
 
@@ -135,11 +135,21 @@ def needs_otp(known: Known | None, limits: Limits, now: datetime) -> bool:
     return known is None or not known.bound or now - known.otp_at >= timedelta(days=limits.otp_every_days)
 
 
+def typed(user_id: str) -> str:
+    """What stands for a user id that can be none, so that those who mistype theirs do not count against each other."""
+    return user_id if is_user_id(user_id) else f"?{hashlib.sha256(user_id.encode()).hexdigest()[:20]}"
+
+
 def lasts_until(role: Role, kind: DeviceKind, limits: Limits, now: datetime, *, keep: bool) -> datetime:
     """An online session ends after 24 hours; web staff may be kept logged in for longer, where the state lets them."""
     if keep and kind is DeviceKind.BROWSER and role not in COMMUNITY and limits.keep_logged_in_days:
         return now + timedelta(days=limits.keep_logged_in_days)
     return now + timedelta(hours=limits.session_hours)
+
+
+def lasts_after_switch(role: Role, ends_at: datetime, limits: Limits, now: datetime) -> datetime:
+    """Nobody takes the longer session of web staff into a role of the community."""
+    return min(ends_at, now + timedelta(hours=limits.session_hours)) if role in COMMUNITY else ends_at
 
 
 def unsent_work(before: tuple[str, str] | None, now: tuple[str, str], unsent_items: int, *, discard: bool) -> Conflict | None:
@@ -223,14 +233,15 @@ def of_one_user(key: bytes, user_id: str, device: Device) -> tuple[bytes, bytes]
     return keyed(key, "own", f"{user_id} {device.device.hex()}"), keyed(key, "user", user_id)
 
 
-def of_messages(key: bytes, user_id: str) -> dict[bytes, Slowing]:
-    """What a message sent to a user counts against."""
-    return {keyed(key, "messages", user_id): OF_MESSAGES}
+def of_messages(key: bytes, purpose: Purpose, user_id: str, device: Device, *, own: bool) -> dict[bytes, Slowing]:
+    """What a message sent to a user counts against. Those of a login, which only the password brings, by themselves, and on her own device too."""
+    of = f"{user_id} {device.device.hex()}" if own and purpose is Purpose.LOGIN else user_id
+    return {keyed(key, f"messages {purpose}", of): OF_MESSAGES}
 
 
-def of_forgetting(key: bytes, user_id: str, address: str) -> dict[bytes, Slowing]:
+def of_forgetting(key: bytes, user_id: str, device: Device, address: str) -> dict[bytes, Slowing]:
     """What a forgotten password counts against, whether there is such a user or not."""
-    return {**of_messages(key, user_id), keyed(key, "forgetting", address): OF_FORGETTING}
+    return {**of_messages(key, Purpose.PASSWORD, user_id, device, own=False), keyed(key, "forgetting", address): OF_FORGETTING}
 
 
 def wait_seconds(slowed: dict[bytes, Slowing], failures: dict[bytes, Failures], now: datetime) -> int:

@@ -162,7 +162,23 @@ def wanted(there: User | None, row: Row, block: Block) -> User:
     """The user as a row wants her; a row maps, and never makes one woman into another."""
     if there is None:
         return User(row.user_id, row.full_name, row.mobile, (row.assignment,), block.here.today)
-    same = (there.full_name, there.mobile, there.status) == (row.full_name, row.mobile, Status.ACTIVE)
-    if not (same and there.roles <= COMMUNITY and all(contains(block.path, one.region) for one in there.assignments)):
+    same = (there.full_name, there.mobile) == (row.full_name, row.mobile)
+    if not (
+        same
+        and there.status is not Status.DELETED
+        and there.roles <= COMMUNITY
+        and all(contains(block.path, one.region) for one in there.assignments)
+    ):
         raise Conflict("USER_EXISTS", "There already is a user {user_id}, and it is another one.", field=USER_ID, user_id=there.user_id)
+    if there.status is Status.INACTIVE:
+        raise Conflict("USER_STOPPED", "The user {user_id} is stopped; make her active first.", field=USER_ID, user_id=there.user_id)
+    before = there.assignment(row.assignment.role)
+    if before and before.institution_ids and not row.assignment.institution_ids:
+        # Three columns that were not pasted must not undo a block's mappings.
+        raise Conflict(
+            "INSTITUTIONS_MISSING",
+            "This row names no institution, and she has {count}; name those that she keeps, or unlink them.",
+            field=ASSIGNED["SHG"],
+            count=len(before.institution_ids),
+        )
     return assignment.given(there, row.assignment, block.here, ROLE)

@@ -22,6 +22,7 @@ _USER_ID_BEGINS = re.compile(r"[A-Z]{1,3}|[A-Z]{3}_[A-Z0-9]{0,20}")
 
 PASSWORD_LENGTH_MIN = 10
 PASSWORD_LENGTH_MAX = 128
+PASSWORDS_OF_MANY = ("password", "qwertyuiop", "asdfghjkl", "abcdefgh", "iloveyou", "welcome", "bharat", "india", "lokos", "admin")
 PASSWORD_LETTERS_MIN = 4  # How many different ones.
 
 INSTITUTIONS_MAX = 200  # They travel in every token.
@@ -133,8 +134,9 @@ def check_password(password: str, user_id: str, field: str = "password") -> str:
             longest=PASSWORD_LENGTH_MAX,
         )
     plain = password.casefold()
-    if user_id.casefold() in plain or plain == user_id.partition("_")[2].casefold() or len(set(plain)) < PASSWORD_LETTERS_MIN:
-        raise Invalid("PASSWORD_WEAK", "This password is easily guessed; take one without the user id in it.", field=field)
+    of_many = plain.isdecimal() or plain.rstrip("0123456789!@#$%&*._- ") in PASSWORDS_OF_MANY
+    if of_many or user_id.casefold() in plain or plain == user_id.partition("_")[2].casefold() or len(set(plain)) < PASSWORD_LETTERS_MIN:
+        raise Invalid("PASSWORD_WEAK", "This password is easily guessed; take one of several words, without the user id in it.", field=field)
     return password
 
 
@@ -213,6 +215,11 @@ def must_manage(caller: Caller, user: User | None) -> User:
     for one in seen.assignments:
         caller.must_see_region(one.region, "user_id")
     return seen
+
+
+def as_seen(caller: Caller, user: User) -> User:
+    """The user with those of her assignments that lie in the caller's sight."""
+    return replace(user, assignments=tuple(one for one in user.assignments if caller.sees_region(one.region)))
 
 
 def must_see(caller: Caller, user: User | None) -> User:

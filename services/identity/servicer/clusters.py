@@ -27,9 +27,10 @@ class Clusters:
             return _show(cluster.save(connection, caller(), wanted))
 
     def ListClusters(self, request: identity_pb2.ListClustersRequest, _context: Context) -> identity_pb2.ListClustersResponse:
-        block = rules.check_block(request.block or caller().region)
+        block = rules.must_be_hers(caller(), request.block)
         with transaction() as connection:
-            return identity_pb2.ListClustersResponse(clusters=map(_show, queries.clusters_in_sight(connection, caller(), block)))
+            found = queries.clusters_within(connection, block)
+        return identity_pb2.ListClustersResponse(clusters=map(_show, rules.seen(caller(), found)))
 
 
 def _show(one: Cluster) -> identity_pb2.Cluster:

@@ -11,7 +11,7 @@ from services.chassis.interceptors import address, caller
 from services.identity.commands import password as passwords
 from services.identity.commands import session
 from services.identity.rules import session as rules
-from services.identity.rules.user import check_language, check_password, is_user_id
+from services.identity.rules.user import check_language, check_password
 from services.identity.servicer.show import SERVICE, here, show, show_assignment, transaction
 from services.kernel.errors import Refused
 from services.kernel.ids import parse_id
@@ -28,7 +28,7 @@ class Sessions:
 
     def Login(self, request: identity_pb2.LoginRequest, context: Context) -> identity_pb2.LoginResponse:
         asked = session.Asked(
-            request.user_id if is_user_id(request.user_id) else "",
+            rules.typed(request.user_id),
             request.role,
             self._device(request.device),
             rules.check_secret_hash(request.secret_hash, "secret_hash"),
@@ -40,17 +40,17 @@ class Sessions:
             password_hash, wait = session.look(connection, asked, self._key, datetime.now(UTC))
         if wait:
             raise rules.slow_down(wait)
-        right = passwords.is_right(request.password, password_hash)  # Outside of any transaction: it takes its time.
+        proved = password_hash if passwords.is_right(request.password, password_hash) else ""  # Outside of any transaction: it takes its time.
         with transaction() as connection:
-            entered = session.enter(connection, asked, _limits(), self._key, datetime.now(UTC), right=right)
+            entered = session.enter(connection, asked, _limits(), self._key, datetime.now(UTC), proved=proved)
         if isinstance(entered, rules.Challenge):
             return identity_pb2.LoginResponse(challenge=_show_challenge(entered))
         return identity_pb2.LoginResponse(session=_show_session(_or_refuse(entered)))
 
-    def ConfirmLogin(self, request: identity_pb2.ConfirmLoginRequest, _context: Context) -> identity_pb2.Session:
-        challenge_id = parse_id(request.challenge_id, "challenge_id")
+    def ConfirmLogin(self, request: identity_pb2.ConfirmLoginRequest, context: Context) -> identity_pb2.Session:
+        tried = session.Tried(parse_id(request.challenge_id, "challenge_id"), request.otp, address(context))
         with transaction() as connection:
-            begun = session.confirm(connection, challenge_id, request.otp, _limits(), self._key, datetime.now(UTC))
+            begun = session.confirm(connection, tried, _limits(), self._key, datetime.now(UTC))
         return _show_session(_or_refuse(begun))
 
     def SendOtpAgain(self, request: identity_pb2.SendOtpAgainRequest, _context: Context) -> identity_pb2.Challenge:
@@ -69,9 +69,8 @@ class Sessions:
     def SwitchRole(self, request: identity_pb2.SwitchRoleRequest, _context: Context) -> identity_pb2.Session:
         rules.check_unsent(request.unsent_items, "unsent_items")
         with transaction() as connection:
-            begun = session.switch_role(
-                connection, caller(), request.role, request.unsent_items, self._key, datetime.now(UTC), discard=request.discard_unsent
-            )
+            asked = session.Switch(request.role, request.unsent_items, request.discard_unsent)
+            begun = session.switch_role(connection, caller(), asked, _limits(), self._key, datetime.now(UTC))
         return _show_session(_or_refuse(begun))
 
     def Logout(self, _request: identity_pb2.LogoutRequest, _context: Context) -> identity_pb2.LogoutResponse:
@@ -80,16 +79,16 @@ class Sessions:
         return identity_pb2.LogoutResponse()
 
     def ForgotPassword(self, request: identity_pb2.ForgotPasswordRequest, context: Context) -> identity_pb2.Challenge:
-        user_id = request.user_id if is_user_id(request.user_id) else ""
+        user_id = rules.typed(request.user_id)
         device = self._device(request.device)
         with transaction() as connection:
             asked = session.forgot(connection, user_id, device, address(context), self._key, datetime.now(UTC))
         return _show_challenge(_or_refuse(asked))
 
-    def SetForgottenPassword(self, request: identity_pb2.SetForgottenPasswordRequest, _context: Context) -> identity_pb2.SetForgottenPasswordResponse:
-        challenge_id = parse_id(request.challenge_id, "challenge_id")
+    def SetForgottenPassword(self, request: identity_pb2.SetForgottenPasswordRequest, context: Context) -> identity_pb2.SetForgottenPasswordResponse:
+        tried = session.Tried(parse_id(request.challenge_id, "challenge_id"), request.otp, address(context))
         with transaction() as connection:
-            proved = session.prove_forgotten(connection, challenge_id, request.otp, request.new_password, self._key, datetime.now(UTC))
+            proved = session.prove_forgotten(connection, tried, request.new_password, self._key, datetime.now(UTC))
         user_id = _or_refuse(proved)
         password_hash = passwords.hashed(request.new_password)
         with transaction() as connection:
@@ -105,7 +104,7 @@ class Sessions:
         right = passwords.is_right(request.password, password_hash)
         new_hash = passwords.hashed(check_password(request.new_password, user_id, "new_password")) if right else ""
         with transaction() as connection:
-            refused = session.change_password(connection, caller(), new_hash, where, self._key, datetime.now(UTC))
+            refused = session.change_password(connection, caller(), password_hash, new_hash, where, self._key, datetime.now(UTC))
         if refused:
             raise refused
         return identity_pb2.ChangePasswordResponse()

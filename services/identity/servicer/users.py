@@ -77,7 +77,7 @@ class Users:
         with transaction() as connection:
             seen = rules.must_see(caller(), queries.user(connection, rules.must_be_user_id(request.user_id)))
         self.reads.seen(caller(), "user.get", [seen.user_id])
-        return show(seen)
+        return show(rules.as_seen(caller(), seen))
 
     def ListUsers(self, request: identity_pb2.ListUsersRequest, _context: Context) -> identity_pb2.ListUsersResponse:
         size, after = page_size(request.page.size), request.page.after
@@ -87,7 +87,9 @@ class Users:
         with transaction() as connection:
             found = queries.list_users(connection, search, after, size)
         self.reads.seen(caller(), "user.list", [one.user_id for one in found])
-        return identity_pb2.ListUsersResponse(users=map(show, found), next=found[-1].user_id if len(found) == size else "")
+        return identity_pb2.ListUsersResponse(
+            users=[show(rules.as_seen(caller(), one)) for one in found], next=found[-1].user_id if len(found) == size else ""
+        )
 
 
 def _asked(assignment: identity_pb2.Assignment) -> Asked:

@@ -51,8 +51,7 @@ def submit(connection: Connection, caller: Caller, institution_id: UUID, revisio
     places.geography().must_know(institution.region, today)
     lock_names(connection, institution.block)
     row = queries.institution_for_update(connection, institution_id)
-    if row is None or row.maker_user != caller.user_id:
-        _must_be_hers(caller, institution_id, institution, is_new=row is None)
+    _must_be_hers(caller, institution, row)
     held = Held(Status(row.status), row.revision, content_of(row).content()) if row else None
     if is_repeat(held, revision, institution.content()):
         assert row is not None
@@ -82,13 +81,13 @@ def _store(connection: Connection, institution_id: UUID, values: dict[str, Any],
     return connection.execute(changed.returning(institutions)).one()
 
 
-def _must_be_hers(caller: Caller, institution_id: UUID, institution: rules.Institution, *, is_new: bool) -> None:
-    """What exists must be mapped to her; what is new must lie in her region and be of her own kind."""
-    if is_new:
-        caller.must_see_region(institution.region)
+def _must_be_hers(caller: Caller, institution: rules.Institution, held: AnyRow | None) -> None:
+    """It must be mapped to her. What is new, or was made by her and is not mapped to her yet, must lie in her region and be of her own kind."""
+    if held is None or (held.maker_user == caller.user_id and held.id not in caller.institutions):
+        caller.must_see_region(institution.region if held is None else held.region)
         rules.check_maker(institution.kind, caller.role)
     else:
-        caller.must_see(institution_id, institution.region)
+        caller.must_see(held.id, held.region)
 
 
 def _check_others(connection: Connection, institution_id: UUID, institution: rules.Institution) -> None:
