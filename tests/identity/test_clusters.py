@@ -1,15 +1,18 @@
 """Clusters on a real PostgreSQL: made, changed, and what whoever is in charge of them is bound by."""
 
 import threading
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 
 from services.chassis import audit, database
 from services.identity import queries
-from services.identity.commands import cluster
+from services.identity.commands import cluster, user
 from services.identity.rules import cluster as rules
+from services.identity.rules.user import Assignment, User
+from services.identity.tables import sessions
 from services.kernel.caller import Caller, Role
 from services.kernel.errors import Conflict, Forbidden, Invalid
 from services.kernel.geography import Geography, Place
@@ -130,3 +133,19 @@ def test_of_two_clusters_that_take_a_gp_at_once_the_second_is_refused(up):
         assert answers == []
     waiting.join(30)
     assert answers == ["GP_IN_OTHER_CLUSTER"]
+
+
+def test_whoever_is_in_charge_of_a_changed_cluster_goes_on_with_a_new_token(connection):
+    one = wanted(GPS[1], GPS[0])
+    cluster.save(connection, ADMIN, one)
+    assert queries.in_charge_of(connection, one) == []
+    manager = User(
+        "IUP_BPM1", "Rekha Devi", "9876543210", (Assignment(Role.BLOCK_PROGRAM_MANAGER, BLOCK, cluster_ids=frozenset({one.cluster_id})),), TODAY
+    )
+    user.add(connection, ADMIN, manager, "")
+    assert queries.in_charge_of(connection, one) == ["IUP_BPM1"]
+    began = {"session_id": uuid7(), "user_id": "IUP_BPM1", "role": "BLOCK_PROGRAM_MANAGER", "device": b"", "generation": 0, "secret_hash": b""}
+    began |= {"began_at": datetime.now(UTC), "ends_at": datetime.now(UTC) + timedelta(hours=1)}
+    connection.execute(insert(sessions).values(began))
+    cluster.save(connection, ADMIN, replace(one, gps=frozenset({GPS[1]})))
+    assert connection.execute(select(sessions.c.generation).where(sessions.c.user_id == "IUP_BPM1")).scalar_one() == 1
