@@ -362,7 +362,7 @@ class Roster:
         if people.nation and people.gateway:
             for user in people.national_users:
                 stubs = network.stubs(people.gateway) | {"identity": network.stubs(people.nation)["identity"]}
-                self.national.append(Desk(Device(network.wire, stubs, user, note)))
+                self.national.append(Desk(Device(network.wire, stubs, user, note, people.nation.inbox)))
         self._turns = {name: cycle(desks) for name, desks in self.desks().items() if desks}
 
     def desks(self) -> dict[str, list[Desk]]:

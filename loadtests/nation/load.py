@@ -159,7 +159,7 @@ def clear(open_to: Mapping[str, psycopg.Connection[Any]]) -> None:
             note = noted(connection)
             emptied = [table for table in tables(service) if service != "identity" or table == "institutions"]
             if service == "identity":
-                for table in ("user_roles", "users"):
+                for table in ("sessions", "devices", "challenges", "user_roles", "users"):
                     connection.execute(sql.SQL("delete from {} where user_id like %s").format(sql.Identifier(table)), [f"____{MARK}%"])
             connection.execute(sql.SQL("truncate {}").format(sql.SQL(", ").join(map(sql.Identifier, emptied))))
             if note.action == BEGIN:

@@ -127,7 +127,7 @@ def test_the_check_finds_what_is_spoilt(sikkim, service, spoil, mend, words):
 @pytest.fixture(scope="module")
 def people(sikkim):
     """The state with its programs up, and the users that the load told of, by role."""
-    sikkim.up(["sk-serve", "sk-consume", "sk-drain", "sk-relay"], [CODE])
+    sikkim.up(["sk-serve", "sk-consume", "sk-drain", "sk-relay", "sk-work"], [CODE])  # The last sends their one-time passwords.
     told = json.loads((sikkim.run / "load" / f"{CODE}.json").read_text())
     users = {}
     for user in told["users"]:
