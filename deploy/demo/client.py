@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 
-from deploy.demo.device import Device, wait_for_otp
+from deploy.demo.device import TOKEN_LEFT_SECONDS, Device, wait_for_otp
 from deploy.machine.keys import write_private
 from protos import (
     dedup_pb2_grpc,
@@ -125,7 +125,7 @@ class Client:
     @property
     def token(self) -> str:
         """The user's token, taken anew a minute before it ends; empty before login."""
-        if self.login is not None and time.time() > self._token_ends - 60:
+        if self.login is not None and time.time() > self._token_ends - TOKEN_LEFT_SECONDS:
             self._renew(self.login)
         return self._token
 

@@ -24,6 +24,7 @@ from services.chassis import audit, database
 from services.dedup import queries as dedup_queries
 from services.dedup import tables as dedup_tables
 from services.dedup.rules import Verdict
+from services.identity.tables import OF_USERS
 from services.kernel.caller import Caller
 from services.profiles import tables as profiles_tables
 from services.reporting import commands as reporting_commands
@@ -159,7 +160,7 @@ def clear(open_to: Mapping[str, psycopg.Connection[Any]]) -> None:
             note = noted(connection)
             emptied = [table for table in tables(service) if service != "identity" or table == "institutions"]
             if service == "identity":
-                for table in ("sessions", "devices", "challenges", "user_roles", "users"):
+                for table in (one.name for one in OF_USERS):
                     connection.execute(sql.SQL("delete from {} where user_id like %s").format(sql.Identifier(table)), [f"____{MARK}%"])
             connection.execute(sql.SQL("truncate {}").format(sql.SQL(", ").join(map(sql.Identifier, emptied))))
             if note.action == BEGIN:

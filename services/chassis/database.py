@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache, partial
+from typing import Any
 
 import psycopg.errors
 from sqlalchemy import Connection, Engine, create_engine, text
@@ -26,6 +27,14 @@ _TRY_AGAIN = (
 _AWAY = (psycopg.errors.AdminShutdown, psycopg.errors.CrashShutdown, psycopg.errors.CannotConnectNow)
 
 
+def _connect_args(service: str) -> dict[str, Any]:
+    return {
+        "connect_timeout": 5,
+        "application_name": f"lokos-{service}",
+        "options": f"-c statement_timeout={STATEMENT_SECONDS_MAX}s -c idle_in_transaction_session_timeout=60s -c lock_timeout=10s",
+    }
+
+
 @cache
 def engine(service: str) -> Engine:
     """The pool of a service (its <SERVICE>_DATABASE_URL). Made on first use, so that importing opens nothing."""
@@ -35,11 +44,7 @@ def engine(service: str) -> Engine:
         pool_size=size,
         max_overflow=0,
         pool_timeout=WAIT_FOR_CONNECTION_SECONDS,
-        connect_args={
-            "connect_timeout": 5,
-            "application_name": f"lokos-{service}",
-            "options": f"-c statement_timeout={STATEMENT_SECONDS_MAX}s -c idle_in_transaction_session_timeout=60s -c lock_timeout=10s",
-        },
+        connect_args=_connect_args(service),
         # Errors quote their parameters otherwise, and those are people's data.
         hide_parameters=True,
     )
@@ -101,7 +106,7 @@ def _look(connection: Connection) -> None:
 @cache
 def _aside(service: str) -> Engine:
     """Connections outside of the pool, each made for one look."""
-    return create_engine(engine(service).url, poolclass=NullPool, connect_args={"connect_timeout": 5}, hide_parameters=True)
+    return create_engine(engine(service).url, poolclass=NullPool, connect_args=_connect_args(service), hide_parameters=True)
 
 
 def is_back(service: str, look: Callable[[Connection], None] = _look) -> bool:
@@ -110,7 +115,7 @@ def is_back(service: str, look: Callable[[Connection], None] = _look) -> bool:
     Busy is not away: while all connections are in use, and the look must not wait for one, it has one of its own.
     """
     pool = engine(service)
-    busy = pool.pool.checkedout() >= settings.number("DATABASE_CONNECTIONS_MAX", 10)  # type: ignore[attr-defined]  # of QueuePool
+    busy = pool.pool.checkedout() >= pool.pool.size()  # type: ignore[attr-defined]  # of QueuePool
     try:
         with (_aside(service) if busy else pool).connect() as connection:
             look(connection)

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Column, Connection, DateTime, Index, Integer, Row, Table, Uuid, delete, func, select
 from sqlalchemy.dialects import postgresql
 
+from protos.identity_pb2 import SessionEnded
 from services.chassis import mailbox, metrics
 from services.kernel.caller import Session
 from services.kernel.errors import Unauthenticated, Unavailable
@@ -38,6 +39,11 @@ def keep(connection: Connection, session_id: UUID, generation: int, until: datet
     connection.execute(made.on_conflict_do_update(index_elements=["session_id"], set_=newest))
 
 
+def heard(connection: Connection, told: SessionEnded) -> None:
+    """Keep what identity told."""
+    keep(connection, UUID(told.session_id), told.generation, told.until.ToDatetime(UTC))
+
+
 def forget(connection: Connection, now: datetime) -> None:
     """Delete what no token is left of."""
     connection.execute(delete(ended_sessions).where(ended_sessions.c.until < now - FORGOTTEN_AFTER))
@@ -46,6 +52,10 @@ def forget(connection: Connection, now: datetime) -> None:
 def standing(connection: Connection) -> Sequence[Row[Any]]:
     """What is refused now: session_id, generation, until."""
     return connection.execute(select(ended_sessions).where(ended_sessions.c.until > datetime.now(UTC))).all()
+
+
+def session_ended() -> Unauthenticated:
+    return Unauthenticated("SESSION_ENDED", "This session has ended; log in again.")
 
 
 class View:
@@ -73,7 +83,7 @@ class View:
         if session.generation > ended:
             return
         if ended == ENDED:
-            raise Unauthenticated("SESSION_ENDED", "This session has ended; log in again.")
+            raise session_ended()
         raise Unauthenticated("TOKEN_STALE", "What you may do has changed; refresh the session.")
 
 

@@ -1,6 +1,6 @@
 """Hears profiles: who was submitted, and what was decided; and identity: which sessions ended."""
 
-from datetime import UTC, date
+from datetime import date
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -47,4 +47,4 @@ class Consumer:
 
     @hears("identity", SessionEnded)
     def session_ended(self, connection: Connection, event: Event[SessionEnded]) -> None:
-        ended.keep(connection, UUID(event.body.session_id), event.body.generation, event.body.until.ToDatetime(UTC))
+        ended.heard(connection, event.body)

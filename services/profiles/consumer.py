@@ -1,8 +1,5 @@
 """Events in: what the duplicate check found, and which sessions ended."""
 
-from datetime import UTC
-from uuid import UUID
-
 from sqlalchemy import Connection
 
 from protos.dedup_pb2 import MemberScreened
@@ -19,4 +16,4 @@ class Consumer:
 
     @hears("identity", SessionEnded)
     def session_ended(self, connection: Connection, event: Event[SessionEnded]) -> None:
-        ended.keep(connection, UUID(event.body.session_id), event.body.generation, event.body.until.ToDatetime(UTC))
+        ended.heard(connection, event.body)

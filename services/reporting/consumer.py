@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC
-from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -96,4 +95,4 @@ class Consumer:
     @hears("identity", identity_pb2.SessionEnded, batched=True)
     def session_ended(self, connection: Connection, events: Sequence[Event[identity_pb2.SessionEnded]]) -> None:
         for event in events:
-            ended.keep(connection, UUID(event.body.session_id), event.body.generation, event.body.until.ToDatetime(UTC))
+            ended.heard(connection, event.body)

@@ -42,4 +42,4 @@ class Consumer:
 
     @hears("identity", SessionEnded)
     def session_ended(self, connection: Connection, event: Event[SessionEnded]) -> None:
-        ended.keep(connection, UUID(event.body.session_id), event.body.generation, event.body.until.ToDatetime(UTC))
+        ended.heard(connection, event.body)

@@ -11,7 +11,7 @@ from services.identity.commands import user
 from services.identity.consumer import Consumer
 from services.identity.rules.assignment import Asked
 from services.identity.rules.user import Here
-from services.identity.tables import cluster_gps, clusters, devices, institutions, sessions, user_roles, users
+from services.identity.tables import OF_USERS, cluster_gps, clusters, institutions
 from services.kernel.caller import Caller, Role
 from services.kernel.geography import Geography, Place
 from services.kernel.ids import uuid7
@@ -66,7 +66,7 @@ def create(connection, caller=BLOCK_ADMIN, here=HERE, **changes):
 
 def nobody(connection):
     """The instance without users, institutions and clusters, whatever other tests left behind."""
-    for table in (sessions, devices, user_roles, users, institutions, cluster_gps, clusters):
+    for table in (*OF_USERS, institutions, cluster_gps, clusters):
         connection.execute(delete(table))
 
 

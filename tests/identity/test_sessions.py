@@ -62,7 +62,7 @@ class Phone:
     def login(self, connection, now=NOW, given=PASSWORD, limits=LIMITS, **changes):
         """What Login answers: a session, a challenge, or a refusal."""
         asked = self.asked(**changes)
-        stored, wait = session.look(connection, asked, KEY, now)
+        stored, wait = session.look(connection, asked.user_id, asked.device.device, asked.address, KEY, now)
         if wait:
             return rules.slow_down(wait)
         return session.enter(connection, asked, limits, KEY, now, proved=stored if passwords.is_right(given, stored) else "")
@@ -455,7 +455,7 @@ def test_a_password_that_changed_meanwhile_is_not_overwritten(connection):
 def test_a_login_under_way_ends_with_what_it_began_from(connection, what):
     make(connection)
     thief = Phone()
-    stored, _ = session.look(connection, thief.asked(), KEY, NOW)
+    stored = queries.password_hash(connection, "IUP_SITA1")
     asked = thief.login(connection)
     if what == "password":
         session.set_password(connection, Caller("IUP_BLOCK1"), "IUP_SITA1", passwords.hashed("five red parrots"))
@@ -505,7 +505,7 @@ def test_ten_thousand_wrong_passwords_come_to_a_few_and_she_herself_still_gets_i
     for number in range(10_000):
         stranger = Phone()
         asked = stranger.asked()
-        _, wait = session.look(connection, asked, KEY, NOW + timedelta(milliseconds=10 * number))
+        _, wait = session.look(connection, asked.user_id, asked.device.device, asked.address, KEY, NOW + timedelta(milliseconds=10 * number))
         if wait:
             refused += 1
             continue
@@ -523,7 +523,7 @@ def test_one_password_tried_on_many_users_is_slowed_by_device_and_by_address(con
     assert phone.login(connection).code == "SLOW_DOWN"
     for number in range(rules.OF_ADDRESS.free - rules.OF_DEVICE.free):
         assert Phone(user_id=f"IUP_OTHER{number:04}").asked().address
-        session._failed(connection, rules.slowings(KEY, f"IUP_OTHER{number:04}", Phone().device(), "ipv4:10.0.0.1", own=False), NOW)
+        session._failed(connection, rules.slowings(KEY, f"IUP_OTHER{number:04}", Phone().device().device, "ipv4:10.0.0.1", own=False), NOW)
     assert Phone(user_id="IUP_NEXT").login(connection).code == "SLOW_DOWN"
     assert Phone(user_id="IUP_NEXT").login(connection, address="ipv4:10.0.0.2").code == "LOGIN_FAILED"
 
@@ -534,7 +534,7 @@ def test_failures_are_forgotten_by_a_login_and_by_time(connection):
     for _ in range(4):
         phone.login(connection, given="wrong")
     phone.enter(connection)
-    keys = rules.of_one_user(KEY, "IUP_SITA1", phone.device())
+    keys = rules.of_one_user(KEY, "IUP_SITA1", phone.device().device)
     assert queries.failures(connection, keys) == {}
     phone.login(connection, given="wrong")
     session.forget(connection, NOW + timedelta(hours=2))

@@ -19,7 +19,7 @@ from services.identity.commands import message
 from services.identity.rules import otp, user
 from services.identity.rules import session as rules
 from services.identity.rules.session import Challenge, Device, Limits, Purpose, Session, Slowing, Turn
-from services.identity.rules.user import User
+from services.identity.rules.user import Assignment, User
 from services.identity.tables import attempts, challenges, devices, sessions, users
 from services.kernel.caller import Caller, Role
 from services.kernel.caller import Session as CallersSession
@@ -37,6 +37,7 @@ class Begun:
     session: Session
     caller: Caller
     user: User
+    assignment: Assignment
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,12 @@ class Switch:
 # --- A login.
 
 
-def look(connection: Connection, asked: Asked, key: bytes, now: datetime) -> tuple[str, int]:
+def look(connection: Connection, user_id: str, device: bytes, address: str, key: bytes, now: datetime) -> tuple[str, int]:
     """The password's hash, empty where there is none, and in how many seconds a try is taken; before any work is done for it."""
-    known = queries.known_device(connection, asked.user_id, asked.device.device)
-    slowed = rules.slowings(key, asked.user_id, asked.device, asked.address, own=bool(known and known.bound))
+    known = queries.known_device(connection, user_id, device)
+    slowed = rules.slowings(key, user_id, device, address, own=rules.is_own(known))
     wait = rules.wait_seconds(slowed, queries.failures(connection, slowed), now)
-    return queries.password_hash(connection, asked.user_id), wait
+    return queries.password_hash(connection, user_id), wait
 
 
 def enter(connection: Connection, asked: Asked, limits: Limits, key: bytes, now: datetime, *, proved: str) -> Begun | Challenge | Refused:
@@ -87,25 +88,32 @@ def enter(connection: Connection, asked: Asked, limits: Limits, key: bytes, now:
     who = queries.users_for_change(connection, [asked.user_id]).get(asked.user_id)
     right = bool(proved) and proved == queries.password_hash(connection, asked.user_id)  # It may have been changed meanwhile.
     known = queries.known_device(connection, asked.user_id, asked.device.device)
-    if not right or who is None or not rules.may_work(who, asked.role):
-        _failed(connection, rules.slowings(key, asked.user_id, asked.device, asked.address, own=bool(known and known.bound)), now)
-        # By the keyed hashes of device and address it can be told who tried.
-        tried = {"device": asked.device.device.hex(), "address": rules.keyed(key, "address", asked.address).hex()}
-        audit.changed(connection, Caller(asked.user_id), "login.fail", asked.user_id, **tried)
+    own, device = rules.is_own(known), asked.device
+    held = rules.may_work(who, asked.role)
+    if not right or who is None or held is None:
+        _failed_try(connection, "login.fail", asked.user_id, device.device, asked.address, key, now, own=own)
         return rules.login_failed()
-    before = queries.worked_before(connection, asked.device.device)
-    unsent = rules.unsent_work(before, (asked.user_id, asked.role), asked.device.unsent_items, discard=asked.device.discard_unsent)
-    if unsent:
-        audit.changed(connection, Caller(asked.user_id), "login.unsent_work", asked.user_id, items=asked.device.unsent_items)
+    before = queries.worked_before(connection, device.device)
+    now_in = (asked.user_id, asked.role)
+    if unsent := _unsent(connection, Caller(asked.user_id), before, now_in, device.unsent_items, discard=device.discard_unsent):
         return unsent
-    if asked.device.unsent_items and asked.device.discard_unsent:
-        audit.changed(connection, Caller(asked.user_id), "work.discard", asked.user_id, items=asked.device.unsent_items)
     if not rules.needs_otp(known, limits, now):
-        return _begin(connection, asked, who, uuid7(), limits, key, now)
-    own = bool(known and known.bound)
-    if wait := _wait_or_count(connection, rules.of_messages(key, Purpose.LOGIN, asked.user_id, asked.device, own=own), now):
+        return _begin(connection, asked, who, held, uuid7(), limits, key, now)
+    if wait := _wait_or_count(connection, rules.of_messages(key, Purpose.LOGIN, asked.user_id, device.device if own else None), now):
         return rules.slow_down(wait)
     return _challenge(connection, asked, Purpose.LOGIN, now, send=True)
+
+
+def _unsent(
+    connection: Connection, caller: Caller, before: tuple[str, str] | None, now_in: tuple[str, str], items: int, *, discard: bool
+) -> Refused | None:
+    """Why she may not begin in this role yet; that she knew what is lost by it goes on record."""
+    unsent = rules.unsent_work(before, now_in, items, discard=discard)
+    if unsent:
+        audit.changed(connection, caller, "login.unsent_work", caller.user_id, items=items)
+    elif items and discard:
+        audit.changed(connection, caller, "work.discard", caller.user_id, items=items)
+    return unsent
 
 
 def _challenge(connection: Connection, asked: Asked, purpose: Purpose, now: datetime, *, send: bool) -> Challenge:
@@ -152,8 +160,8 @@ def send_again(connection: Connection, challenge_id: UUID, key: bytes, now: date
     early = (made.again_at() - now) // timedelta(seconds=1) + 1 if made.again_at() > now else 0
     if early or made.sends >= rules.OTP_SENDS_MAX:
         return rules.slow_down(early or int((made.expires_at - now).total_seconds()) + 1)
-    own = _is_own(connection, made)
-    if wait := _wait_or_count(connection, rules.of_messages(key, made.purpose, made.user_id, made.device, own=own), now):
+    own = made.device.device if _is_own(connection, made) else None
+    if wait := _wait_or_count(connection, rules.of_messages(key, made.purpose, made.user_id, own), now):
         return rules.slow_down(wait)
     again = replace(made, sends=made.sends + 1, sent_at=now)
     connection.execute(update(challenges).where(challenges.c.challenge_id == challenge_id).values(sends=again.sends, sent_at=now))
@@ -169,8 +177,7 @@ def _is_user(connection: Connection, user_id: str) -> bool:
 
 
 def _is_own(connection: Connection, made: Challenge) -> bool:
-    known = queries.known_device(connection, made.user_id, made.device.device)
-    return bool(known and known.bound)
+    return rules.is_own(queries.known_device(connection, made.user_id, made.device.device))
 
 
 def take_try(connection: Connection, tried: Tried, purpose: Purpose, key: bytes, now: datetime) -> Challenge | Refused:
@@ -178,7 +185,8 @@ def take_try(connection: Connection, tried: Tried, purpose: Purpose, key: bytes,
     made = queries.challenge_for_change(connection, tried.challenge_id, now)
     if made is None or made.purpose is not purpose:
         return rules.otp_wrong()
-    slowed = rules.slowings(key, made.user_id, made.device, tried.address, own=_is_own(connection, made))
+    own, device = _is_own(connection, made), made.device.device
+    slowed = rules.slowings(key, made.user_id, device, tried.address, own=own)
     if wait := rules.wait_seconds(slowed, queries.failures(connection, slowed), now):
         return rules.slow_down(wait)
     this = update(challenges).where(challenges.c.challenge_id == tried.challenge_id)
@@ -186,9 +194,7 @@ def take_try(connection: Connection, tried: Tried, purpose: Purpose, key: bytes,
         connection.execute(this.values(used_at=now))
         return made
     connection.execute(this.values(tries=challenges.c.tries + 1))
-    _failed(connection, slowed, now)
-    facts = {"device": made.device.device.hex(), "address": rules.keyed(key, "address", tried.address).hex()}
-    audit.changed(connection, Caller(made.user_id), "otp.fail", made.user_id, tried.challenge_id, **facts)
+    _failed_try(connection, "otp.fail", made.user_id, device, tried.address, key, now, tried.challenge_id, own=own)
     return rules.otp_wrong()
 
 
@@ -198,17 +204,18 @@ def confirm(connection: Connection, tried: Tried, limits: Limits, key: bytes, no
     if isinstance(made, Refused):
         return made
     who = queries.users_for_change(connection, [made.user_id]).get(made.user_id)
-    if who is None or not rules.may_work(who, made.role):
+    held = rules.may_work(who, made.role)
+    if who is None or held is None:
         audit.changed(connection, Caller(made.user_id), "login.fail", made.user_id)
         return rules.otp_wrong()
     asked = Asked(made.user_id, made.role, made.device, made.secret_hash, made.keep, made.language)
     _proved(connection, asked, key, now)
-    return _begin(connection, asked, who, tried.challenge_id, limits, key, now)
+    return _begin(connection, asked, who, held, tried.challenge_id, limits, key, now)
 
 
 def _proved(connection: Connection, asked: Asked, key: bytes, now: datetime) -> None:
     """The device is bound to the user from now on, and no other; the messages that it took count no more."""
-    counted = [rules.of_messages(key, Purpose.LOGIN, asked.user_id, asked.device, own=own) for own in (True, False)]
+    counted = [rules.of_messages(key, Purpose.LOGIN, asked.user_id, own) for own in (asked.device.device, None)]
     connection.execute(delete(attempts).where(attempts.c.key.in_([one for keys in counted for one in keys])))
     device, hers = asked.device, devices.c.user_id == asked.user_id
     connection.execute(update(devices).where(hers, devices.c.bound, devices.c.device != device.device).values(bound=False))
@@ -217,7 +224,7 @@ def _proved(connection: Connection, asked: Asked, key: bytes, now: datetime) -> 
     connection.execute(statement.on_conflict_do_update(index_elements=["user_id", "device"], set_=facts))
 
 
-def _begin(connection: Connection, asked: Asked, who: User, session_id: UUID, limits: Limits, key: bytes, now: datetime) -> Begun:
+def _begin(connection: Connection, asked: Asked, who: User, held: Assignment, session_id: UUID, limits: Limits, key: bytes, now: datetime) -> Begun:
     before = queries.open_session(connection, who.user_id)
     if before:
         _end(connection, before, Caller(who.user_id), "another login", now)
@@ -238,18 +245,15 @@ def _begin(connection: Connection, asked: Asked, who: User, session_id: UUID, li
     if asked.language and asked.language != who.language:
         connection.execute(update(users).where(users.c.user_id == who.user_id).values(language=asked.language))
         who = replace(who, language=asked.language)
-    connection.execute(delete(attempts).where(attempts.c.key.in_(rules.of_one_user(key, who.user_id, asked.device))))
-    caller = _caller(connection, who, begun, key)
-    audit.changed(connection, caller, "login", who.user_id, session_id, ends_at=begun.ends_at.isoformat())
-    return Begun(begun, caller, who)
+    connection.execute(delete(attempts).where(attempts.c.key.in_(rules.of_one_user(key, who.user_id, asked.device.device))))
+    made = _begun(connection, who, held, begun, key)
+    audit.changed(connection, made.caller, "login", who.user_id, session_id, ends_at=begun.ends_at.isoformat())
+    return made
 
 
-def _caller(connection: Connection, who: User, session: Session, key: bytes) -> Caller:
-    """Whom the session's tokens name, as things stand."""
-    held = who.assignment(session.role)
-    if held is None:
-        raise RuntimeError("A session is in a role that the user has.")
-    return Caller(
+def _begun(connection: Connection, who: User, held: Assignment, session: Session, key: bytes) -> Begun:
+    """The session as it now stands, and whom its tokens name."""
+    caller = Caller(
         who.user_id,
         held.role,
         held.region,
@@ -259,6 +263,16 @@ def _caller(connection: Connection, who: User, session: Session, key: bytes) -> 
         persons=frozenset(user.person(key, mobile) for mobile in queries.mobiles_of_devices(connection, who.user_id)),
         session=CallersSession(session.session_id, session.generation),
     )
+    return Begun(session, caller, who, held)
+
+
+def _failed_try(
+    connection: Connection, action: str, user_id: str, device: bytes, address: str, key: bytes, now: datetime, *subjects: object, own: bool
+) -> None:
+    """Count a wrong password or one-time password, and put it on record: by the keyed hashes of device and address it can be told who tried."""
+    _failed(connection, rules.slowings(key, user_id, device, address, own=own), now)
+    facts = {"device": device.hex(), "address": rules.keyed(key, "address", address).hex()}
+    audit.changed(connection, Caller(user_id), action, user_id, *subjects, **facts)
 
 
 def _failed(connection: Connection, keys: Collection[bytes], now: datetime) -> None:
@@ -275,47 +289,46 @@ def _failed(connection: Connection, keys: Collection[bytes], now: datetime) -> N
 def refresh(connection: Connection, session_id: UUID, secret: bytes, next_hash: bytes, key: bytes, now: datetime) -> Begun | Refused:
     """A new token for the session's secret, whose successor stands from now on; a secret out of turn ends the session."""
     session = queries.session_for_change(connection, session_id)
-    if session is None or session.ended_at or session.ends_at <= now:
-        return rules.session_ended()
+    if not rules.goes_on(session, now):
+        return ended.session_ended()
     who = queries.user(connection, session.user_id)
-    if who is None or not rules.may_work(who, session.role):
+    held = rules.may_work(who, session.role)
+    if who is None or held is None:
         _end(connection, session, Caller(session.user_id), "may not work", now)
-        return rules.session_ended()
+        return ended.session_ended()
     turn = rules.turn(session, secret, next_hash)
     if turn is Turn.STOLEN:
         _end(connection, session, Caller(session.user_id), "secret out of turn", now)
-        return rules.session_ended()
+        return ended.session_ended()
     if turn is Turn.NEXT:
         taken = {"secret_hash": next_hash, "spent_hash": session.secret_hash}
         connection.execute(update(sessions).where(sessions.c.session_id == session_id).values(taken))
-    return Begun(session, _caller(connection, who, session, key), who)
+    return _begun(connection, who, held, session, key)
 
 
 def switch_role(connection: Connection, caller: Caller, asked: Switch, limits: Limits, key: bytes, now: datetime) -> Begun | Refused:
     """The caller's session in another of her roles; tokens of the one before are worth nothing any more."""
     session = _must_go_on(connection, caller, now)
     who = queries.user(connection, caller.user_id)
-    if who is None or not rules.may_work(who, asked.role):
+    held = rules.may_work(who, asked.role)
+    if who is None or held is None:
         raise Forbidden("ROLE_NOT_YOURS", "This is no role of yours.", field="role")
     if asked.role == session.role:
-        return Begun(session, _caller(connection, who, session, key), who)
-    unsent = rules.unsent_work((who.user_id, session.role), (who.user_id, asked.role), asked.unsent_items, discard=asked.discard_unsent)
-    if unsent:
-        audit.changed(connection, caller, "login.unsent_work", who.user_id, items=asked.unsent_items)
+        return _begun(connection, who, held, session, key)
+    before, now_in = (who.user_id, session.role), (who.user_id, asked.role)
+    if unsent := _unsent(connection, caller, before, now_in, asked.unsent_items, discard=asked.discard_unsent):
         return unsent
-    if asked.unsent_items:
-        audit.changed(connection, caller, "work.discard", who.user_id, items=asked.unsent_items)
     ends_at = rules.lasts_after_switch(Role(asked.role), session.ends_at, limits, now)
     switched = replace(_staled(connection, session, now), role=asked.role, ends_at=ends_at)
     connection.execute(update(sessions).where(sessions.c.session_id == session.session_id).values(role=asked.role, ends_at=ends_at))
     audit.changed(connection, caller, "session.switch", who.user_id, session.session_id, role=asked.role)
-    return Begun(switched, _caller(connection, who, switched, key), who)
+    return _begun(connection, who, held, switched, key)
 
 
 def _must_go_on(connection: Connection, caller: Caller, now: datetime) -> Session:
     session = queries.session_for_change(connection, caller.session.session_id) if caller.session else None
-    if session is None or session.ended_at or session.ends_at <= now:
-        raise rules.session_ended()
+    if not rules.goes_on(session, now):
+        raise ended.session_ended()
     return session
 
 
@@ -372,7 +385,7 @@ def _tell(connection: Connection, session_id: UUID, generation: int, now: dateti
 
 def forgot(connection: Connection, user_id: str, device: Device, address: str, key: bytes, now: datetime) -> Challenge | Refused:
     """A one-time password for a new password. Whether anything is sent, the answer does not tell."""
-    if wait := _wait_or_count(connection, rules.of_forgetting(key, user_id, device, address), now):
+    if wait := _wait_or_count(connection, rules.of_forgetting(key, user_id, address), now):
         return rules.slow_down(wait)
     asked = Asked(user_id, "", device, b"")
     return _challenge(connection, asked, Purpose.PASSWORD, now, send=_is_user(connection, user_id))
@@ -386,7 +399,7 @@ def prove_forgotten(connection: Connection, tried: Tried, new_password: str, key
     user.check_password(new_password, made.user_id, "new_password")
     if not _is_user(connection, made.user_id):
         return rules.otp_wrong()
-    wiped = (*rules.of_one_user(key, made.user_id, made.device), *rules.of_messages(key, Purpose.PASSWORD, made.user_id, made.device, own=False))
+    wiped = (*rules.of_one_user(key, made.user_id, made.device.device), *rules.of_messages(key, Purpose.PASSWORD, made.user_id))
     connection.execute(delete(attempts).where(attempts.c.key.in_(wiped)))
     return made.user_id
 
@@ -398,12 +411,7 @@ def set_forgotten(connection: Connection, user_id: str, password_hash: str) -> N
 
 def look_at_own(connection: Connection, caller: Caller, address: str, key: bytes, now: datetime) -> tuple[str, int]:
     """What `look` answers, of a caller at work on her device."""
-    return look(connection, _own(connection, caller, address, now), key, now)
-
-
-def _own(connection: Connection, caller: Caller, address: str, now: datetime) -> Asked:
-    session = _must_go_on(connection, caller, now)
-    return Asked(caller.user_id, session.role, Device(session.device, rules.DeviceKind.APP, ""), b"", address=address)
+    return look(connection, caller.user_id, _must_go_on(connection, caller, now).device, address, key, now)
 
 
 def change_password(
@@ -411,19 +419,20 @@ def change_password(
 ) -> Refused | None:
     """Her new password, in place of the one that was looked at; none where what she gave was wrong, which counts as a failed login does."""
     queries.users_for_change(connection, [caller.user_id])
-    asked = _own(connection, caller, address, now)
+    device = _must_go_on(connection, caller, now).device
     if not password_hash or before_hash != queries.password_hash(connection, caller.user_id):
-        _failed(connection, rules.slowings(key, asked.user_id, asked.device, address, own=True), now)
+        _failed(connection, rules.slowings(key, caller.user_id, device, address, own=True), now)
         audit.changed(connection, caller, "password.fail", caller.user_id)
         return rules.login_failed()
     set_password(connection, caller, caller.user_id, password_hash)
     return None
 
 
-def set_password(connection: Connection, caller: Caller, user_id: str, password_hash: str) -> None:
+def set_password(connection: Connection, caller: Caller, user_id: str, password_hash: str, action: str = "password.set") -> None:
+    """Store it, and tell her. Logins on their way were begun with another one."""
     connection.execute(update(users).where(users.c.user_id == user_id).values(password_hash=password_hash))
     _void(connection, user_id, datetime.now(UTC))
-    audit.changed(connection, caller, "password.set", user_id)
+    audit.changed(connection, caller, action, user_id)
     message.post(connection, key=f"password-{uuid7()}", template="password_changed", user_id=user_id)
 
 

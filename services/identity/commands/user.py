@@ -21,7 +21,6 @@ from services.identity.rules.user import Assignment, Here, Search, Status, User
 from services.identity.tables import user_roles, users
 from services.kernel.caller import Caller
 from services.kernel.errors import Conflict
-from services.kernel.ids import uuid7
 from services.kernel.month import month_of
 from services.kernel.names import clean_name
 from services.kernel.phone import check_mobile
@@ -202,10 +201,8 @@ def set_password(connection: Connection, caller: Caller, user_id: str, password:
     rules.check_password(password, user_id)
     if passwords.is_right(password, queries.password_hash(connection, user_id)):
         return held
-    connection.execute(update(users).where(users.c.user_id == user_id).values(password_hash=passwords.hashed(password)))
-    audit.changed(connection, caller, "user.set_password", user_id)
+    session.set_password(connection, caller, user_id, passwords.hashed(password), "user.set_password")
     session.end_all(connection, caller, user_id, "PASSWORD_SET")
-    message.post(connection, key=f"password_changed:{uuid7()}", template="password_changed", user_id=user_id)
     return held
 
 

@@ -5,6 +5,7 @@ import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TypeGuard
 from uuid import UUID
 
 from services.identity.rules.user import Assignment, Status, User, is_user_id
@@ -135,6 +136,16 @@ def needs_otp(known: Known | None, limits: Limits, now: datetime) -> bool:
     return known is None or not known.bound or now - known.otp_at >= timedelta(days=limits.otp_every_days)
 
 
+def is_own(known: Known | None) -> bool:
+    """Whether it is the device that is bound to her."""
+    return known is not None and known.bound
+
+
+def goes_on(session: Session | None, now: datetime) -> TypeGuard[Session]:
+    """Whether a session has neither been ended nor ended by itself."""
+    return session is not None and session.ended_at is None and session.ends_at > now
+
+
 def typed(user_id: str) -> str:
     """What stands for a user id that can be none, so that those who mistype theirs do not count against each other."""
     return user_id if is_user_id(user_id) else f"?{hashlib.sha256(user_id.encode()).hexdigest()[:20]}"
@@ -221,27 +232,29 @@ class Failures:
         return self.count if now - self.last_at < FORGOTTEN_AFTER else 0
 
 
-def slowings(key: bytes, user_id: str, device: Device, address: str, *, own: bool) -> dict[bytes, Slowing]:
+def slowings(key: bytes, user_id: str, device: bytes, address: str, *, own: bool) -> dict[bytes, Slowing]:
     """What a try at a user's password or one-time password counts against."""
     of_own, of_user = of_one_user(key, user_id, device)
     by_user = {of_own: OF_OWN_DEVICE} if own else {of_user: OF_USER}
-    return {**by_user, keyed(key, "tries", device.device.hex()): OF_DEVICE, keyed(key, "address", address): OF_ADDRESS}
+    return {**by_user, keyed(key, "tries", device.hex()): OF_DEVICE, keyed(key, "address", address): OF_ADDRESS}
 
 
-def of_one_user(key: bytes, user_id: str, device: Device) -> tuple[bytes, bytes]:
+def of_one_user(key: bytes, user_id: str, device: bytes) -> tuple[bytes, bytes]:
     """The counts that a login wipes out: of her own device, and of all others."""
-    return keyed(key, "own", f"{user_id} {device.device.hex()}"), keyed(key, "user", user_id)
+    return keyed(key, "own", f"{user_id} {device.hex()}"), keyed(key, "user", user_id)
 
 
-def of_messages(key: bytes, purpose: Purpose, user_id: str, device: Device, *, own: bool) -> dict[bytes, Slowing]:
-    """What a message sent to a user counts against. Those of a login, which only the password brings, by themselves, and on her own device too."""
-    of = f"{user_id} {device.device.hex()}" if own and purpose is Purpose.LOGIN else user_id
+def of_messages(key: bytes, purpose: Purpose, user_id: str, own: bytes | None = None) -> dict[bytes, Slowing]:
+    """What a message sent to a user counts against. Those of a login, which only the password brings, by themselves; those on her `own`
+    device too.
+    """
+    of = f"{user_id} {own.hex()}" if own and purpose is Purpose.LOGIN else user_id
     return {keyed(key, f"messages {purpose}", of): OF_MESSAGES}
 
 
-def of_forgetting(key: bytes, user_id: str, device: Device, address: str) -> dict[bytes, Slowing]:
+def of_forgetting(key: bytes, user_id: str, address: str) -> dict[bytes, Slowing]:
     """What a forgotten password counts against, whether there is such a user or not."""
-    return {**of_messages(key, Purpose.PASSWORD, user_id, device, own=False), keyed(key, "forgetting", address): OF_FORGETTING}
+    return {**of_messages(key, Purpose.PASSWORD, user_id), keyed(key, "forgetting", address): OF_FORGETTING}
 
 
 def wait_seconds(slowed: dict[bytes, Slowing], failures: dict[bytes, Failures], now: datetime) -> int:
@@ -263,7 +276,3 @@ def login_failed() -> Unauthenticated:
 def otp_wrong() -> Unauthenticated:
     """The same whatever is wrong with it."""
     return Unauthenticated("OTP_WRONG", "This one-time password is wrong, used or too old; ask for another one.", field="otp")
-
-
-def session_ended() -> Unauthenticated:
-    return Unauthenticated("SESSION_ENDED", "This session has ended; log in again.")

@@ -15,7 +15,6 @@ from services.identity.rules.user import check_language, check_password
 from services.identity.servicer.show import SERVICE, here, show, show_assignment, transaction
 from services.kernel.errors import Refused
 from services.kernel.ids import parse_id
-from services.kernel.month import today
 
 Context = grpc.ServicerContext
 
@@ -37,7 +36,7 @@ class Sessions:
             address(context),
         )
         with transaction() as connection:
-            password_hash, wait = session.look(connection, asked, self._key, datetime.now(UTC))
+            password_hash, wait = session.look(connection, asked.user_id, asked.device.device, asked.address, self._key, datetime.now(UTC))
         if wait:
             raise rules.slow_down(wait)
         proved = password_hash if passwords.is_right(request.password, password_hash) else ""  # Outside of any transaction: it takes its time.
@@ -136,8 +135,8 @@ def _or_refuse(done: T | Refused) -> T:
 
 
 def _limits() -> rules.Limits:
-    policies, day = settings.state().policies, today()
-    return rules.Limits(*(policies.value(name, day) for name in ("session_hours", "keep_logged_in_days", "otp_every_days")))
+    now = here()
+    return rules.Limits(*map(now.policy, ("session_hours", "keep_logged_in_days", "otp_every_days")))
 
 
 def _show_challenge(made: rules.Challenge) -> identity_pb2.Challenge:
@@ -152,14 +151,13 @@ def _show_challenge(made: rules.Challenge) -> identity_pb2.Challenge:
 def _show_session(begun: session.Begun) -> identity_pb2.Session:
     now = datetime.now(UTC)
     token, ends = tokens.sign_caller(begun.caller, begun.session.ends_at)
-    held = begun.user.assignment(begun.session.role)
     shown = identity_pb2.Session(
         session_id=str(begun.session.session_id),
         access_token=token,
         access_seconds=_seconds(ends - now),
         ends_seconds=_seconds(begun.session.ends_at - now),
         user=show(begun.user),
-        assignment=show_assignment(held) if held else None,
+        assignment=show_assignment(begun.assignment),
     )
     shown.access_expires_at.FromDatetime(ends)
     shown.ends_at.FromDatetime(begun.session.ends_at)

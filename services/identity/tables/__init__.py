@@ -122,6 +122,9 @@ challenges = Table(
     Index("challenges_expires", "expires_at"),
 )
 
+# All that is kept of users, in the order in which it can be taken away.
+OF_USERS = (sessions, devices, challenges, user_roles, users)
+
 # How often somebody failed of late, by user id, device and address, each as a keyed hash.
 attempts = Table(
     "attempts",
