@@ -5,13 +5,15 @@ BIN := .venv/bin
 TEST_MACHINE := LOKOS_RUN=run/test LOKOS_PORT_BASE=27000
 # All states at once have a machine of their own too, each state in one process.
 NATION := LOKOS_RUN=run/nation LOKOS_PORT_BASE=29000 LOKOS_STATES=all LOKOS_SMALL=1
+# So has what is measured with a crore of members.
+BENCH_MACHINE = LOKOS_RUN=run/bench LOKOS_PORT_BASE=28000 LOKOS_STATES=$(STATE)
 STATE ?= UP
 SERVICE ?= transactions
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--python-version 3.11 --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs test check protos lock migrate replay audit-verify rebuild load k8s k8s-check backup restore upgrade nation bench-login
+.PHONY: help setup demo up down status logs test check protos lock migrate replay audit-verify rebuild load k8s k8s-check backup restore upgrade nation bench-login bench-profiles
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,3 +99,9 @@ nation:  ## run all 34 states and the nation at once and show what that costs; m
 
 bench-login:  ## how many users log in a second with a one-time password, and what the password's hash costs in it
 	@$(MACHINE) with $(STATE) -- python -m loadtests.bench_login $(ARGS)
+
+bench-profiles:  ## how many profiles are taken and let in a second, and how fast My Task is, with 1 lakh and 1 crore members; MEMBERS=20000
+	@$(MACHINE) setup
+	@$(BENCH_MACHINE) $(MACHINE) provision $(STATE)
+	@$(BENCH_MACHINE) $(BIN)/python -m loadtests.bench_profiles --state $(STATE) $(if $(MEMBERS),--members $(MEMBERS)) $(ARGS)
+	@$(BENCH_MACHINE) $(MACHINE) down

@@ -76,6 +76,11 @@ def _settings(layout: Layout, instance: Instance, nation: Instance) -> dict[str,
         "LOKOS_MAIL": "sandbox",
         "LOKOS_MESSAGE_INBOX": str(instance.folder / "inbox"),
         "LOKOS_SANDBOX_RESIDENTS_FILE": os.environ.get("LOKOS_SANDBOX_RESIDENTS_FILE") or str(SAMPLE_RESIDENTS),
+        "LOKOS_BANK": "sandbox",
+        "LOKOS_IFSC_FILE": str(instance.folder / "ifsc.list"),
+        "LOKOS_OBJECTS": "folder",
+        "LOKOS_OBJECTS_FOLDER": str(instance.folder / "objects"),
+        "LOKOS_OBJECTS_KEY": secret("objects key"),
         "MIGRATE_AMQP_URL": rabbitmq.service_url(layout, instance, rabbitmq.MIGRATE, secret("rabbitmq migrate")),
     }
     for role in instance.roles:

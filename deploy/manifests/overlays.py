@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 """One Kubernetes object."""
 
-SITE = ("image", "version", "domain", "backup_store", "backup_name", "places_class", "database_class", "consul")
+SITE = ("image", "version", "domain", "backup_store", "backup_name", "object_store", "places_class", "database_class", "consul")
 GENERATED = "# Made by `make k8s`; changes here are lost.\n"
 
 
@@ -129,6 +129,8 @@ def _kustomization(state: StateFile, file: str, site: dict[str, str]) -> str:
         # Where Consul asks whether the state is well: at those who answer the nation.
         "LOKOS_USERS_ADVERTISE": f"{NATION_SERVICES[0] if state.is_nation else 'reporting'}.{namespace}.svc.cluster.local:8443",
         "CONSUL_HTTP_ADDR": site["consul"],
+        # Apart from the backups: another bucket, and another key to it.
+        **({} if state.is_nation else {"LOKOS_OBJECTS_URL": f"{site['object_store']}/{namespace}-objects"}),
     }
     place = {
         "host": host,

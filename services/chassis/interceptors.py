@@ -70,7 +70,7 @@ def _language(accepted: str) -> str:
 
 def sentence(refused: errors.Refused, language: str = ENGLISH) -> str:
     """The refusal's sentence in one of our languages."""
-    return _catalogues()[language].gettext(refused.sentence).format(**refused.params)
+    return refused.said_as(_catalogues()[language].gettext(refused.sentence))
 
 
 def status_of(refused: errors.Refused, language: str = ENGLISH) -> status_pb2.Status:

@@ -1,7 +1,7 @@
-"""Spreadsheets to be filled in: a header, lists to choose from, and a page that says how. `sheets` reads them when they come back."""
+"""Spreadsheets to be filled in or changed: a header, lists to choose from, a page that says how. `sheets` reads them when they come back."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from services.chassis.sheets import ROWS_MAX
@@ -18,8 +18,8 @@ class Column:
     choices: Sequence[str] = ()
 
 
-def make(title: str, columns: Sequence[Column], instructions: Sequence[str]) -> bytes:
-    """The XLSX file, empty below its header. Its cells are text, so that an id or a number stays as it is typed."""
+def make(title: str, columns: Sequence[Column], instructions: Sequence[str], rows: Iterable[Sequence[str]] = ()) -> bytes:
+    """The XLSX file, with these rows below its header. Its cells are text, so that an id or a number stays as it is typed."""
     import openpyxl
     from openpyxl.styles import Alignment, Font, PatternFill
     from openpyxl.utils import get_column_letter
@@ -52,6 +52,12 @@ def make(title: str, columns: Sequence[Column], instructions: Sequence[str]) -> 
             )
             asks.add(f"{letter}2:{letter}{ROWS_MAX + 1}")
             sheet.add_data_validation(asks)
+    for row, texts in enumerate(rows, 2):
+        for number, text in enumerate(texts, 1):
+            cell = sheet.cell(row, number, text or None)
+            cell.number_format = TEXT
+            if text:
+                cell.data_type = "s"  # As above.
     words.column_dimensions["A"].width = 110
     for row, line in enumerate(instructions, 1):
         words.cell(row, 1, line).alignment = Alignment(wrap_text=True, vertical="top")

@@ -5,7 +5,7 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error
     """What a rule, a query or a command says no with. Anything else that is raised is our bug.
 
     `code` is stable and in capitals; `sentence` is English, a message id of the catalogue, with `{name}` for each of
-    `params`; `field` is the path of the field at fault in the request, or empty.
+    `params` and perhaps `{field}`; `field` is the path of the field at fault in the request, or empty.
     """
 
     def __init__(self, code: str, sentence: str, /, *, field: str = "", **params: object) -> None:
@@ -16,7 +16,11 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error
         self.params = params
 
     def __str__(self) -> str:
-        return self.sentence.format(**self.params)
+        return self.said_as(self.sentence)
+
+    def said_as(self, sentence: str) -> str:
+        """The refusal in its sentence, or that of another language."""
+        return sentence.format(field=self.field, **self.params)
 
 
 class Invalid(Refused):

@@ -129,7 +129,7 @@ def test_a_worker_for_effects_and_one_for_the_rest_leave_each_other_theirs(worke
     assert done == [1, 2]
 
 
-@pytest.mark.parametrize(("service", "workers"), [("identity", 1 + EFFECT_WORKERS), (SERVICE, 1)])
+@pytest.mark.parametrize(("service", "workers"), [(SERVICE, 1 + EFFECT_WORKERS), ("transactions", 1)])
 def test_a_service_with_effects_has_workers_for_them(service, workers):
     assert len(bodies(service)) == workers
 

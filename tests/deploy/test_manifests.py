@@ -329,6 +329,8 @@ def test_a_key_is_in_the_pods_that_use_it_and_in_no_other(rendered):
                 sees.setdefault(secret, set()).add(name)
     assert sees["identity"] == {"identity-serve", "identity-work"}
     assert sees["messages"] == {"identity-work"}
+    assert sees["bank"] == {"profiles-work"}
+    assert sees["objects"] == {"profiles-serve", "profiles-work"}
     assert sees["database-vault"] == {"identity-serve", "identity-work", "migrate"}
     assert sees["broker-dedup"] == {"dedup-consume", "dedup-relay", "dedup-work"}
     assert sees["server-tls"] == {*(f"{service}-serve" for service in STATE_SERVICES), "reporting-work"}
@@ -376,7 +378,8 @@ def test_the_files_of_the_image_are_enough_for_every_process(dockerfile, rendere
         assert done.returncode == 0, done.stderr
     names = list(STATE_SERVICES)
     rooms = f"from services.chassis import serve, work; serve.build({names}); [work.jobs_of(name) for name in {names}]; import gateway.__main__"
-    settings = settings_of(rendered["UP"], pods(rendered["UP"])["identity-serve"]) | {"LOKOS_STATE_FILE": str(PROJECT / "deploy/states/UP.toml")}
+    of_all = {name: value for pod in pods(rendered["UP"]).values() for name, value in settings_of(rendered["UP"], pod).items()}
+    settings = of_all | {"LOKOS_STATE_FILE": str(PROJECT / "deploy/states/UP.toml")}
     done = subprocess.run([sys.executable, "-c", rooms], cwd=tmp_path, env=plain | settings, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / Path(settings["LOKOS_SANDBOX_RESIDENTS_FILE"]).relative_to("/app")).is_file()

@@ -20,4 +20,5 @@ def ours(_item: Any, _name: str | None, kind: str, reflected: bool, compare_to: 
 
 context.configure(connection=connection, target_metadata=target, include_object=ours, compare_server_default=False)
 with context.begin_transaction():
+    connection.exec_driver_sql("set local statement_timeout = 0")  # A table of a crore rows takes the time that it takes.
     context.run_migrations()
