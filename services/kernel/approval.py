@@ -1,4 +1,4 @@
-"""The maker-checker moves, as two tables: profiles (domain 7.3) and meetings (domain 7.4). What is not in them is refused."""
+"""The maker-checker moves, as tables: of profiles (domain 7.3), of what life brings, of meetings (domain 7.4). What is not in them is refused."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -14,6 +14,11 @@ class Status(StrEnum):
     SUBMITTED = "SUBMITTED"
     REJECTED = "REJECTED"
     ACTIVE = "ACTIVE"
+    LEGACY = "LEGACY"  # Came from the old MIS by file: live, and to be verified.
+    INACTIVE = "INACTIVE"  # She left, it was closed.
+
+
+LIVE = frozenset({Status.ACTIVE, Status.LEGACY, Status.INACTIVE})  # A checker has let it in; what is handed in now waits beside it.
 
 
 class Step(StrEnum):
@@ -37,6 +42,37 @@ MOVES: Mapping[tuple[Status, Step], Status] = {
     (Status.REJECTED, Step.SUBMIT): Status.SUBMITTED,
 }
 
+
+class Act(StrEnum):
+    """What is handed in: the profile itself, or what happens to somebody or something in the course of life (mission P14)."""
+
+    PROFILE = "PROFILE"
+    LEAVE = "LEAVE"
+    DEATH = "DEATH"
+    TRANSFER = "TRANSFER"
+    SPLIT = "SPLIT"
+    MERGE = "MERGE"
+    CLOSE = "CLOSE"
+    REVIVE = "REVIVE"
+
+
+# What an approved act makes of a record that is live; None: of one that is new.
+ACTS: Mapping[tuple[Status | None, Act], Status] = {
+    (None, Act.PROFILE): Status.ACTIVE,
+    (Status.ACTIVE, Act.PROFILE): Status.ACTIVE,
+    (Status.LEGACY, Act.PROFILE): Status.ACTIVE,
+    (Status.ACTIVE, Act.LEAVE): Status.INACTIVE,
+    (Status.LEGACY, Act.LEAVE): Status.INACTIVE,
+    (Status.ACTIVE, Act.DEATH): Status.INACTIVE,
+    (Status.LEGACY, Act.DEATH): Status.INACTIVE,
+    (Status.ACTIVE, Act.TRANSFER): Status.ACTIVE,
+    (Status.ACTIVE, Act.SPLIT): Status.ACTIVE,
+    (Status.ACTIVE, Act.MERGE): Status.INACTIVE,
+    (Status.ACTIVE, Act.CLOSE): Status.INACTIVE,
+    (Status.LEGACY, Act.CLOSE): Status.INACTIVE,
+    (Status.INACTIVE, Act.REVIVE): Status.ACTIVE,
+}
+
 MEETING_MOVES: Mapping[tuple[MeetingStatus, Step], MeetingStatus] = {
     (MeetingStatus.CLOSED, Step.APPROVE): MeetingStatus.APPROVED,
     (MeetingStatus.CLOSED, Step.REJECT): MeetingStatus.REJECTED,
@@ -47,6 +83,14 @@ MEETING_MOVES: Mapping[tuple[MeetingStatus, Step], MeetingStatus] = {
 def move(status: Status, step: Step) -> Status:
     """Where the step leads, or a Conflict."""
     return _move(MOVES, status, step)
+
+
+def outcome(live: Status | None, act: Act) -> Status:
+    """What the record becomes once the act is approved, or a Conflict."""
+    if (live, act) not in ACTS:
+        state = live.lower() if live else "new"
+        raise Conflict("ACT_NOT_ALLOWED", "What is {status} has no {act}.", status=state, act=act.lower())
+    return ACTS[live, act]
 
 
 def move_meeting(status: MeetingStatus, step: Step) -> MeetingStatus:

@@ -6,6 +6,7 @@ the consonants alone, by how they sound (Vimla, Bimala), and is what blocking an
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -36,6 +37,7 @@ def clean_name(text: str, field: str, *, longest: int = NAME_LENGTH_MAX, needed:
 _SCHWA = "ə"
 _FIRST, _LAST, _BLOCK = 0x0900, 0x0D7F, 0x80
 _SAYS_SCHWA_FROM = 0x0B00  # Odia and the scripts of the south say the last vowel: సునీత is sunita, but सुनीत is sunit.
+_SAYS_M_FROM = 0x0C00  # Telugu, Kannada and Malayalam end in m where the north ends in n: సత్యం is satyam.
 _VIRAMA, _NUKTA, _NASALS = 0x4D, 0x3C, (0x01, 0x02)
 
 
@@ -97,6 +99,8 @@ def to_latin(token: str) -> str:
     if not brahmic:
         return "".join(letter for letter in unicodedata.normalize("NFKD", token.casefold()) if unicodedata.category(letter) in {"Ll", "Lo", "Mc"})
     sounds = _sounds(brahmic)
+    if ord(brahmic[-1]) >= _SAYS_M_FROM and (ord(brahmic[-1]) - _FIRST) % _BLOCK in _NASALS:
+        sounds[-1] = "m"
     if ord(brahmic[0]) < _SAYS_SCHWA_FROM:
         sounds = _without_silent(sounds)
     return "".join(sounds).replace(_SCHWA, "a")
@@ -144,23 +148,31 @@ NAMES_KEPT = 1 << 16  # Whole names; the common ones come again and again.
 TOKENS_KEPT = 1 << 17  # A state of a crore has some three lakh distinct tokens; the common ones are what counts.
 
 
-def _apply(habits: tuple[tuple[str, str], ...], word: str) -> str:
-    for spelt, said in habits:
-        word = re.sub(spelt, said, word)
+# Compiled here once: looking a pattern up each time takes as long as applying it.
+_FOLDED, _SOUNDED = (tuple((re.compile(spelt).sub, said) for spelt, said in habits) for habits in (_FOLD, _SKELETON))
+
+
+def _apply(habits: tuple[tuple[Callable[[str, str], str], str], ...], word: str) -> str:
+    for replaced, said in habits:
+        word = replaced(said, word)
     return word
 
 
 @lru_cache(TOKENS_KEPT)
 def fold(token: str) -> str:
     """The token with its vowels, evenly spelt: Suneeta, Sunita and सुनीता are one."""
-    return _apply(_FOLD, to_latin(token))
+    return _apply(_FOLDED, to_latin(token))
 
 
 @lru_cache(TOKENS_KEPT)
 def skeleton(token: str) -> str:
     """The consonants as they sound, and the kind of a vowel at the start: Vimla and Bimala are one, Usha and Asha are two."""
-    folded = fold(token)
-    return _apply(_SKELETON, folded) or folded
+    return sound(fold(token))
+
+
+def sound(folded: str) -> str:
+    """The skeleton of what is folded already."""
+    return _apply(_SOUNDED, folded) or folded
 
 
 # --- Whole names.

@@ -1,37 +1,52 @@
-"""LGD's files, told apart by their columns, into the effective-dated places of one state."""
+"""LGD's files, told apart by their columns, into the effective-dated places of one state; and two files of ours beside them.
+
+One gives places their codes in the old NRLM MIS (Level, LGD Code, Legacy Code), the other says what followed places that ended
+(Level, Code, Successor Codes, On).
+"""
 
 import csv
-import io
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from itertools import groupby
+from heapq import merge
+from itertools import chain, groupby, islice
 
+from services.kernel.errors import Invalid
 from services.kernel.geography import Place
-from services.kernel.region import NO_GP
+from services.kernel.month import parse_date
+from services.kernel.region import NO_GP, Level, level
 
 # LGD says nothing of dates. What the first import brings is taken to have stood before any institution was formed.
 BEGINNING = date(1900, 1, 1)
 HEADER_WITHIN_ROWS = 5  # Some of LGD's files have a title above their header.
 
+# A level is named here as the columns name it; the finest comes first. Sub-districts are LGD's, and no level of ours.
+_LEVELS = {"village": Level.VILLAGE, "gp": Level.GP, "block": Level.BLOCK, "district": Level.DISTRICT, "state": Level.STATE}
+_SPELT = {
+    "village": ("village",),
+    "gp": ("localbody", "grampanchayat", "gp"),
+    "block": ("block", "developmentblock"),
+    "subdistrict": ("subdistrict",),
+    "district": ("district",),
+    "state": ("state",),
+}
 # The columns by what they mean. LGD spells them in several ways; `_plain` takes the ways together.
 _COLUMNS = {
-    "statecode": "state",
-    "statename": "state_name",
-    "districtcode": "district",
-    "districtname": "district_name",
-    "subdistrictcode": "subdistrict",
-    "blockcode": "block",
-    "developmentblockcode": "block",
-    "blockname": "block_name",
-    "developmentblockname": "block_name",
-    "localbodycode": "gp",
-    "localbodyname": "gp_name",
-    "grampanchayatcode": "gp",
-    "grampanchayatname": "gp_name",
-    "villagecode": "village",
-    "villagename": "village_name",
+    **{f"{way}code": level for level, ways in _SPELT.items() for way in ways},
+    **{f"{way}{part}": f"{level}_{part}" for level, ways in _SPELT.items() for way in ways for part in ("name", "version")},
+    **{way: level for level in ("village", "gp", "block") for way in _SPELT[level]},  # A column "State" holds a name.
+    "name": "name",
+    "version": "version",
+    "census2011code": "census",
+    "level": "level",
+    "code": "lgd",
+    "lgdcode": "lgd",
+    "legacycode": "legacy",
+    "successorcodes": "successors",
+    "successorcode": "successors",
+    "successors": "successors",
+    "on": "on",
 }
 
 
@@ -45,83 +60,130 @@ class Bad:
 
 
 @dataclass(slots=True)
+class Named:
+    """What the files say of a place by itself, and the row that said it first."""
+
+    file: str
+    row: int
+    name: str = ""
+    local: str = ""
+    version: str = ""
+    census: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What the file of successors says of a place that ended; without a day it is the day of the import."""
+
+    file: str
+    row: int
+    successors: tuple[str, ...]
+    on: date | None
+
+
+_Code = tuple[str, str]  # A level and an LGD code.
+
+
+@dataclass(slots=True)
 class Directory:
-    """What the files say of one state: names by code, and what lies in what."""
+    """What the files say of one state: its places by level and code, and what lies in what."""
 
     state: str
-    names: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # (level, code) -> English, local
+    named: dict[str, dict[str, Named]] = field(default_factory=lambda: {level: {} for level in _LEVELS})
     district_of: dict[str, str] = field(default_factory=dict)  # a block's
     block_of: dict[str, str] = field(default_factory=dict)  # a village's
-    gps_of: dict[str, set[str]] = field(default_factory=dict)  # a village's: it may lie in several
-    came: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)  # (level, code) -> file, row
+    gps_of: dict[str, tuple[str, ...]] = field(default_factory=dict)  # a village's: it may lie in several
+    legacy: dict[tuple[str, str], tuple[str, str, int]] = field(default_factory=dict)  # level and legacy code: LGD code, file, row
+    ended: dict[_Code, Ended] = field(default_factory=dict)
     bad: list[Bad] = field(default_factory=list)
-
-    def name(self, level: str, code: str, file: str, row: int, names: tuple[str, str]) -> None:
-        """Keep a name; a local one from one file is not lost to another file that has none."""
-        _, local = self.names.get((level, code), ("", ""))
-        self.names[level, code] = (names[0], names[1] or local)
-        self.came.setdefault((level, code), (file, row))
-
-
-def _plain(header: str) -> str:
-    """One form for the ways in which LGD writes a column: with or without "(In English)", misspelt or not, "Sub-District" or "Subdistrict"."""
-    return re.sub(r"[^a-z0-9]", "", re.sub(r"\(\s*in\s+engl\w*\s*\)", "", header.casefold()))
-
-
-def _places_of(header: Sequence[str]) -> dict[str, int]:
-    """Where each meaning stands. A second column of the same name is the local one, as in LGD's lists of blocks and states."""
-    places: dict[str, int] = {}
-    for place, words in enumerate(header):
-        plain = _plain(words.removeprefix("\ufeff"))
-        if plain.endswith("inlocal") and plain.removesuffix("inlocal") in _COLUMNS:
-            places[_COLUMNS[plain.removesuffix("inlocal")] + "_local"] = place
-        elif plain in _COLUMNS:
-            meaning = _COLUMNS[plain]
-            places[meaning + "_local" if meaning in places and meaning.endswith("name") else meaning] = place
-    return places
-
-
-def _rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a CSV file as number and cells by meaning; none where it has no header of LGD's."""
-    delimiter = ";" if text[:1000].count(";") > text[:1000].count(",") else ","
-    places: dict[str, int] = {}
-    for number, cells in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 1):
-        if not places:
-            if number > HEADER_WITHIN_ROWS:
-                return
-            places = _places_of(cells)
-        elif any(cell.strip() for cell in cells):
-            yield number, {meaning: cells[place].strip() if place < len(cells) else "" for meaning, place in places.items()}
-
-
-def read(files: Mapping[str, str], state_lgd: int) -> Directory:
-    """Take in LGD's files (name -> text) for one state; rows of other states are passed over, wrong ones refused."""
-    directory = Directory(str(state_lgd))
-    for file, text in sorted(files.items()):
-        try:
-            _read_file(directory, file, text)
-        except csv.Error as error:
-            directory.bad.append(Bad(file, 0, f"the file cannot be read to its end: {error}"))
-    return directory
-
-
-def _read_file(directory: Directory, file: str, text: str) -> None:
-    for number, row in _rows(text):
-        if row.get("state", "").lstrip("0") not in {directory.state, ""}:
-            continue
-        try:
-            _take(directory, file, number, row)
-        except _WrongError as wrong:
-            directory.bad.append(Bad(file, number, str(wrong)))
 
 
 class _WrongError(Exception):
     """Why a row is refused."""
 
 
+# --- Reading the files.
+
+
+def _plain(header: str) -> str:
+    """One form for the ways in which LGD writes a column: with or without "(In English)", misspelt or not, "Sub-District" or "sub_district"."""
+    plain = re.sub(r"(in)?engl[a-z]*$", "", re.sub(r"[^a-z0-9]", "", header.casefold()))
+    local = re.sub(r"local(?=name)|(in)?local$", "", plain)
+    return plain if plain == local else f"{local} local"
+
+
+def _places_of(header: Sequence[str]) -> dict[str, int]:
+    """Where each meaning stands. A second column of the same name is the local one, as in LGD's lists of blocks and states."""
+    places: dict[str, int] = {}
+    for place, words in enumerate(header):
+        plain, _, local = _plain(words).partition(" ")
+        meaning = _COLUMNS.get(plain, "")
+        if meaning.endswith("name") and (local or meaning in places):
+            places.setdefault(f"{meaning}_local", place)
+        elif meaning and not local:
+            places.setdefault(meaning, place)
+    return places
+
+
+def _about(places: dict[str, int]) -> str:
+    """What a file is about: one of ours by its own column, one of LGD's by its finest level."""
+    about = next((one for one in ("legacy", "successors", *_SPELT) if one in places), "")
+    for meaning in ("name", "name_local", "version", "census"):
+        if meaning in places:
+            places.setdefault(f"{about}_{meaning}", places[meaning])
+    return about
+
+
+def read(files: Mapping[str, Iterable[str]], state_lgd: int) -> Directory:
+    """Take in the files (name -> lines) for one state; rows of other states are passed over, wrong ones refused."""
+    directory = Directory(str(state_lgd))
+    for file, lines in sorted(files.items()):
+        try:
+            _read_file(directory, file, iter(lines))
+        except csv.Error as error:
+            directory.bad.append(Bad(file, 0, f"the file cannot be read to its end: {error}"))
+    return directory
+
+
+def _read_file(directory: Directory, file: str, lines: Iterator[str]) -> None:
+    """Take in the rows of a file; none where it has no header that is known."""
+    top = list(islice(lines, HEADER_WITHIN_ROWS))
+    delimiter = ";" if "".join(top).count(";") > "".join(top).count(",") else ","
+    places: dict[str, int] = {}
+    about = ""
+    for number, cells in enumerate(csv.reader(chain(top, lines), delimiter=delimiter), 1):
+        if not about:
+            if number > HEADER_WITHIN_ROWS:
+                return
+            places = _places_of(cells)
+            about = _about(places)
+        elif any(cell.strip() for cell in cells):
+            row = {meaning: cells[place].strip() if place < len(cells) else "" for meaning, place in places.items()}
+            if not row.get(f"{about}_census", "").strip("0"):  # LGD writes 000000 for what is younger than the census.
+                row[f"{about}_census"] = ""
+            if row.get("state", "").lstrip("0") in {directory.state, ""}:
+                _take(directory, about, file, number, row)
+
+
+def _take(directory: Directory, about: str, file: str, number: int, row: Mapping[str, str]) -> None:
+    try:
+        if about == "legacy":
+            _take_legacy(directory, file, number, row)
+        elif about == "successors":
+            _take_ended(directory, file, number, row)
+        elif about != "subdistrict":
+            _take_place(directory, about, file, number, row)
+    except _WrongError as wrong:
+        directory.bad.append(Bad(file, number, str(wrong)))
+
+
 def _code(row: Mapping[str, str], level: str) -> str:
     """The code of that level in the row, empty where it has none."""
-    code = row.get(level, "").lstrip("0")
+    return _lgd(row.get(level, ""), level)
+
+
+def _lgd(text: str, level: str) -> str:
+    code = text.lstrip("0")
     if code and not (code.isascii() and code.isdecimal() and len(code) <= 7):
         raise _WrongError(f"{code[:20]!r} is no LGD code of a {level}")
     return code
@@ -135,93 +197,233 @@ def _check_name(row: Mapping[str, str], level: str, code: str) -> None:
         raise _WrongError(f"the name of the {level} {code} is not written in UTF-8")
 
 
-def _take(directory: Directory, file: str, number: int, row: Mapping[str, str]) -> None:
-    """Take in one row; its finest column says what it is about. Sub-districts are no level of ours."""
-    about = next((level for level in ("village", "gp", "block", "subdistrict", "district", "state") if level in row), "")
-    if about in {"", "subdistrict"}:
-        return
+def _take_place(directory: Directory, about: str, file: str, number: int, row: Mapping[str, str]) -> None:
+    """Take in a row of LGD's."""
     code = _code(row, about)
     if not code:
         raise _WrongError(f"the code of the {about} is missing")
     wider = {level: _code(row, level) for level in ("gp", "block", "district")}
-    names = row.get(f"{about}_name", ""), row.get(f"{about}_name_local", "")
     _check_name(row, about, code)
-    if names[0]:
-        directory.name(about, code, file, number, names)
+    if row.get("state") or row.get(f"{about}_name"):  # A bare pair of codes may be of another state.
+        _name(directory, about, code, (file, number), row)
     if about == "block":
         directory.district_of[code] = wider["district"]
     if about == "village":
-        directory.came.setdefault(("village", code), (file, number))
-        _lay(directory, code, wider)
-    if about == "village" and wider["gp"] and row.get("gp_name"):
-        directory.name("gp", wider["gp"], file, number, (row["gp_name"], row.get("gp_name_local", "")))
+        if wider["block"]:
+            directory.block_of[code] = wider["block"]
+        if wider["gp"]:
+            gps = directory.gps_of.get(code, ())
+            directory.gps_of[code] = gps if wider["gp"] in gps else (*gps, wider["gp"])
+            if row.get("gp_name"):
+                _name(directory, "gp", wider["gp"], (file, number), row)
 
 
-def _lay(directory: Directory, village: str, wider: Mapping[str, str]) -> None:
-    """Keep what a row says of the block and the Gram Panchayat that a village lies in."""
-    if wider["block"]:
-        directory.block_of[village] = wider["block"]
-    if wider["gp"]:
-        directory.gps_of.setdefault(village, set()).add(wider["gp"])
+def _name(directory: Directory, level: str, code: str, came: tuple[str, int], row: Mapping[str, str]) -> None:
+    """Keep what a row says of a place; what one file said is not lost to another that is silent."""
+    named = directory.named[level].get(code) or directory.named[level].setdefault(code, Named(*came))
+    if row.get(f"{level}_name"):
+        named.name = " ".join(row[f"{level}_name"].split())
+        named.local = " ".join(row.get(f"{level}_name_local", "").split()) or named.local
+    named.version = row.get(f"{level}_version") or named.version
+    named.census = row.get(f"{level}_census") or named.census
+
+
+def _level(row: Mapping[str, str]) -> str:
+    plain = _plain(row.get("level", ""))
+    level = next((level for level in _LEVELS if plain in _SPELT[level]), None)
+    if level is None:
+        raise _WrongError(f"{row.get('level', '')[:20]!r} is no level; these are: {', '.join(reversed(_LEVELS))}")
+    return level
+
+
+def _must_have(code: str, what: str) -> str:
+    if not code:
+        raise _WrongError(f"the {what} is missing")
+    return code
+
+
+def _take_legacy(directory: Directory, file: str, number: int, row: Mapping[str, str]) -> None:
+    """Take in a code of the old MIS. Several may be one place of today, but none may be two."""
+    level = _level(row)
+    code, legacy = _must_have(_lgd(row.get("lgd", ""), level), "LGD code"), _must_have("".join(row["legacy"].split()), "legacy code")
+    taken, *_ = directory.legacy.setdefault((level, legacy), (code, file, number))
+    if taken != code:
+        raise _WrongError(f"the legacy code {legacy} is that of the {level} {taken} already")
+
+
+def _take_ended(directory: Directory, file: str, number: int, row: Mapping[str, str]) -> None:
+    level = _level(row)
+    code = _must_have(_lgd(row.get("lgd", ""), level), "code")
+    successors = tuple(_lgd(one, level) for one in re.split(r"[\s,;]+", row["successors"]) if one)
+    _must_have("".join(successors), "code of the successors")
+    try:
+        on = parse_date(row["on"], "on") if row.get("on") else None
+    except Invalid as refused:
+        raise _WrongError(str(refused)) from None
+    if (level, code) in directory.ended:
+        raise _WrongError(f"the {level} {code} stands here already; name all its successors in one row")
+    directory.ended[level, code] = Ended(file, number, successors, on)
+
+
+# --- The places as they stand now.
 
 
 def places(directory: Directory) -> tuple[list[Place], list[Bad]]:
-    """The state's places as they stand now, and all rows that are refused. No places at all where no file names the state."""
-    state = directory.state
-    if ("state", state) not in directory.names:
+    """The state's places, in the order of their paths, and all rows that are refused. None at all where no file names the state."""
+    state, named = directory.state, directory.named
+    if state not in named["state"]:
         return [], [*directory.bad, Bad("", 0, f"no file names the state {state}")]
-    found = {state: directory.names["state", state]}
+    found: dict[str, Named] = {state: named["state"][state]}
     bad = list(directory.bad)
-    found |= {f"{state}.{code}": names for (level, code), names in directory.names.items() if level == "district"}
-    for about, place in (("block", _place_block), ("village", _place_village)):
-        for code in sorted(key[1] for key in directory.came if key[0] == about):
+    for about, put in (("district", _put_district), ("block", _put_block), ("village", _put_village)):
+        for code, one in named[about].items():
             try:
-                place(directory, code, found)
+                if not one.name:
+                    raise _WrongError(f"the {about} {code} has no name in any file")
+                put(directory, code, found)
             except _WrongError as wrong:
-                bad.append(Bad(*directory.came[about, code], str(wrong)))
-    found_places = [Place(path, " ".join(name.split()), " ".join(local.split()), BEGINNING) for path, (name, local) in sorted(found.items())]
-    return found_places, sorted(bad, key=lambda one: (one.file, one.row))
+                bad.append(Bad(one.file, one.row, str(wrong)))
+    legacy, wrong_ones = _legacy_codes(directory, found)
+    made = [
+        Place(path, one.name, one.local, BEGINNING, None, one.version, one.census, legacy.get((level(path), path.rpartition(".")[2]), ()))
+        for path, one in sorted(found.items())
+    ]
+    return made, sorted([*bad, *wrong_ones], key=lambda one: (one.file, one.row))
 
 
-_Found = dict[str, tuple[str, str]]  # path -> English, local
+_Found = dict[str, Named]  # by path
+_NO_GP = Named("", 0, "No Gram Panchayat")
 
 
-def _place_block(directory: Directory, block: str, found: _Found) -> None:
-    district = directory.district_of[block]
-    if f"{directory.state}.{district}" not in found:
-        raise _WrongError(f"the district {district or '(none)'} of the block {block} is not known")
-    found[f"{directory.state}.{district}.{block}"] = directory.names["block", block]
+def _put_district(directory: Directory, district: str, found: _Found) -> None:
+    found[f"{directory.state}.{district}"] = directory.named["district"][district]
 
 
-def _place_village(directory: Directory, village: str, found: _Found) -> None:
+def _put_block(directory: Directory, block: str, found: _Found) -> None:
+    wider = f"{directory.state}.{directory.district_of[block]}"
+    if wider not in found:
+        raise _WrongError(f"the district {directory.district_of[block] or '(none)'} of the block {block} is not known")
+    found[f"{wider}.{block}"] = directory.named["block"][block]
+
+
+def _put_village(directory: Directory, village: str, found: _Found) -> None:
     block = directory.block_of.get(village, "")
     wider = f"{directory.state}.{directory.district_of.get(block, '')}.{block}"
-    if ("village", village) not in directory.names:
-        raise _WrongError(f"the village {village} has no name in any file")
     if wider not in found:
         raise _WrongError(f"the block {block or '(none)'} of the village {village} is not known")
-    for gp in sorted(directory.gps_of.get(village, {NO_GP})):
-        if gp != NO_GP and ("gp", gp) not in directory.names:
+    for gp in directory.gps_of.get(village, (NO_GP,)):
+        of_gp = _NO_GP if gp == NO_GP else directory.named["gp"].get(gp)
+        if not (of_gp and of_gp.name):
             raise _WrongError(f"the Gram Panchayat {gp} of the village {village} is not known")
-        found[f"{wider}.{gp}"] = directory.names.get(("gp", gp), ("No Gram Panchayat", ""))
-        found[f"{wider}.{gp}.{village}"] = directory.names["village", village]
+        found[f"{wider}.{gp}"] = of_gp
+        found[f"{wider}.{gp}.{village}"] = directory.named["village"][village]
 
 
-def revise(old: Iterable[Place], new: Iterable[Place], on: date) -> list[Place]:
-    """The places of before with what changed on a day: new ones begin, renamed ones end and begin, missing ones end."""
-    held = {path: list(rows) for path, rows in groupby(sorted(old, key=lambda place: (place.path, place.valid_from)), key=lambda place: place.path)}
-    now = {place.path: place for place in new}
-    revised: list[Place] = []
-    for path in sorted(held.keys() | now.keys()):
-        past = held.get(path, [])
-        open_one = next((place for place in past if place.valid_to is None), None)
-        wanted = now.get(path)
-        if open_one and wanted and (open_one.name, open_one.name_local) == (wanted.name, wanted.name_local):
-            revised += past
-            continue
-        revised += [place for place in past if place is not open_one]
-        if open_one and open_one.valid_from < on:
-            revised.append(replace(open_one, valid_to=on))
+def _legacy_codes(directory: Directory, found: Collection[str]) -> tuple[dict[tuple[Level, str], tuple[str, ...]], list[Bad]]:
+    """The codes of the old MIS by level and LGD code, and those that are of no place."""
+    known = {(level(path), path.rpartition(".")[2]) for path in found}
+    codes: dict[tuple[Level, str], tuple[str, ...]] = {}
+    bad = []
+    for (of, legacy), (code, file, row) in sorted(directory.legacy.items()):
+        if (_LEVELS[of], code) in known:
+            codes[_LEVELS[of], code] = (*codes.get((_LEVELS[of], code), ()), legacy)
+        else:
+            bad.append(Bad(file, row, f"the {of} {code} of the legacy code {legacy} is not known"))
+    return codes, bad
+
+
+# --- What changed since the file of before.
+
+
+@dataclass(slots=True)
+class Revised:
+    """The places of before with what changed."""
+
+    places: list[Place] = field(default_factory=list)
+    new_lines: int = 0
+    ended: int = 0
+    alone: list[Place] = field(default_factory=list)  # What ended now, and nothing is said to follow it.
+    bad: list[Bad] = field(default_factory=list)
+
+
+def revise(old: Sequence[Place], new: Sequence[Place], directory: Directory, on: date) -> Revised:
+    """What is new begins on the day, what is renamed ends and begins, what is missing ends. Both in the order of their paths.
+
+    The codes of the old MIS stay where no file of them is given.
+    """
+    standing, held = _by_level(new), _by_level(old)
+    revised = Revised()
+    ended = _check_ended(directory, standing, held, revised.bad)
+    began = {(of, successor): one.on for (of, _), one in ended.items() for successor in one.successors if one.on}
+    legacy = {} if directory.legacy else {(level(place.path), place.code): place.legacy_codes for place in old if place.legacy_codes}
+    rows = merge(((place, True) for place in old), ((place, False) for place in new), key=lambda row: row[0].path)
+    for path, of_path in groupby(rows, key=lambda row: row[0].path):
+        together = list(of_path)
+        past = [place for place, was in together if was]
+        wanted = next((place for place, was in together if not was), None)
+        code = level(path), path.rpartition(".")[2]
         if wanted:
-            revised.append(replace(wanted, valid_from=on if held else BEGINNING))
+            wanted = replace(wanted, valid_from=(began.get(code) or on) if old else BEGINNING, legacy_codes=legacy.get(code, wanted.legacy_codes))
+        lines = _of_path(past, wanted, ended.get(code), on)
+        changed = [line for line in lines if line not in past]
+        revised.places += lines
+        revised.new_lines += len(changed)
+        gone = [line for line in changed if line.valid_to and not line.successors]
+        revised.ended += sum(line.valid_to is not None for line in changed)
+        revised.alone += [line for line in gone if not wanted and line.code != NO_GP and line.code not in standing[code[0]]]
     return revised
+
+
+def missing(old: Iterable[Place], new: Iterable[Place]) -> str:
+    """The level of which places stood before and the files have none: one of them was forgotten. No Gram Panchayat is none."""
+    before, now = (_by_level(place for place in places if place.code != NO_GP) for places in ((p for p in old if p.valid_to is None), new))
+    return next((of for of, at in _LEVELS.items() if before[at] and not now[at]), "")
+
+
+def _by_level(places: Iterable[Place]) -> dict[Level, set[str]]:
+    codes: dict[Level, set[str]] = {level: set() for level in Level}
+    for place in places:
+        codes[level(place.path)].add(place.code)
+    return codes
+
+
+def _check_ended(
+    directory: Directory, standing: Mapping[Level, set[str]], held: Mapping[Level, set[str]], bad: list[Bad]
+) -> dict[tuple[Level, str], Ended]:
+    """The rows of the file of successors that fit the places; the others are told."""
+    fit = {}
+    for (of, code), one in directory.ended.items():
+        at = _LEVELS[of]
+        unknown = [successor for successor in one.successors if successor not in standing[at] | held[at]]
+        if code in standing[at]:
+            bad.append(Bad(one.file, one.row, f"the {of} {code} stands in LGD's files still"))
+        elif code not in held[at]:
+            bad.append(Bad(one.file, one.row, f"the {of} {code} is not known"))
+        elif unknown:
+            bad.append(Bad(one.file, one.row, f"the successor {unknown[0]} of the {of} {code} is not known"))
+        else:
+            fit[at, code] = one
+    return fit
+
+
+def _of_path(past: list[Place], wanted: Place | None, ended: Ended | None, on: date) -> list[Place]:
+    """The lines of one path."""
+    open_one = next((place for place in past if place.valid_to is None), None)
+    if open_one and wanted and (open_one.name, open_one.name_local) == (wanted.name, wanted.name_local):
+        now = replace(open_one, lgd_version=wanted.lgd_version, census_code=wanted.census_code, legacy_codes=wanted.legacy_codes)
+        return [now if place is open_one else place for place in past]
+    lines = [place for place in past if place is not open_one]
+    if open_one and open_one.valid_from < on:
+        lines.append(replace(open_one, valid_to=on))
+    if wanted:
+        lines.append(replace(wanted, valid_from=max([wanted.valid_from, *(place.valid_to for place in lines if place.valid_to)])))
+    elif ended and lines:
+        lines[-1] = _with_successors(lines[-1], ended, now=open_one is not None)
+    return lines
+
+
+def _with_successors(last: Place, ended: Ended, *, now: bool) -> Place:
+    """The last line of a place that ended, now or before; the day that is told counts, but none that was over comes back."""
+    told = ended.on if ended.on and last.valid_from < ended.on else None
+    ends = told if told and last.valid_to and (now or told < last.valid_to) else last.valid_to
+    return replace(last, valid_to=ends, successors=ended.successors)
