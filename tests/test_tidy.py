@@ -58,16 +58,38 @@ LOOKED_AT_ELSEWHERE = {
     "SyncMeetings.meetings.institution_id": "meetings are answered one by one",
     "SubmitInstitution.institution.institution_id": "a new one is nobody's yet; the command tells new from old",
     "SubmitInstitution.institution.region": "what is mapped to her may lie outside her region; the command tells new from old",
+    "SubmitInstitution.institution.seats.institution_id": "for whom somebody sits in a federation; a rule looks where it stands",
+    "ListTasks.institution_id": "one of what waits in her regions, which the query is bounded by",
+    **dict.fromkeys(
+        (
+            f"Submit{what}Event.event.new_institution.{name}"
+            for what in ("Member", "Institution")
+            for name in ("institution_id", "region", "seats.institution_id")
+        ),
+        "what is split off is nobody's yet; a rule looks at its place",
+    ),
     "ListClusters.block": "whoever is in charge of clusters sees little of her block, and may name it; a rule looks",
+    "PutImage.institution_id": "one that is about to be handed in is nobody's yet; the command tells new from old",
     "SubmitMember.member.region": "the server's, and ignored",
+    **dict.fromkeys(
+        (
+            f"UploadProfiles.items.{one}.{name}"
+            for one in ("institution", "member.member", "member_event.new_institution", "institution_event.new_institution")
+            for name in ("institution_id", "region", "seats.institution_id")
+        ),
+        "items are answered one by one, as the calls that they stand for",
+    ),
 }
+
+
+THE_SERVERS = {"waiting", "waiting_event"}  # A record that stands within itself: shown, and never said.
 
 
 def fields_of(message, before=""):
     """Every field of a request, by its path, and of the messages in it."""
     for one in message.fields:
         yield f"{before}{one.name}", one
-        if one.message_type and one.message_type.file.package.startswith("lokos"):
+        if one.message_type and one.message_type.file.package.startswith("lokos") and one.name not in THE_SERVERS:
             yield from fields_of(one.message_type, f"{before}{one.name}.")
 
 

@@ -60,6 +60,9 @@ PRINCIPAL_REPAID: Final = Measure(17, "principal_repaid_paise", Kind.FLOW, "pais
 INTEREST_RECEIVED: Final = Measure(18, "interest_received_paise", Kind.FLOW, "paise")
 FINES: Final = Measure(19, "fines_paise", Kind.FLOW, "paise")
 LOANS_OUTSTANDING: Final = Measure(20, "loans_outstanding_paise", Kind.STOCK, "paise")
+# What came from the old MIS and is not verified yet: no approved figure, and so apart.
+MEMBERS_LEGACY: Final = Measure(21, "members_legacy", Kind.STOCK, "members")
+SHGS_LEGACY: Final = Measure(22, "shgs_legacy", Kind.STOCK, "institutions")
 
 # A report is a choice of columns.
 REPORTS: Final[Mapping[str, tuple[Measure, ...]]] = {
@@ -84,6 +87,8 @@ REPORTS: Final[Mapping[str, tuple[Measure, ...]]] = {
         INTEREST_RECEIVED,
         FINES,
         LOANS_OUTSTANDING,
+        MEMBERS_LEGACY,
+        SHGS_LEGACY,
     ),
 }
 
@@ -91,10 +96,16 @@ REPORTS: Final[Mapping[str, tuple[Measure, ...]]] = {
 Cell = tuple[str, str, int]
 Cells = Counter[Cell]
 
-_OF_MEMBER = {Status.ACTIVE: MEMBERS_ACTIVE, Status.SUBMITTED: MEMBERS_PENDING, Status.REJECTED: MEMBERS_REJECTED}
+_OF_MEMBER = {
+    Status.ACTIVE: MEMBERS_ACTIVE,
+    Status.SUBMITTED: MEMBERS_PENDING,
+    Status.REJECTED: MEMBERS_REJECTED,
+    Status.LEGACY: MEMBERS_LEGACY,
+}
 _OF_INSTITUTION = {
     ("SHG", Status.ACTIVE): SHGS_ACTIVE,
     ("SHG", Status.SUBMITTED): SHGS_PENDING,
+    ("SHG", Status.LEGACY): SHGS_LEGACY,
     ("VO", Status.ACTIVE): VOS_ACTIVE,
     ("CLF", Status.ACTIVE): CLFS_ACTIVE,
 }

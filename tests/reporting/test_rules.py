@@ -40,6 +40,8 @@ def test_a_measures_number_and_name_are_its_own():
         (Status.REJECTED, "CONFIRMED", False, {"members_rejected": 1}),
         (Status.ACTIVE, "POTENTIAL", False, {"members_active": 1}),
         (Status.ACTIVE, "CLEAR", True, {"members_active": 1, "members_identity_verified": 1}),
+        (Status.LEGACY, "POTENTIAL", False, {"members_legacy": 1}),
+        (Status.INACTIVE, "CLEAR", True, {}),
     ],
 )
 def test_a_member_counts_where_she_stands(status, verdict, verified, added):
@@ -55,6 +57,8 @@ def test_a_member_counts_where_she_stands(status, verdict, verified, added):
         ("VO", Status.ACTIVE, {"vos_active": 1}),
         ("VO", Status.SUBMITTED, {}),
         ("CLF", Status.ACTIVE, {"clfs_active": 1}),
+        ("SHG", Status.LEGACY, {"shgs_legacy": 1}),
+        ("VO", Status.LEGACY, {}),
     ],
 )
 def test_an_institution_counts_by_its_kind(kind, status, added):

@@ -1,7 +1,7 @@
-"""Members submitted, screened, approved, rejected."""
+"""Members handed in, screened, and let in."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -11,19 +11,25 @@ from sqlalchemy.dialects import postgresql
 
 from protos import dedup_pb2
 from services.chassis import audit
-from services.kernel.approval import Status, Step, move
+from services.kernel.approval import Act, Status, outcome
 from services.kernel.caller import Caller
-from services.kernel.canonical import content_hash
 from services.kernel.errors import Conflict, Invalid
+from services.kernel.month import today as this_day
 from services.profiles import queries
+from services.profiles.commands import record
+from services.profiles.commands.account import ask_for_checks, has_doubtful_account
+from services.profiles.commands.cutover import must_be_cut_over
 from services.profiles.commands.events import member_changed, member_decided, member_submitted, tell_all
-from services.profiles.commands.institution import issue_code
-from services.profiles.queries import AnyRow
+from services.profiles.commands.image import name_images
+from services.profiles.commands.lists import lists
+from services.profiles.queries import MEMBER, AnyRow, Subject
 from services.profiles.rules import member as rules
 from services.profiles.rules import review
-from services.profiles.rules.institution import Kind, check_remark
-from services.profiles.rules.revision import Held, is_repeat, must_be_current, must_stay
-from services.profiles.tables import findings, members
+from services.profiles.rules.account import Branches, must_be_known
+from services.profiles.rules.form import Facts, Held, day_of, live, rows_of, word
+from services.profiles.rules.institution import Kind
+from services.profiles.rules.revision import is_repeat, must_stay
+from services.profiles.tables import findings, members, submissions
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,126 +41,153 @@ class Evidence:
     gender: str = ""
 
 
-def columns(member: rules.Member) -> dict[str, Any]:
-    """What the maker says, as the table keeps it."""
-    return {field.name: getattr(member, field.name) for field in fields(member)} | {"content_hash": content_hash(member.content())}
+def shg_of(shg: Subject) -> rules.InstitutionFacts:
+    return institution_facts(shg.row.id, shg.content)
 
 
-def content_of(row: AnyRow) -> rules.Member:
-    return rules.Member(**{field.name: getattr(row, field.name) for field in fields(rules.Member)})
+def institution_facts(institution_id: UUID, content: Held) -> rules.InstitutionFacts:
+    """What a member's form needs to know of her SHG."""
+    formed_on = date.fromisoformat(word(content, "formed_on"))
+    return rules.InstitutionFacts(institution_id, formed_on, word(content, "type"), Kind(word(content, "kind")), day_of(content, "revived_on"))
 
 
-def submit(
+def submit(  # noqa: PLR0913 - a submission is that much
     connection: Connection,
     caller: Caller,
     member_id: UUID,
     revision: int,
-    said: dict[str, str],
+    said: Mapping[str, Any],
     evidence: Evidence | Invalid | None,
     today: date,
-) -> AnyRow:
-    """Hand a member to the checker and to the duplicate check; the row as it then stands. `said` are her fields as texts.
+    *,
+    branches: Branches | None = None,
+    source: str = "FORM",
+) -> Subject:
+    """Hand a member in, or a change of her, to the checker and to the duplicate check; as she then stands.
 
     `evidence` may be a refusal, of an attestation that has grown too old: it does not matter to a submission that is
-    stored already, and refuses every other.
+    stored already, and refuses every other. `branches` is the list of all IFSC, None where there is none.
     """
-    institution = queries.institution_held(connection, rules.institution_id(said))
-    if institution is None:
+    shg = queries.institution_held(connection, rules.institution_id(said))
+    if shg is None:
         raise queries.unknown_institution()
-    caller.must_see(institution.id, institution.region)
-    if institution.kind != Kind.SHG:
-        raise Invalid("INSTITUTION_KIND", "Members belong to an SHG.", field="institution_id")
-    member = rules.parse(said, institution.id, institution.formed_on, today)
-    row = queries.member_for_update(connection, member_id)
-    if row:
-        caller.must_see(row.institution_id, row.region)
-    held = Held(Status(row.status), row.revision, content_of(row).content()) if row else None
-    if is_repeat(held, revision, member.content()):
-        assert row is not None
+    caller.must_see(shg.row.id, shg.row.region)
+    if shg.live is Status.INACTIVE:
+        raise Conflict("INSTITUTION_INACTIVE", "This SHG is closed; nobody joins it.", field="institution_id")
+    before = queries.member_for_update(connection, member_id)
+    if before:
+        caller.must_see(before.row.institution_id, before.row.region)
+    facts = Facts(today, lists(connection))
+    content = rules.read(said, shg_of(shg), facts, before.row.content if before else None)
+    if is_repeat(before.held if before else None, revision, Act.PROFILE, content):
+        assert before is not None
         if isinstance(evidence, Evidence):
-            _must_be_same_evidence(row, evidence)
-        return row
+            _must_be_same_evidence(before, evidence)
+        return before
     if isinstance(evidence, Invalid):
         raise evidence
-    if held:
-        must_stay(held.content, member.content(), "institution_id")
-    # Without a new attestation what was verified of her before stays verified.
-    values = (
-        columns(member)
-        | _evidence(member, evidence or _held_evidence(row))
-        | {
-            "region": institution.region,
-            "revision": revision,
-            "status": Status.SUBMITTED.value,
-            "reasons": [],
-            "remark": "",
-            "verdict": None,  # A screening of an earlier revision does not count.
-            "maker_user": caller.user_id,
-            "maker_person": caller.person,
-        }
+    must_be_known(rows_of(content, "accounts"), rows_of(before.row.content or {}, "accounts") if before else [], branches)
+    if before and before.live:  # Who is live moves by an act of her own; an entry under the wrong SHG is put right.
+        must_stay(before.content, content, "institution_id")
+    outcome(before.live if before else None, Act.PROFILE)
+    must_be_cut_over(connection, shg.row.region, today)
+    row = _entered(connection, member_id, before, shg, source, today)
+    if row is None:  # Another call with the same id was quicker; what it stored is now to be compared with.
+        return submit(connection, caller, member_id, revision, said, evidence, today, branches=branches, source=source)
+    waiting = record.hand_in(
+        connection,
+        caller,
+        before,
+        record.waiting_row(member_id, MEMBER, shg.row.id, shg.row.region, content),
+        act=Act.PROFILE,
+        revision=revision,
+        open_questions=True,  # Until the duplicate check says that there are none.
+        # Without a new attestation what was verified of her before stays verified.
+        **_evidence(content, evidence or _held_evidence(before)),
+        verdict=None,  # A screening of an earlier revision does not count.
+        screening_version=0,
     )
-    changed = _store(connection, member_id, values, row, today)
-    if changed is None:  # Another call with the same id was quicker; what it stored is now to be compared with.
-        return submit(connection, caller, member_id, revision, said, evidence, today)
-    audit.changed(connection, caller, "member.submit", member_id, revision=revision, verified=changed.identity_token is not None)
-    tell_all(connection, [member_submitted(changed), member_changed(changed)])
-    return changed
+    made = Subject(MEMBER, row, waiting)
+    name_images(connection, member_id, shg.row.id, [made.content, content])
+    ask_for_checks(connection, member_id, word(content, "name"), live(rows_of(content, "accounts")))
+    audit.changed(connection, caller, "member.submit", member_id, revision=revision, verified=waiting.identity_token is not None)
+    # Also of one who is live, of whom nothing has changed but her version: copies are counted by it.
+    tell_all(connection, [member_submitted(made), member_changed(connection, made)])
+    return made
 
 
-def _held_evidence(row: AnyRow | None) -> Evidence | None:
-    return Evidence(row.identity_token, row.attested_birth_year, row.attested_gender) if row and row.identity_token else None
+def _entered(connection: Connection, member_id: UUID, before: Subject | None, shg: Subject, source: str, today: date) -> AnyRow | None:
+    """Her record; of one that is live nothing changes but that the duplicate check is told."""
+    if before is None:
+        at = {"status": Status.SUBMITTED.value, "institution_id": shg.row.id, "region": shg.row.region}
+        return record.new(connection, members, member_id, source, today, submitted_version=1, **at)
+    told = {"submitted_version": before.row.version + 1}
+    if before.live:
+        return record.change(connection, members, before.row, **told)
+    at = {"status": Status.SUBMITTED.value, "institution_id": shg.row.id, "region": shg.row.region}
+    return record.change(connection, members, before.row, **at, **told)
 
 
-def _evidence(member: rules.Member, evidence: Evidence | None) -> dict[str, object]:
+def _held_evidence(before: Subject | None) -> Evidence | None:
+    held = before and (before.waiting if before.waiting is not None and before.waiting.identity_token else before.row)
+    return Evidence(held.identity_token, held.attested_birth_year, held.attested_gender) if held and held.identity_token else None
+
+
+def _evidence(content: Held, evidence: Evidence | None) -> dict[str, Any]:
     """What is kept of it; a revision that tells of another woman than the evidence does is noted for the checker."""
     if evidence is None:
-        return {}
+        return {"identity_token": None, "attested_birth_year": 0, "attested_gender": "", "identity_notes": []}
     return {
         "identity_token": evidence.identity_token,
         "attested_birth_year": evidence.birth_year,
         "attested_gender": evidence.gender,
-        "identity_notes": rules.identity_notes(member, evidence.birth_year, evidence.gender),
+        "identity_notes": rules.identity_notes(content, evidence.birth_year, evidence.gender),
     }
 
 
-def _must_be_same_evidence(row: AnyRow, evidence: Evidence) -> None:
-    if evidence.identity_token != row.identity_token:
-        raise Conflict("REVISION_CONTENT", "Revision {revision} was sent before with another {field}.", field="attestation", revision=row.revision)
-
-
-def _store(connection: Connection, member_id: UUID, values: dict[str, object], held: AnyRow | None, today: date) -> AnyRow | None:
-    """Insert or update her; None where she was to be new and is not any more."""
-    if held is None:
-        made = postgresql.insert(members).values(id=member_id, version=1, submitted_version=1, entered_on=today, **values)
-        return connection.execute(made.on_conflict_do_nothing(index_elements=["id"]).returning(members)).one_or_none()
-    version = held.version + 1
-    changed = update(members).where(members.c.id == member_id).values(version=version, submitted_version=version, **values)
-    return connection.execute(changed.returning(members)).one()
+def _must_be_same_evidence(held: Subject, evidence: Evidence) -> None:
+    known = held.waiting if held.waiting is not None else held.row
+    if evidence.identity_token != known.identity_token:
+        raise Conflict("REVISION_CONTENT", "Revision {revision} was sent before with another {field}.", field="attestation", revision=known.revision)
 
 
 def note_screening(connection: Connection, version: int, screened: dedup_pb2.MemberScreened) -> None:
-    """Keep what the duplicate check says, if it speaks of her as she now is and is news."""
-    row = queries.member_for_update(connection, UUID(screened.member_id))
-    if row is None:
+    """Keep what the duplicate check says, if it speaks of her as she now is, or as she waits, and is news."""
+    subject = queries.member_for_update(connection, UUID(screened.member_id))
+    if subject is None:
         raise LookupError("a screening of a member whom nobody submitted")
-    if screened.revision != row.revision or version <= row.screening_version:
-        return
-    _store_findings(connection, row, screened.matches)
     verdict = review.Verdict(dedup_pb2.Verdict.Name(screened.verdict).removeprefix("VERDICT_"))
-    news = verdict != row.verdict
-    changed = connection.execute(
-        update(members)
-        .where(members.c.id == row.id)
-        .values(verdict=verdict.value, screening_version=version, version=row.version + news)
-        .returning(members)
-    ).one()
+    facts = Facts(this_day(), lists(connection))
+    for spoken_of in (subject.waiting, subject.row):
+        if spoken_of is not None and spoken_of.revision == screened.revision:
+            break
+    else:
+        return
+    if version <= spoken_of.screening_version:
+        return
+    _store_findings(connection, subject.row.id, screened.revision, screened.matches)
+    noted = {"verdict": verdict.value, "screening_version": version}
+    waiting = subject.waiting
+    row = subject.row
+    if spoken_of is waiting:
+        of_her = submissions.c.record_id == row.id
+        seen = bool(waiting.identity_notes or rules.warnings(waiting.content, facts)) or has_doubtful_account(connection, row.id, waiting.content)
+        noted["open_questions"] = verdict is not review.Verdict.CLEAR or seen
+        waiting = connection.execute(update(submissions).where(of_her).values(noted).returning(submissions)).one()
+    news = verdict != spoken_of.verdict and (spoken_of is subject.row or not subject.live)
+    if spoken_of is subject.row:
+        row = connection.execute(
+            update(members).where(members.c.id == row.id).values(noted | {"version": row.version + news}).returning(members)
+        ).one()
+    elif news:
+        row = record.change(connection, members, row)
     if news:
-        tell_all(connection, [member_changed(changed)])
+        tell_all(connection, [member_changed(connection, Subject(MEMBER, row, waiting))])
 
 
-def _store_findings(connection: Connection, row: AnyRow, matches: Sequence[dedup_pb2.Match]) -> None:
+def _store_findings(connection: Connection, member_id: UUID, revision: int, matches: Sequence[dedup_pb2.Match]) -> None:
     """The findings of this screening replace those of the one before; what was decided on one stays."""
-    of_her = and_(findings.c.member_id == row.id, findings.c.member_revision == row.revision)
+    of_her = and_(findings.c.member_id == member_id, findings.c.member_revision == revision)
     gone = findings.c.finding_id.not_in([match.finding_id for match in matches])
     connection.execute(delete(findings).where(of_her, findings.c.decision.is_(None), gone))
     if not matches:
@@ -162,8 +195,8 @@ def _store_findings(connection: Connection, row: AnyRow, matches: Sequence[dedup
     made = postgresql.insert(findings).values(
         [
             {
-                "member_id": row.id,
-                "member_revision": row.revision,
+                "member_id": member_id,
+                "member_revision": revision,
                 "finding_id": match.finding_id,
                 "verdict": dedup_pb2.Verdict.Name(match.verdict).removeprefix("VERDICT_"),
                 "other_member_id": UUID(match.other_member_id),
@@ -177,59 +210,70 @@ def _store_findings(connection: Connection, row: AnyRow, matches: Sequence[dedup
     connection.execute(made.on_conflict_do_update(index_elements=["member_id", "member_revision", "finding_id"], set_=newer))
 
 
-def approve(connection: Connection, caller: Caller, member_id: UUID, revision: int, decisions: Sequence[review.Decided], today: date) -> AnyRow:
-    """Activate a member and issue her code; again is the same answer."""
-    row = queries.member(connection, caller, member_id, for_update=True)  # Locked: of two checkers at once the second sees what the first decided.
-    review.must_not_be_maker(caller, row.maker_user, row.maker_person)
-    must_be_current(row.revision, revision)
-    if row.status == Status.ACTIVE:
-        return row
-    status = move(Status(row.status), Step.APPROVE)
-    checked = review.check_approval(screened=row.verdict is not None, findings=_verdicts(connection, row), decisions=decisions)
-    code = issue_code(connection, "MEMBER")
-    return _decide(connection, caller, "member.approve", row, checked, status=status.value, code=code, reasons=[], remark="", activated_on=today)
+# What a checker's decision on a profile does to a member; commands/review.py has asked who she is and what she saw.
 
 
-def reject(
-    connection: Connection,
-    caller: Caller,
-    member_id: UUID,
-    revision: int,
-    reasons: Sequence[str],
-    remark: str,
-    decisions: Sequence[review.Decided],
-) -> AnyRow:
-    """Hand a member back to her maker; again with the same words is the same answer."""
-    checked_reasons = review.check_reasons(reasons)
-    words = [reason.value for reason in checked_reasons]
-    remark = check_remark(remark)
-    row = queries.member(connection, caller, member_id, for_update=True)
-    must_be_current(row.revision, revision)
-    if row.status == Status.REJECTED and (row.reasons, row.remark) == (words, remark):
-        return row
-    status = move(Status(row.status), Step.REJECT)
-    verdicts = _verdicts(connection, row)
-    checked = review.check_decisions(verdicts, decisions)
-    review.check_duplicate_reason(checked_reasons, verdicts, checked)
-    return _decide(
-        connection, caller, "member.reject", row, checked, status=status.value, reasons=[reason.value for reason in checked_reasons], remark=remark
+def let_in(connection: Connection, caller: Caller, subject: Subject, decisions: Sequence[review.Decided], today: date) -> Subject:
+    """What waits of her is live from now on; who is new gets her code."""
+    waiting = subject.waiting
+    assert waiting is not None
+    status = outcome(subject.live, Act.PROFILE)
+    checked = review.check_approval(screened=waiting.verdict is not None, findings=_verdicts(connection, subject), decisions=decisions)
+    _decide(connection, caller, subject, checked)
+    record.let_in(connection, caller, subject)
+    row = record.change(
+        connection,
+        members,
+        subject.row,
+        status=status.value,
+        revision=waiting.revision,
+        content=waiting.content,
+        code=subject.row.code or record.issue_code(connection, MEMBER),
+        activated_on=subject.row.activated_on or today,
+        **{name: getattr(waiting, name) for name in _FACTS},
     )
+    made = Subject(MEMBER, row, None)
+    name_images(connection, row.id, row.institution_id, [made.content])
+    tell_all(connection, [member_changed(connection, made), member_decided(made, waiting.revision, status, checked)])
+    return made
 
 
-def _verdicts(connection: Connection, row: AnyRow) -> dict[str, review.Verdict]:
-    return {finding.finding_id: review.Verdict(finding.verdict) for finding in queries.findings_of(connection, [row])[row.id]}
+_FACTS = ("identity_token", "attested_birth_year", "attested_gender", "identity_notes", "verdict", "screening_version")
 
 
-def _decide(connection: Connection, caller: Caller, action: str, row: AnyRow, decisions: Sequence[review.Decided], **values: object) -> AnyRow:
-    if decisions:
-        one = (
-            update(findings)
-            .where(findings.c.member_id == row.id, findings.c.member_revision == row.revision, findings.c.finding_id == bindparam("finding"))
-            .values(decision=bindparam("decided"), reason=bindparam("why"), decided_by=caller.user_id, decided_at=func.now())
+def hand_back(connection: Connection, caller: Caller, subject: Subject, decided: review.HandedBack, decisions: Sequence[review.Decided]) -> Subject:
+    """She goes back to her maker; who is live stays as she was, and the duplicate check hears that she does."""
+    verdicts = _verdicts(connection, subject)
+    checked = review.check_decisions(verdicts, decisions)
+    review.check_duplicate_reason(decided.reasons, verdicts, checked)
+    _decide(connection, caller, subject, checked)
+    waiting = record.hand_back(connection, subject, decided.reviews, decided.reasons, decided.remark)
+    if subject.live:
+        row = record.change(connection, members, subject.row, submitted_version=subject.row.version + 1)
+        made = Subject(MEMBER, row, waiting)
+        told_again = member_submitted(Subject(MEMBER, row, None))
+        tell_all(connection, [told_again, member_changed(connection, made), member_decided(made, waiting.revision, subject.live, checked)])
+        return made
+    row = record.change(connection, members, subject.row, status=Status.REJECTED.value)
+    made = Subject(MEMBER, row, waiting)
+    tell_all(connection, [member_changed(connection, made), member_decided(made, waiting.revision, Status.REJECTED, checked)])
+    return made
+
+
+def _verdicts(connection: Connection, subject: Subject) -> dict[str, review.Verdict]:
+    return {finding.finding_id: review.Verdict(finding.verdict) for finding in queries.findings_of(connection, [subject])[subject.row.id]}
+
+
+def _decide(connection: Connection, caller: Caller, subject: Subject, decisions: Sequence[review.Decided]) -> None:
+    if not decisions:
+        return
+    one = (
+        update(findings)
+        .where(
+            findings.c.member_id == subject.row.id,
+            findings.c.member_revision == subject.profile.revision,
+            findings.c.finding_id == bindparam("finding"),
         )
-        connection.execute(one, [{"finding": d.finding_id, "decided": d.decision.value, "why": d.reason} for d in decisions])
-    changed = connection.execute(update(members).where(members.c.id == row.id).values(version=row.version + 1, **values).returning(members)).one()
-    said = {decided.finding_id: decided.decision.value for decided in decisions}
-    audit.changed(connection, caller, action, row.id, revision=row.revision, reasons=changed.reasons, decisions=said)
-    tell_all(connection, [member_changed(changed), member_decided(changed, decisions)])
-    return changed
+        .values(decision=bindparam("decided"), reason=bindparam("why"), decided_by=caller.user_id, decided_at=func.now())
+    )
+    connection.execute(one, [{"finding": d.finding_id, "decided": d.decision.value, "why": d.reason} for d in decisions])

@@ -11,8 +11,8 @@ from protos import profiles_pb2
 from services.kernel.approval import Status
 from services.kernel.tally import MODULUS, fingerprint
 from services.profiles import queries
-from services.profiles.commands.events import Told, institution_changed, member_changed, member_decided, member_submitted, tell_all
-from services.profiles.queries import AnyRow
+from services.profiles.commands.events import Told, as_checked, institution_changed, member_decided, member_submitted, members_changed, tell_all
+from services.profiles.queries import Subject
 from services.profiles.rules.review import Decided, Decision
 
 PAGE = 500
@@ -22,33 +22,37 @@ Page = Callable[[Connection, str, UUID | None], UUID | None]
 
 def restate_institutions(connection: Connection, hearer: str, after: UUID | None) -> UUID | None:
     """Tell the next page of institutions; the id to go on after, or None at the end."""
-    rows = queries.institutions_after(connection, after, PAGE)
-    tell_all(connection, [institution_changed(row) for row in rows], hearer)
-    return _last(rows)
+    found = queries.institutions_after(connection, after, PAGE)
+    tell_all(connection, [institution_changed(one) for one in found], hearer)
+    return _last(found)
 
 
 def restate_members(connection: Connection, hearer: str, after: UUID | None) -> UUID | None:
-    rows = queries.members_after(connection, after, PAGE)
-    tell_all(connection, [member_changed(row) for row in rows], hearer)
-    return _last(rows)
+    found = queries.members_after(connection, after, PAGE)
+    tell_all(connection, members_changed(connection, found), hearer)
+    return _last(found)
 
 
 def restate_submissions(connection: Connection, hearer: str, after: UUID | None) -> UUID | None:
     """As restate_members, for dedup: what was submitted, and what was decided on it."""
-    rows = queries.members_after(connection, after, PAGE)
-    findings = queries.findings_of(connection, rows)
+    found = queries.members_after(connection, after, PAGE)
+    findings = queries.findings_of(connection, found)
     told: list[Told] = []
-    for row in rows:
-        if row.revision:
-            told.append(member_submitted(row))
-        if row.status in {Status.ACTIVE, Status.REJECTED}:
-            told.append(member_decided(row, [Decided(f.finding_id, Decision(f.decision), f.reason) for f in findings[row.id] if f.decision]))
+    for one in found:
+        held = one.held
+        if checked := as_checked(one):
+            told.append(member_submitted(checked))
+        decisions = [Decided(f.finding_id, Decision(f.decision), f.reason) for f in findings[one.row.id] if f.decision]
+        if one.live:
+            told.append(member_decided(one, one.row.revision, one.live, decisions))
+        elif held.status is Status.REJECTED:
+            told.append(member_decided(one, held.revision, Status.REJECTED, decisions))
     tell_all(connection, told, hearer)
-    return _last(rows)
+    return _last(found)
 
 
-def _last(rows: Sequence[AnyRow]) -> UUID | None:
-    return rows[-1].id if len(rows) == PAGE else None
+def _last(found: Sequence[Subject]) -> UUID | None:
+    return found[-1].row.id if len(found) == PAGE else None
 
 
 # What each hearer keeps a copy of.

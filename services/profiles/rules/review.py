@@ -1,12 +1,16 @@
-"""What a checker may do with a member: every finding of a current screening decided, none of them CONFIRMED (decisions 2, 3)."""
+"""What a checker may do with what waits: let it in, every finding decided and none CONFIRMED (decisions 2, 3), or hand it back."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from services.kernel.caller import Caller
+from services.kernel.canonical import Content
 from services.kernel.errors import Conflict, Forbidden, Invalid
-from services.profiles.rules.institution import one_line
+from services.profiles.rules.form import Section, one_line
+from services.profiles.rules.institution import check_remark
+from services.profiles.rules.lists import Lists
 
 REASON_LENGTH_MAX = 500
 _CONFIRMED = "A confirmed duplicate cannot be overruled: reject her, or have her transferred."
@@ -25,14 +29,7 @@ class Decision(StrEnum):
     FIELD_VERIFICATION = "FIELD_VERIFICATION"
 
 
-class Reason(StrEnum):
-    """Why a member is handed back; the first is the first on the screen too [E1]."""
-
-    DUPLICATE = "DUPLICATE"
-    NAME_WRONG = "NAME_WRONG"
-    PHOTO_MISSING = "PHOTO_MISSING"
-    DOCUMENT_WRONG = "DOCUMENT_WRONG"
-    OTHER = "OTHER"
+DUPLICATE = "DUPLICATE"  # Of the list REJECTION_REASON, on which it stands first [E1].
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +87,58 @@ def check_approval(*, screened: bool, findings: Mapping[str, Verdict], decisions
     return checked
 
 
-def check_reasons(reasons: Iterable[str]) -> list[Reason]:
-    """The reasons of a rejection in the order of the list, each once."""
-    try:
-        given = {Reason(reason) for reason in reasons}
-    except ValueError:
-        raise Invalid("REASON_UNKNOWN", "A reason is one of: {known}.", field="reasons", known=", ".join(Reason)) from None
-    if not given:
-        raise Invalid("REASON_MISSING", "Say why she is handed back.", field="reasons")
-    return [reason for reason in Reason if reason in given]
+@dataclass(frozen=True, slots=True)
+class SectionReview:
+    """What the checker says of one section of a profile."""
+
+    section: Section
+    accepted: bool
+    reasons: Sequence[str] = ()
+    remark: str = ""
 
 
-def check_duplicate_reason(reasons: Sequence[Reason], findings: Mapping[str, Verdict], decisions: Sequence[Decided]) -> None:
+@dataclass(frozen=True, slots=True)
+class HandedBack:
+    """Why a record goes back to its maker: the reasons in the list's order, and what was said of each section, as it is kept."""
+
+    reasons: list[str]
+    remark: str
+    reviews: dict[str, dict[str, Content]]
+
+
+def hand_back(reasons: Iterable[str], remark: str, sections: Sequence[SectionReview], lists: Lists, today: date) -> HandedBack:
+    """Check why it goes back: there is a reason, for the whole or for a section; what is not spoken of is left open."""
+    reviews: dict[str, dict[str, Content]] = {}
+    every = set(reasons)
+    for place, one in enumerate(sections):
+        if one.section.value in reviews:
+            raise Invalid("SECTION_TWICE", "A section is accepted or handed back once.", field=f"sections[{place}]")
+        if one.accepted:
+            reviews[one.section.value] = {"accepted": True}
+            continue
+        why = _reasons(one.reasons, lists, today, f"sections[{place}].reasons")
+        reviews[one.section.value] = {"accepted": False, "reasons": why, "remark": check_remark(one.remark, needed=False)}
+        every.update(why)
+    return HandedBack(_reasons(every, lists, today, "reasons"), check_remark(remark), reviews)
+
+
+def _reasons(given: Iterable[str], lists: Lists, today: date, field: str) -> list[str]:
+    """In the order of the list, each once."""
+    known = list(lists.values["REJECTION_REASON"])
+    found = {lists.must_know("REJECTION_REASON", reason, field, today) for reason in given}
+    if not found:
+        raise Invalid("REASON_MISSING", "Say why it is handed back.", field=field)
+    return sorted(found, key=known.index)
+
+
+def unchanged(reviews: Mapping[str, Mapping[str, Content]], changed: Collection[Section]) -> set[Section]:
+    """The sections that were accepted before and have not changed since."""
+    return {Section(name) for name, one in reviews.items() if one.get("accepted")} - set(changed)
+
+
+def check_duplicate_reason(reasons: Sequence[str], findings: Mapping[str, Verdict], decisions: Sequence[Decided]) -> None:
     """DUPLICATE rests on a finding: a confirmed one, or one that the checker decides to be a duplicate."""
-    if Reason.DUPLICATE not in reasons or Verdict.CONFIRMED in findings.values():
+    if DUPLICATE not in reasons or Verdict.CONFIRMED in findings.values():
         return
     if not any(decided.decision in {Decision.DUPLICATE_REJECT, Decision.DUPLICATE_TRANSFER} for decided in decisions):
         raise Invalid("REASON_UNFOUNDED", "DUPLICATE needs the finding that it rests on, decided as a duplicate.", field="decisions")

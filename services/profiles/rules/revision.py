@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from services.kernel.approval import Status, Step, move
+from services.kernel.approval import LIVE, Act, Status, Step, move
 from services.kernel.canonical import Content, first_difference
 from services.kernel.errors import Conflict, Invalid
 
@@ -12,14 +12,15 @@ REVISION_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A record as it is held: what was submitted last, or listed if revision is 0."""
+    """What was handed in last of a record, or listed if revision is 0; or what is live, where nothing waits."""
 
     status: Status
     revision: int
+    act: Act
     content: Mapping[str, Content]
 
 
-def is_repeat(held: Held | None, revision: int, content: Mapping[str, Content]) -> bool:
+def is_repeat(held: Held | None, revision: int, act: Act, content: Mapping[str, Content]) -> bool:
     """True where this very submission was taken already, False where it is a later one; else a refusal.
 
     A device may be ahead by more than one: a record that came back from a backup does not know the revisions since.
@@ -32,13 +33,14 @@ def is_repeat(held: Held | None, revision: int, content: Mapping[str, Content]) 
     if held is None:
         return False
     if revision == current:
-        field = first_difference(held.content, content)
+        field = "act" if held.act != act else first_difference(held.content, content)
         if field:
             raise Conflict("REVISION_CONTENT", "Revision {revision} was sent before with another {field}.", field=field, revision=revision)
         return True
     if held.status == Status.SUBMITTED:
         raise Conflict("LOCKED", "The record is with the checker and cannot be changed until she has decided.")
-    move(held.status, Step.SUBMIT)
+    if held.status not in LIVE:  # Beside what is live anything may wait that its status allows (kernel.approval.ACTS).
+        move(held.status, Step.SUBMIT)
     return False
 
 
@@ -55,5 +57,5 @@ def _old(current: int) -> Conflict:
 def must_stay(held: Mapping[str, Content], content: Mapping[str, Content], *fields: str) -> None:
     """Refuse where a field changed that no submission may change: a move is another act."""
     for field in fields:
-        if held[field] != content[field]:
+        if held.get(field) != content.get(field):
             raise Conflict("FIELD_FIXED", "The {field} of a record does not change.", field=field)

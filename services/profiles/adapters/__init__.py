@@ -1,0 +1,1 @@
+"""The outside: banks, their list of branches, the store of images."""

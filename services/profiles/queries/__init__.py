@@ -1,0 +1,411 @@
+"""Reads institutions and members, bounded by what the caller may see."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, exists, func, or_, select
+
+from services.chassis import sight
+from services.chassis.sight import among, within
+from services.kernel.approval import LIVE, Act, Status
+from services.kernel.caller import Caller
+from services.kernel.canonical import Content
+from services.kernel.errors import NotFound
+from services.kernel.region import Level, at_level
+from services.profiles.rules import revision
+from services.profiles.rules.form import day_of
+from services.profiles.tables import account_checks, findings, history, image_uses, images, institutions, mappings, members, memberships, submissions
+
+AnyRow = Row[Any]
+MEMBER = "MEMBER"
+
+
+def in_sight(caller: Caller, institution_id: ColumnElement[UUID], region: ColumnElement[str]) -> ColumnElement[bool]:
+    return sight.in_sight(caller, institution_id, region, institutions)
+
+
+def unknown_institution() -> NotFound:
+    return NotFound("INSTITUTION_UNKNOWN", "There is no such institution among yours.", field="institution_id")
+
+
+def unknown_member() -> NotFound:
+    return NotFound("MEMBER_UNKNOWN", "There is no such member among yours.", field="member_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A record, and what waits of it for a checker or came back from her."""
+
+    kind: str  # MEMBER, SHG, VO, CLF
+    row: AnyRow
+    waiting: AnyRow | None
+
+    @property
+    def live(self) -> Status | None:
+        """The status of a record that a checker has let in."""
+        status = Status(self.row.status)
+        return status if status in LIVE else None
+
+    @property
+    def content(self) -> dict[str, Content]:
+        """What is live; of a record that is not, what was handed in or listed."""
+        if self.row.content is not None:
+            return dict(self.row.content)
+        assert self.waiting is not None  # A record is live or waits.
+        return dict(self.waiting.content)
+
+    @property
+    def profile(self) -> AnyRow:
+        """The row that speaks of the profile: what waits of it, else what is live; an act of life that waits says nothing of it."""
+        return self.waiting if self.waiting is not None and self.waiting.act == Act.PROFILE else self.row
+
+    @property
+    def held(self) -> revision.Held:
+        """What was handed in last."""
+        if self.waiting is None:
+            return revision.Held(Status(self.row.status), self.row.revision, Act.PROFILE, dict(self.row.content))
+        return revision.Held(Status(self.waiting.status), self.waiting.revision, Act(self.waiting.act), dict(self.waiting.content))
+
+    def handed_in_by(self, caller: Caller) -> bool:
+        """Whether what waits is hers."""
+        return self.waiting is not None and self.waiting.maker_user == caller.user_id
+
+
+def _subject(connection: Connection, kind: str, row: AnyRow) -> Subject:
+    return Subject(kind, row, submission(connection, row.id))
+
+
+def submission(connection: Connection, record_id: UUID) -> AnyRow | None:
+    """What waits of a record. Whoever changes it holds the record's own row."""
+    return connection.execute(select(submissions).where(submissions.c.record_id == record_id)).one_or_none()
+
+
+def submissions_of(connection: Connection, rows: Collection[AnyRow]) -> dict[UUID, AnyRow]:
+    if not rows:
+        return {}
+    found = connection.execute(select(submissions).where(among(submissions.c.record_id, [row.id for row in rows])))
+    return {row.record_id: row for row in found}
+
+
+def subjects(connection: Connection, rows: Collection[AnyRow], kind: str = "") -> list[Subject]:
+    """These records, with what waits of each."""
+    waiting = submissions_of(connection, rows)
+    return [Subject(kind or row.kind, row, waiting.get(row.id)) for row in rows]
+
+
+def institution(connection: Connection, caller: Caller, institution_id: UUID, *, for_update: bool = False) -> Subject:
+    row = _seen(connection, caller, institutions, institutions.c.id, institution_id, for_update=for_update)
+    if row is None:
+        raise unknown_institution()
+    return _subject(connection, row.kind, row)
+
+
+def member(connection: Connection, caller: Caller, member_id: UUID, *, for_update: bool = False) -> Subject:
+    row = _seen(connection, caller, members, members.c.institution_id, member_id, for_update=for_update)
+    if row is None:
+        raise unknown_member()
+    return _subject(connection, MEMBER, row)
+
+
+def _seen(
+    connection: Connection, caller: Caller, table: Table, institution_id: ColumnElement[UUID], record_id: UUID, *, for_update: bool
+) -> AnyRow | None:
+    """A record in her sight, or one that waits for her: a member who moves to an SHG of hers is not yet in it."""
+    comes = select(submissions.c.record_id).where(
+        submissions.c.record_id == record_id,
+        submissions.c.status == Status.SUBMITTED,
+        in_sight(caller, submissions.c.institution_id, submissions.c.region),
+    )
+    asked = select(table).where(table.c.id == record_id, or_(in_sight(caller, institution_id, table.c.region), table.c.id.in_(comes)))
+    return connection.execute(asked.with_for_update(of=table) if for_update else asked).one_or_none()
+
+
+def institutions_page(
+    connection: Connection, caller: Caller, region: str = "", *, status: str | None, kind: str | None, after: UUID | None, size: int
+) -> list[Subject]:
+    """By id, which is by the time of making; only those after `after`, and where a region is named those in it."""
+    asked = select(institutions).where(in_sight(caller, institutions.c.id, institutions.c.region))
+    if region:
+        asked = asked.where(within(institutions.c.region, [region]))
+    if kind:
+        asked = asked.where(institutions.c.kind == kind)
+    return subjects(connection, _page(connection, asked, institutions.c.id, institutions.c.status, status, after, size))
+
+
+def members_page(
+    connection: Connection, caller: Caller, *, institution_id: UUID | None, status: str | None, after: UUID | None, size: int
+) -> list[Subject]:
+    asked = select(members).where(in_sight(caller, members.c.institution_id, members.c.region))
+    if institution_id:
+        asked = asked.where(members.c.institution_id == institution_id)
+    return subjects(connection, _page(connection, asked, members.c.id, members.c.status, status, after, size), MEMBER)
+
+
+def _page(
+    connection: Connection,
+    asked: Select[Any],
+    id_column: ColumnElement[UUID],
+    status_column: ColumnElement[str],
+    status: str | None,
+    after: UUID | None,
+    size: int,
+) -> list[AnyRow]:
+    if status:
+        asked = asked.where(status_column == status)
+    if after:
+        asked = asked.where(id_column > after)
+    return list(connection.execute(asked.order_by(id_column).limit(size)).all())
+
+
+def findings_of(connection: Connection, found: Collection[Subject]) -> dict[UUID, list[AnyRow]]:
+    """The findings of what these members handed in last, the weightiest first."""
+    revisions = {subject.row.id: subject.profile.revision for subject in found}
+    of: dict[UUID, list[AnyRow]] = {member_id: [] for member_id in revisions}
+    if not of:
+        return of
+    asked = select(findings).where(among(findings.c.member_id, of))
+    for finding in connection.execute(asked.order_by(findings.c.weight_centibits.desc(), findings.c.finding_id)):
+        if finding.member_revision == revisions[finding.member_id]:
+            of[finding.member_id].append(finding)
+    return of
+
+
+# What a maker's commands read: locked, and not yet bounded; they refuse in the rules' words.
+
+
+def institution_for_update(connection: Connection, institution_id: UUID) -> Subject | None:
+    row = connection.execute(select(institutions).where(institutions.c.id == institution_id).with_for_update()).one_or_none()
+    return _subject(connection, row.kind, row) if row else None
+
+
+def region_of(connection: Connection, institution_id: UUID) -> str:
+    """Empty where there is no such institution yet."""
+    return connection.execute(select(institutions.c.region).where(institutions.c.id == institution_id)).scalar_one_or_none() or ""
+
+
+def institution_held(connection: Connection, institution_id: UUID) -> Subject | None:
+    """Held so that it cannot be decided while one of its members is being submitted."""
+    row = connection.execute(select(institutions).where(institutions.c.id == institution_id).with_for_update(read=True)).one_or_none()
+    return _subject(connection, row.kind, row) if row else None
+
+
+def member_for_update(connection: Connection, member_id: UUID) -> Subject | None:
+    row = connection.execute(select(members).where(members.c.id == member_id).with_for_update()).one_or_none()
+    return _subject(connection, MEMBER, row) if row else None
+
+
+def institution_named(connection: Connection, region: str, kind: str, name_key: str) -> UUID | None:
+    named = and_(institutions.c.region == region, institutions.c.kind == kind, institutions.c.name_key == name_key)
+    return connection.execute(select(institutions.c.id).where(named)).scalar_one_or_none()
+
+
+def institutions_within(connection: Connection, regions: Collection[str]) -> list[AnyRow]:
+    return list(connection.execute(select(institutions).where(within(institutions.c.region, regions)).order_by(institutions.c.id)).all())
+
+
+def institutions_among(connection: Connection, ids: Collection[UUID]) -> list[Subject]:
+    return subjects(connection, connection.execute(select(institutions).where(among(institutions.c.id, ids))).all())
+
+
+def above(connection: Connection, institution_id: UUID) -> list[Subject]:
+    """The federation that it belongs to, and the one over that."""
+    one, parent = institutions.alias(), institutions.alias()
+    parents = select(one.c.parent_id).where(one.c.id == institution_id)
+    grandparents = select(parent.c.parent_id).join(one, one.c.parent_id == parent.c.id).where(one.c.id == institution_id)
+    return subjects(connection, connection.execute(select(institutions).where(institutions.c.id.in_(parents.union(grandparents)))).all())
+
+
+def live_children(connection: Connection, institution_id: UUID) -> list[Subject]:
+    """The institutions that belong to a federation and are not closed."""
+    asked = select(institutions).where(institutions.c.parent_id == institution_id, institutions.c.status.in_([Status.ACTIVE, Status.LEGACY]))
+    return subjects(connection, connection.execute(asked.order_by(institutions.c.id)).all())
+
+
+def all_members(connection: Connection, institution_id: UUID) -> list[Subject]:
+    asked = select(members).where(members.c.institution_id == institution_id).order_by(members.c.id)
+    return subjects(connection, connection.execute(asked).all(), MEMBER)
+
+
+def active_under(connection: Connection, member_ids: Collection[UUID]) -> dict[str, set[str]]:
+    """Of these members the active ones: herself, her SHG, its VO and the CLF over that."""
+    shg, vo = institutions.alias(), institutions.alias()
+    asked = (
+        select(members.c.id, members.c.institution_id, shg.c.parent_id, vo.c.parent_id.label("clf_id"))
+        .join(shg, shg.c.id == members.c.institution_id)
+        .outerjoin(vo, vo.c.id == shg.c.parent_id)
+        .where(among(members.c.id, member_ids), members.c.status == Status.ACTIVE)
+    )
+    return {str(row.id): {str(one) for one in row if one} for row in connection.execute(asked)}
+
+
+def last_stays(connection: Connection, member_ids: Collection[UUID]) -> dict[UUID, AnyRow]:
+    """Where each of these members was before, if anywhere."""
+    asked = select(memberships).where(among(memberships.c.member_id, member_ids)).order_by(memberships.c.to_on)
+    return {row.member_id: row for row in connection.execute(asked)}  # The last one stays.
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """Where a record belonged; `to_on` is None where it does still."""
+
+    institution_id: UUID
+    from_on: date
+    to_on: date | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What was approved about a live record, and where it belonged, the oldest first."""
+
+    acts: list[AnyRow]
+    stays: list[Stay]
+
+
+def life_of(connection: Connection, caller: Caller, record_id: UUID) -> Life:
+    """Of a member or an institution in her sight."""
+    acts = connection.execute(select(history).where(history.c.record_id == record_id).order_by(history.c.revision)).all()
+    row = _seen(connection, caller, members, members.c.institution_id, record_id, for_update=False)
+    if row is not None:
+        return Life(list(acts), _stays(connection, row))
+    if _seen(connection, caller, institutions, institutions.c.id, record_id, for_update=False) is None:
+        raise NotFound("RECORD_UNKNOWN", "There is no such member or institution among yours.", field="record_id")
+    mapped = connection.execute(select(mappings).where(mappings.c.child_id == record_id).order_by(mappings.c.from_on))
+    return Life(list(acts), [Stay(one.parent_id, one.from_on, one.to_on) for one in mapped])
+
+
+def _stays(connection: Connection, member: AnyRow) -> list[Stay]:
+    """Where she was, and where she is."""
+    past = connection.execute(select(memberships).where(memberships.c.member_id == member.id).order_by(memberships.c.to_on)).all()
+    stays = [Stay(one.institution_id, one.from_on, one.to_on, one.reason) for one in past]
+    if Status(member.status) in {Status.ACTIVE, Status.LEGACY}:
+        stays.append(Stay(member.institution_id, since(member, past[-1] if past else None), None))
+    return stays
+
+
+def since(member: AnyRow, last: AnyRow | None) -> date:
+    """Since when a live member is in her SHG; of one who came in by a list it may not be known better than when that was.
+
+    `last` is her last stay anywhere.
+    """
+    came_on: date = (last.back_on if last is not None else None) or day_of(member.content, "joined_on") or member.entered_on
+    return came_on
+
+
+def act_of(connection: Connection, record_id: UUID, revision_number: int) -> AnyRow | None:
+    """The act of life that a revision was, once it was approved."""
+    found = history.c.record_id == record_id, history.c.revision == revision_number, history.c.act != Act.PROFILE
+    return connection.execute(select(history).where(*found)).one_or_none()
+
+
+def active_below(connection: Connection, institution_id: UUID, member_ids: Collection[UUID]) -> set[str]:
+    """Which of these are active members of the SHG itself, or of one below the federation."""
+    shg, vo = institutions.alias(), institutions.alias()
+    below = or_(shg.c.id == institution_id, shg.c.parent_id == institution_id, vo.c.parent_id == institution_id)
+    asked = (
+        select(members.c.id)
+        .join(shg, shg.c.id == members.c.institution_id)
+        .outerjoin(vo, vo.c.id == shg.c.parent_id)
+        .where(among(members.c.id, member_ids), members.c.status == Status.ACTIVE, below)
+    )
+    return {str(member_id) for member_id in connection.execute(asked).scalars()}
+
+
+def members_listed_as(connection: Connection, keys: Collection[UUID]) -> dict[UUID, UUID]:
+    """The members that rows of a list have made already: the row's key to her id."""
+    asked = select(members.c.listed_as, members.c.id).where(among(members.c.listed_as, keys))
+    return {row.listed_as: row.id for row in connection.execute(asked)}
+
+
+def member_counts(connection: Connection, institution_id: UUID) -> dict[Status, int]:
+    asked = select(members.c.status, func.count()).where(members.c.institution_id == institution_id).group_by(members.c.status)
+    return {Status(status): count for status, count in connection.execute(asked)}
+
+
+def active_counts(connection: Connection, institution_ids: Collection[UUID]) -> dict[UUID, int]:
+    asked = select(members.c.institution_id, func.count().label("active")).where(
+        among(members.c.institution_id, institution_ids), members.c.status == Status.ACTIVE
+    )
+    return {row.institution_id: row.active for row in connection.execute(asked.group_by(members.c.institution_id))}
+
+
+def members_by_block(connection: Connection) -> Iterator[tuple[str, UUID, int, bool]]:
+    """Block, id, version, and whether she is active, of every member, streamed."""
+    asked = select(members.c.region, members.c.id, members.c.version, members.c.status == Status.ACTIVE)
+    for region, member_id, version, active in connection.execute(asked, execution_options={"yield_per": 5000}):
+        yield at_level(region, Level.BLOCK), member_id, version, active
+
+
+def institutions_by_region(connection: Connection) -> dict[str, int]:
+    """How many institutions sit at each path."""
+    asked = select(institutions.c.region, func.count().label("here")).group_by(institutions.c.region).order_by(institutions.c.region)
+    return {row.region: row.here for row in connection.execute(asked)}
+
+
+def institutions_at(connection: Connection, region: str) -> list[UUID]:
+    asked = select(institutions.c.id).where(institutions.c.region == region).order_by(institutions.c.id)
+    return list(connection.execute(asked).scalars())
+
+
+def institutions_after(connection: Connection, after: UUID | None, size: int) -> list[Subject]:
+    """All institutions by id, a page at a time, for a restatement."""
+    return subjects(connection, _page(connection, select(institutions), institutions.c.id, institutions.c.status, None, after, size))
+
+
+def members_after(connection: Connection, after: UUID | None, size: int) -> list[Subject]:
+    return subjects(connection, _page(connection, select(members), members.c.id, members.c.status, None, after, size), MEMBER)
+
+
+# Bank accounts and images.
+
+# A record, one of its rows, IFSC and account number: the account as it was handed in.
+AccountKey = tuple[UUID, str, str, str]
+
+
+def checks_of(connection: Connection, record_ids: Collection[UUID]) -> dict[AccountKey, AnyRow]:
+    """What the bank said of these records' accounts."""
+    asked = connection.execute(select(account_checks).where(among(account_checks.c.record_id, record_ids)))
+    return {(row.record_id, row.row_id, row.ifsc, row.account_number): row for row in asked}
+
+
+def check_at(connection: Connection, check_id: UUID, attempt: int) -> AnyRow | None:
+    """A check that waits for this very attempt."""
+    waits = and_(account_checks.c.check_id == check_id, account_checks.c.attempts == attempt, account_checks.c.next_at.is_not(None))
+    return connection.execute(select(account_checks).where(waits)).one_or_none()
+
+
+def _sees_record(caller: Caller, record_id: ColumnElement[UUID] | UUID) -> ColumnElement[bool]:
+    """Whether she sees the member or the institution of that id."""
+    member_seen = exists().where(members.c.id == record_id, in_sight(caller, members.c.institution_id, members.c.region))
+    return or_(member_seen, exists().where(institutions.c.id == record_id, in_sight(caller, institutions.c.id, institutions.c.region)))
+
+
+def check_in_sight(connection: Connection, caller: Caller, record_id: UUID, row_id: str) -> AnyRow:
+    """The check of the account that a row of a record last said, locked."""
+    asked = select(account_checks).where(account_checks.c.record_id == record_id, account_checks.c.row_id == row_id, _sees_record(caller, record_id))
+    row = connection.execute(asked.order_by(account_checks.c.handed_in_at.desc()).limit(1).with_for_update()).one_or_none()
+    if row is None:
+        raise NotFound("ACCOUNT_UNKNOWN", "There is no such account among those of your members and institutions.", field="row_id")
+    return row
+
+
+def unknown_image(field: str) -> NotFound:
+    return NotFound("IMAGE_UNKNOWN", "There is no such image; put it first, for the institution whose profile names it.", field=field)
+
+
+def image(connection: Connection, caller: Caller, image_id: UUID) -> AnyRow:
+    """An image that a record in her sight names; or that none names yet, put for an institution in her sight or by herself."""
+    named = exists().where(image_uses.c.image_id == images.c.id, _sees_record(caller, image_uses.c.record_id))
+    hers = or_(images.c.put_by == caller.user_id, in_sight(caller, images.c.institution_id, images.c.region))
+    there = and_(images.c.id == image_id, images.c.stored_at.is_not(None), images.c.erasing_at.is_(None))
+    row = connection.execute(select(images).where(there, or_(named, and_(images.c.loose_since.is_not(None), hers)))).one_or_none()
+    if row is None:
+        raise unknown_image("image_id")
+    return row
+
+
+def records_that_name(connection: Connection, image_id: UUID) -> list[UUID]:
+    return list(connection.scalars(select(image_uses.c.record_id).where(image_uses.c.image_id == image_id)))

@@ -1,0 +1,290 @@
+"""What is kept, as the contract shows it; and what was said, as the rules read it."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from google.protobuf import json_format
+from google.protobuf.descriptor import EnumDescriptor
+from google.protobuf.message import Message
+from sqlalchemy import Connection
+
+from protos import common_pb2, profiles_pb2
+from services.chassis import database
+from services.kernel.approval import Act, Status
+from services.kernel.canonical import Content
+from services.kernel.errors import Invalid
+from services.kernel.ids import parse_id
+from services.kernel.month import today
+from services.kernel.page import page_size, page_unknown
+from services.profiles import queries
+from services.profiles.adapters import ifsc
+from services.profiles.commands.lists import lists
+from services.profiles.queries import MEMBER, AnyRow, Subject
+from services.profiles.rules import institution as institution_rules
+from services.profiles.rules import life as life_rules
+from services.profiles.rules import member as member_rules
+from services.profiles.rules import review
+from services.profiles.rules.form import Facts, Form, Held, Notice, Section, rows_of
+from services.profiles.rules.institution import Kind
+
+SERVICE = "profiles"
+transaction = database.of(SERVICE)
+
+_ROWS = ("addresses", "phones", "accounts", "documents", "insurances", "cadre_posts", "external_ids", "seats")
+
+
+def said(message: Message) -> dict[str, Any]:
+    """A form as it was handed in, by the contract's names."""
+    return json_format.MessageToDict(message, preserving_proto_field_name=True)
+
+
+def page(asked: common_pb2.Page) -> tuple[UUID | None, int]:
+    try:
+        return (parse_id(asked.after, "page.after") if asked.after else None), page_size(asked.size)
+    except Invalid as refused:
+        raise refused if refused.code == "PAGE_INVALID" else page_unknown() from None
+
+
+def named(enum: EnumDescriptor, number: int, field: str) -> str | None:
+    """The name of an enum's value without its prefix, None where it is unspecified."""
+    value = enum.values_by_number.get(number)
+    if value is None and field == "status":
+        raise Invalid("STATUS_UNKNOWN", "There is no such status.", field=field)
+    if value is None:
+        raise Invalid("KIND_UNKNOWN", "An institution is an SHG, a VO or a CLF.", field=field)
+    return value.name.removeprefix(f"{field.upper()}_") if number else None
+
+
+def decisions(given: Iterable[profiles_pb2.FindingDecision]) -> list[review.Decided]:
+    known = profiles_pb2.Decision.DESCRIPTOR.values_by_number
+    made = []
+    for one in given:
+        value = known.get(one.decision) if one.decision else None
+        if value is None:
+            raise Invalid("DECISION_UNKNOWN", "A decision is missing or unknown.", field="decisions")
+        made.append(review.Decided(one.finding_id, review.Decision(value.name.removeprefix("DECISION_")), one.reason))
+    return made
+
+
+def section_reviews(given: Sequence[profiles_pb2.SectionReview]) -> list[review.SectionReview]:
+    known = profiles_pb2.Section.DESCRIPTOR.values_by_number
+    made = []
+    for place, one in enumerate(given):
+        value = known.get(one.section) if one.section else None
+        if value is None:
+            raise Invalid("SECTION_UNKNOWN", "A profile has no such section.", field=f"sections[{place}].section")
+        made.append(review.SectionReview(Section(value.name.removeprefix("SECTION_")), one.accepted, list(one.reasons), one.remark))
+    return made
+
+
+def form_of(kind: str) -> Form:
+    return member_rules.FORM if kind == MEMBER else institution_rules.FORM_OF[Kind(kind)]
+
+
+def institutions(connection: Connection, found: Collection[Subject]) -> list[profiles_pb2.Institution]:
+    ids = [subject.row.id for subject in found]
+    checks, active, facts = queries.checks_of(connection, ids), queries.active_counts(connection, ids), Facts(today(), lists(connection))
+    shown = []
+    for subject in found:
+        made = _institution(subject, checks)
+        notices = institution_rules.warnings(Kind(subject.kind), _newest(subject), active.get(subject.row.id, 0), facts)
+        made.warnings.extend(map(_warning, notices))
+        shown.append(made)
+    return shown
+
+
+def members(connection: Connection, found: Collection[Subject]) -> tuple[list[profiles_pb2.Member], dict[UUID, list[AnyRow]]]:
+    """With the findings of each, since whom they name was shown too."""
+    findings = queries.findings_of(connection, found)
+    checks = queries.checks_of(connection, [subject.row.id for subject in found])
+    facts = Facts(today(), lists(connection))
+    goes = [one.row.institution_id for one in found if _goes(one)]
+    active = queries.active_counts(connection, goes) if goes else {}
+    shown = []
+    for subject in found:
+        made = _member(subject, findings[subject.row.id], checks)
+        if _goes(subject):
+            made.warnings.extend(map(_warning, life_rules.warnings(active[subject.row.institution_id] - 1)))
+        made.warnings.extend(map(_warning, member_rules.warnings(_newest(subject), facts)))
+        shown.append(made)
+    return shown, findings
+
+
+def _goes(member: Subject) -> bool:
+    """Whether what waits takes an active member away from her SHG."""
+    return member.live is Status.ACTIVE and member.waiting is not None and member.waiting.act in {Act.LEAVE, Act.DEATH, Act.TRANSFER}
+
+
+Checks = Mapping[queries.AccountKey, AnyRow]
+
+
+def _institution(subject: Subject, checks: Checks) -> profiles_pb2.Institution:
+    made = profiles_pb2.Institution(kind=f"KIND_{subject.kind}", institution_id=str(subject.row.id))
+    _fill(made, subject, checks)
+    if subject.live and subject.waiting is not None and subject.waiting.act == Act.PROFILE:
+        made.waiting.CopyFrom(profiles_pb2.Institution(kind=made.kind, institution_id=made.institution_id))
+        _fill_waiting(made.waiting, subject, checks)
+    elif subject.live and subject.waiting is not None:
+        made.waiting_event.CopyFrom(life_event(subject.waiting))
+    return made
+
+
+def _member(subject: Subject, findings: Iterable[AnyRow], checks: Checks) -> profiles_pb2.Member:
+    row, waiting = subject.row, subject.waiting
+    made = profiles_pb2.Member(member_id=str(row.id), region=row.region)
+    _fill(made, subject, checks)
+    made.institution_id = str(row.institution_id)
+    spoken_of = subject.profile
+    made.identity_verified = spoken_of.identity_token is not None
+    made.MergeFrom(profiles_pb2.Member(verdict=f"VERDICT_{spoken_of.verdict or 'UNSPECIFIED'}"))
+    made.identity_notes.extend(spoken_of.identity_notes)
+    made.findings.extend(map(_finding, findings))
+    if subject.live and waiting is not None and waiting.act == Act.PROFILE:
+        made.waiting.CopyFrom(profiles_pb2.Member(member_id=made.member_id))
+        _fill_waiting(made.waiting, subject, checks)
+    elif subject.live and waiting is not None:
+        made.waiting_event.CopyFrom(life_event(waiting))
+    return made
+
+
+Profile = profiles_pb2.Institution | profiles_pb2.Member
+
+
+def _newest(subject: Subject) -> Held:
+    """What the checker is to look at, else what is live."""
+    return dict(subject.profile.content)
+
+
+def _content(made: Profile, content: Held) -> None:
+    json_format.ParseDict({name: value for name, value in content.items() if name != "kind"}, made)
+
+
+def _set_status(made: Profile, status: str) -> None:
+    if isinstance(made, profiles_pb2.Member):
+        made.MergeFrom(profiles_pb2.Member(status=f"STATUS_{status}"))
+    else:
+        made.MergeFrom(profiles_pb2.Institution(status=f"STATUS_{status}"))
+
+
+def _fill(made: Profile, subject: Subject, checks: Checks) -> None:
+    """The record itself. Of one that is not live, that is what waits."""
+    row, waiting = subject.row, subject.waiting
+    _content(made, subject.content)
+    _set_status(made, row.status)
+    made.code, made.version, made.source = row.code or "", row.version, row.source
+    made.inactive_reason, made.inactive_on = row.inactive_reason, row.inactive_on.isoformat() if row.inactive_on else ""
+    made.revision = row.revision if subject.live or waiting is None else waiting.revision
+    _mark_rows(made, subject, checks, {} if waiting is None or subject.live else waiting.reviews)
+    if waiting is not None:
+        _said_by_checker(made, subject)
+
+
+def _fill_waiting(made: Profile, subject: Subject, checks: Checks) -> None:
+    waiting = subject.waiting
+    assert waiting is not None
+    _content(made, dict(waiting.content))
+    _set_status(made, waiting.status)
+    made.revision, made.remark = waiting.revision, waiting.remark
+    made.reasons.extend(waiting.reasons)
+    _mark_rows(made, subject, checks, waiting.reviews)
+
+
+def _mark_rows(made: Profile, subject: Subject, checks: Checks, reviews: Mapping[str, Mapping[str, Content]]) -> None:
+    """A row's status follows from whether it is live, and from what the checker said of its section."""
+    form, record_id = form_of(subject.kind), subject.row.id
+    live = {one["row_id"] for name in _ROWS for one in rows_of(subject.row.content or {}, name)}
+    for name in _ROWS:
+        for row in getattr(made, name, ()):
+            handed_back = reviews.get(form.section_of(name).value, {}).get("accepted") is False
+            if row.ended_on:
+                row.status = profiles_pb2.ROW_STATUS_ENDED
+            elif row.row_id in live:
+                row.status = profiles_pb2.ROW_STATUS_ACTIVE
+            else:
+                row.status = profiles_pb2.ROW_STATUS_REJECTED if handed_back else profiles_pb2.ROW_STATUS_PENDING
+            if name == "accounts" and (check := checks.get((record_id, row.row_id, row.ifsc, row.account_number))):
+                row.check.CopyFrom(show_check(check))
+
+
+def _said_by_checker(made: Profile, subject: Subject) -> None:
+    """What she said of what waits, and what has changed since she saw it."""
+    waiting = subject.waiting
+    assert waiting is not None
+    if not subject.live:
+        made.remark = waiting.remark
+        made.reasons.extend(waiting.reasons)
+    if waiting.act != Act.PROFILE:
+        return
+    changes = form_of(subject.kind).differences(dict(waiting.previous), dict(waiting.content)) if waiting.previous else []
+    for one in changes:
+        made.changes.add(section=f"SECTION_{one.section}", field=one.field, before=one.before_text, after=one.after_text)
+    same = review.unchanged(waiting.reviews, {one.section for one in changes})
+    for name, one in waiting.reviews.items():
+        made.reviews.add(
+            section=f"SECTION_{name}",
+            accepted=one["accepted"],
+            reasons=one.get("reasons", ()),
+            remark=one.get("remark", ""),
+            unchanged=Section(name) in same,
+        )
+
+
+def life_event(waiting: AnyRow) -> profiles_pb2.LifeEvent:
+    """An act of life that waits."""
+    made = _event(waiting)
+    made.MergeFrom(profiles_pb2.LifeEvent(status=f"STATUS_{waiting.status}", reasons=waiting.reasons, remark=waiting.remark))
+    return made
+
+
+def _event(row: AnyRow) -> profiles_pb2.LifeEvent:
+    """As it was handed in."""
+    content = dict(row.content)
+    new = content.pop("new_institution", None)
+    made = profiles_pb2.LifeEvent(record_id=str(row.record_id), revision=row.revision, act=f"ACT_{row.act}")
+    json_format.ParseDict(content, made)
+    if new:
+        made.new_institution.CopyFrom(profiles_pb2.Institution(kind=f"KIND_{new['kind']}"))
+        _content(made.new_institution, new)
+    return made
+
+
+def history(life: queries.Life) -> profiles_pb2.GetHistoryResponse:
+    made = profiles_pb2.GetHistoryResponse()
+    for row in life.acts:
+        entry = made.entries.add(revision=row.revision, act=f"ACT_{row.act}", maker_user=row.maker_user, decided_by=row.decided_by)
+        entry.decided_at.FromDatetime(row.decided_at)
+        if row.act != Act.PROFILE:
+            entry.event.CopyFrom(_event(row))
+    for stay in life.stays:
+        to = stay.to_on.isoformat() if stay.to_on else ""
+        made.stays.add(institution_id=str(stay.institution_id), to=to, reason=stay.reason, **{"from": stay.from_on.isoformat()})
+    return made
+
+
+def show_check(row: AnyRow) -> profiles_pb2.AccountCheck:
+    branches = ifsc.branches()
+    branch = branches.find(row.ifsc) if branches else None
+    return profiles_pb2.AccountCheck(
+        outcome=row.outcome,
+        name_at_bank=row.name_at_bank,
+        name_match=row.name_match,
+        checked_at=row.checked_at,
+        bank=branch.bank if branch else "",
+        branch=branch.name if branch else "",
+    )
+
+
+def _warning(one: Notice) -> profiles_pb2.Notice:
+    return profiles_pb2.Notice(code=one.code, words=one.words)
+
+
+def _finding(row: AnyRow) -> profiles_pb2.Finding:
+    return profiles_pb2.Finding(
+        finding_id=row.finding_id,
+        verdict=f"VERDICT_{row.verdict}",
+        other_member_id=str(row.other_member_id),
+        clues=row.clues,
+        decision=f"DECISION_{row.decision or 'UNSPECIFIED'}",
+        reason=row.reason,
+    )
