@@ -96,13 +96,13 @@ def _clear(connection: Connection, prefix: str) -> None:
 
 
 @contextmanager
-def one_serve_process() -> Iterator[tuple[str, int]]:
-    """Identity alone, on a port of its own; its address and process id."""
+def one_serve_process(service: str) -> Iterator[tuple[str, int]]:
+    """One service alone, on a port of its own; its address and process id."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     env = os.environ | {"LOKOS_GRPC_PORT": str(port), "LOKOS_FEDERATION_PORT": "0", "METRICS_PORT": "0", "LOKOS_HEALTH_PORT": "0"}
-    with subprocess.Popen([sys.executable, "-m", "services.chassis.serve", SERVICE], env=env) as process:  # noqa: S603 - our own
+    with subprocess.Popen([sys.executable, "-m", "services.chassis.serve", service], env=env) as process:  # noqa: S603 - our own
         try:
             yield f"localhost:{port}", process.pid
         finally:
@@ -144,7 +144,7 @@ def main() -> None:
     people = prepare(int(given.seconds * USERS_A_SECOND), secret)
     credentials = grpc.ssl_channel_credentials(settings.file("LOKOS_TLS_CA_FILE").read_bytes())
     try:
-        with one_serve_process() as (address, pid), grpc.secure_channel(address, credentials) as channel, ThreadPoolExecutor(AT_ONCE) as pool:
+        with one_serve_process(SERVICE) as (address, pid), grpc.secure_channel(address, credentials) as channel, ThreadPoolExecutor(AT_ONCE) as pool:
             stub = identity_pb2_grpc.IdentityServiceStub(channel)
             grpc.channel_ready_future(channel).result(START_SECONDS_MAX)
             waiting = iter(people)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from rich.progress import track
 
+from deploy.demo.answers import complete_member
 from loadtests.client import CallFailedError, Device, Institution, Network, People, Sample, User
 from protos import gateway_pb2, profiles_pb2, reporting_pb2, transactions_pb2
 from services.kernel import month
@@ -211,7 +212,7 @@ async def enrol_member(device: Device, group: Institution, dice: random.Random) 
 
 def new_member(institution_id: str, dice: random.Random) -> Any:  # noqa: ANN401 - a Member
     """A woman of nowhere, whose name is no name, so that she resembles nobody."""
-    return profiles_pb2.Member(
+    made = profiles_pb2.Member(
         member_id=str(uuid7()),
         revision=1,
         institution_id=institution_id,
@@ -223,6 +224,8 @@ def new_member(institution_id: str, dice: random.Random) -> Any:  # noqa: ANN401
         social_category=dice.choice(("SC", "ST", "OBC", "OTHER")),
         joined_on=month.today().isoformat(),
     )
+    complete_member(made)
+    return made
 
 
 def invented_name(dice: random.Random) -> str:
@@ -239,14 +242,13 @@ async def approve_meetings(device: Device, institution_id: str) -> None:
 
 
 async def do_tasks(device: Device) -> None:
-    """My Task: what was handed in, each with her duplicate check, and a few decisions."""
-    asked = profiles_pb2.ListInstitutionsRequest(status=profiles_pb2.STATUS_SUBMITTED)
-    await device.call("block manager", "profiles.ListInstitutions", asked)
-    request = profiles_pb2.ListMembersRequest(status=profiles_pb2.STATUS_SUBMITTED)
-    request.page.size = PAGE
-    listed = await device.call("block manager", "profiles.ListMembers", request)
-    screened = [member for member in listed.members if member.verdict]
-    for member in screened[:TASKS_AT_ONCE]:
+    """My Task: how much waits, its first page; a few members who are screened are looked at and decided."""
+    await device.call("block manager", "profiles.CountTasks", profiles_pb2.CountTasksRequest())
+    request = profiles_pb2.ListTasksRequest(kinds=[profiles_pb2.TASK_KIND_MEMBER])
+    listed = await device.call("block manager", "profiles.ListTasks", request)
+    screened = [task for task in listed.tasks if task.verdict]
+    for task in screened[:TASKS_AT_ONCE]:
+        member = await device.call("block manager", "profiles.GetMember", profiles_pb2.GetMemberRequest(member_id=task.record_id))
         await decide(device, member)
 
 

@@ -158,7 +158,7 @@ def _members(state: State, keeper: Client, shg: Any) -> tuple[str, ...]:  # noqa
             found = books.screened(state.manager, member.member_id, member.revision)
             books.approve(state.manager, found, reason="Invented for a load test" if found.findings else "")
     if shg.status == profiles_pb2.STATUS_DRAFT:
-        shg = books.submit_institution(keeper, shg)
+        shg = books.submit_institution(keeper, shg, dict.fromkeys([member.member_id for member in listed], shg.institution_id))
     if shg.status == profiles_pb2.STATUS_SUBMITTED:
         books.approve_institution(state.manager, shg)
     members = tuple(sorted(member.member_id for member in listed))

@@ -7,7 +7,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ MISSPELT, SPELT = "Mamta Dvei", "Mamta Devi"
 WITHOUT_AADHAAR, LOOKS_ALIKE = "Phoolmati Nishad", "Phulmati Nishad"
 # One woman under two spellings: she has one Aadhaar.
 SPELT_OTHERWISE, FIRST_SPELT = "Suneeta Devi", "Sunita Devi"
+# She marries after she was approved.
+BRIDE, HUSBAND = "Neelam Rajbhar", "Pintu Rajbhar"
 
 
 def servers(machine: Machine) -> None:
@@ -84,19 +86,27 @@ def lists(state: State) -> None:
     with screen.step("the bookkeeper mapping sheet goes up"):
         answer = books.wait_until("identity knows the institutions", mapped)
     show_rows(answer)
-    approve_federation(state)
     keeper = keeper_of(state)
     keeper.forget_token()
     upload("members", keeper, keeper.profiles.UploadMembers, profiles_pb2.UploadMembersRequest, f"members_{code}.xlsx")
 
 
-def approve_federation(state: State) -> None:
-    """The VO's own bookkeeper hands it in, and the Block Program Manager approves it."""
-    keeper = sheet_user(state, "VO_BOOKKEEPER")
-    for name, vo in cast.institutions_of(keeper).items():
-        if vo.status == profiles_pb2.STATUS_DRAFT:
-            approved = books.approve_institution(state.manager, books.submit_institution(keeper, vo))
-            screen.say(f"the Village Organisation {name} is approved: {approved.code}")
+def approve_federations(state: State) -> None:
+    """The VO's and the CLF's own bookkeepers hand them in, with office bearers from the groups below; the Block Program Manager approves."""
+    bearers: dict[str, str] = {}
+    for shg in cast.institutions_of(keeper_of(state)).values():
+        if shg.status == profiles_pb2.STATUS_ACTIVE:
+            bearers |= dict.fromkeys([one.member_id for one in active_members(keeper_of(state), shg)[:3]], shg.institution_id)
+    for role, what in (("VO_BOOKKEEPER", "the Village Organisation"), ("CLF_BOOKKEEPER", "the Cluster Level Federation")):
+        keeper = sheet_user(state, role)
+        for name, held in cast.institutions_of(keeper).items():
+            federation = held
+            if federation.status == profiles_pb2.STATUS_DRAFT:
+                federation = books.submit_institution(keeper, federation, bearers)
+            if federation.status == profiles_pb2.STATUS_SUBMITTED:
+                approved = books.approve_institution(state.manager, federation)
+                screen.say(f"{what} {name} is approved: {approved.code}; its office bearers are members of the groups below")
+            bearers = dict.fromkeys(bearers, federation.institution_id)  # One level up they stand for it.
 
 
 def upload(what: str, client: Client, method: Any, request: Any, file: str) -> None:  # noqa: ANN401 - a stub's method and its request
@@ -132,11 +142,11 @@ def mapped_person(state: State, label: str) -> dict[str, Any]:
 
 def enrol(state: State, shg_name: str, *, in_the_middle: Callable[[], None] | None = None) -> None:
     """Chapter 4, for one group: verified, handed in, screened, decided; then the group itself. Goes on from wherever it stands."""
-    keeper, manager, numbers = keeper_of(state), state.manager, residents_of(state)
+    keeper, numbers = keeper_of(state), residents_of(state)
     shg = cast.institutions_of(keeper)[shg_name]
     drafts = [member for member in cast.members_of(keeper, shg.institution_id) if member.status == profiles_pb2.STATUS_DRAFT]
     if drafts:
-        with screen.step(f"{shg_name}: {len(drafts)} women verified by e-KYC where they agree, and handed in"):
+        with screen.step(f"{shg_name}: {len(drafts)} women verified by e-KYC where they agree, asked what the list left open, and handed in"):
             for number, member in enumerate(drafts):
                 if in_the_middle and number == len(drafts) // 2:
                     in_the_middle()
@@ -144,19 +154,38 @@ def enrol(state: State, shg_name: str, *, in_the_middle: Callable[[], None] | No
     waiting = [member for member in cast.members_of(keeper, shg.institution_id) if member.status == profiles_pb2.STATUS_SUBMITTED]
     if waiting:
         with screen.step(f"{shg_name}: the duplicate check of {len(waiting)} comes back over RabbitMQ"):
-            found = [books.screened(manager, member.member_id, member.revision) for member in waiting]
+            found = [books.screened(state.manager, member.member_id, member.revision) for member in waiting]
         if shg_name == "Ujala" and len(found) > 1:
             expect_verdicts({member.name: member.verdict for member in found})
-        for member in found:
-            decide(state, keeper, member, numbers)
+        do_tasks(state, keeper, found, numbers)
     shg = cast.institutions_of(keeper)[shg_name]
     if shg.status == profiles_pb2.STATUS_DRAFT:
-        shg = books.submit_institution(keeper, shg)
+        shg = books.submit_institution(keeper, shg, dict.fromkeys([one.member_id for one in active_members(keeper, shg)], shg.institution_id))
     if shg.status == profiles_pb2.STATUS_SUBMITTED:
-        shg = books.approve_institution(manager, shg)
-    members = cast.members_of(keeper, shg.institution_id)
-    active = [member for member in members if member.status == profiles_pb2.STATUS_ACTIVE]
-    screen.say(f"{shg_name} is approved: [bold]{shg.code}[/bold] with {len(active)} members, {active[0].code} to {active[-1].code}")
+        shg = books.approve_institution(state.manager, shg)
+    member_codes = sorted(member.code for member in active_members(keeper, shg))
+    screen.say(f"{shg_name} is approved: [bold]{shg.code}[/bold] with {len(member_codes)} members, {member_codes[0]} to {member_codes[-1]}")
+
+
+def active_members(keeper: Client, shg: Any) -> list[Any]:  # noqa: ANN401 - an Institution, and Members
+    return [member for member in cast.members_of(keeper, shg.institution_id) if member.status == profiles_pb2.STATUS_ACTIVE]
+
+
+def do_tasks(state: State, keeper: Client, found: list[Any], numbers: dict[str, dict[str, str]]) -> None:
+    """My Task: how much waits and the first page; at once those about whom nothing is open, the others one by one."""
+    manager = state.manager
+    counted = manager(manager.profiles.CountTasks, profiles_pb2.CountTasksRequest()).counts
+    waiting = ", ".join(f"{one.waiting} {profiles_pb2.TaskKind.Name(one.kind)[10:]} ({one.plain} without open questions)" for one in counted)
+    page = manager(manager.profiles.ListTasks, profiles_pb2.ListTasksRequest(institution_id=found[0].institution_id)).tasks
+    screen.say(f"My Task of {manager.login.user_id if manager.login else ''}: {waiting}; first {page[0].name}, {page[0].days} days")
+    plain = [task for task in page if not task.open_questions and task.name != MISSPELT]
+    keys = [profiles_pb2.TaskKey(kind=task.kind, record_id=task.record_id, revision=task.revision) for task in plain]
+    answer = manager(manager.profiles.ApproveMany, profiles_pb2.ApproveManyRequest(tasks=keys), deadline_seconds=60)
+    let_in = {one.record_id for one in answer.answers if one.code}
+    screen.say(f"   {answer.approved} approved at once; {len(found) - len(let_in)} are looked at one by one")
+    for member in found:
+        if member.member_id not in let_in:
+            decide(state, keeper, member, numbers)
 
 
 def expect_verdicts(verdicts: dict[str, int]) -> None:
@@ -184,18 +213,38 @@ def decide(state: State, keeper: Client, member: Any, numbers: dict[str, dict[st
         reject(manager, member, "DUPLICATE", "Enrolled in another group already", profiles_pb2.DECISION_DUPLICATE_REJECT)
         screen.say("   rejected as a duplicate")
     elif member.name == MISSPELT:
-        reject(manager, member, "NAME_WRONG", f"The name is {SPELT}, as her passbook has it")
-        told = next(one for one in cast.members_of(keeper, member.institution_id) if one.member_id == member.member_id)
-        corrected = books.submit(keeper, told, attest(keeper, told, numbers), name=SPELT)
-        books.approve(manager, books.screened(manager, corrected.member_id, corrected.revision))
-        screen.say(f"{MISSPELT}: rejected ({told.remark}), corrected and handed in as revision {corrected.revision}, approved")
+        correct(state, keeper, member, numbers)
     else:
         books.approve(manager, member, reason="Seen at home with her papers: another woman" if member.findings else "")
         if member.findings:
             screen.say("   cleared with a reason, and approved")
 
 
-def reject(manager: Client, member: Any, reason: str, remark: str, decision: int = 0) -> None:  # noqa: ANN401 - a Member
+def correct(state: State, keeper: Client, member: Any, numbers: dict[str, dict[str, str]]) -> None:  # noqa: ANN401 - a Member
+    """One section is handed back and the others are accepted; what comes back shows what changed, and what need not be looked at again."""
+    manager, remark = state.manager, f"The name is {SPELT}, as her passbook has it"
+    accepted = ("SECTION_PHONE", "SECTION_BANK", "SECTION_ADDRESS")
+    sections = [profiles_pb2.SectionReview(section="SECTION_BASIC", reasons=["NAME_WRONG"], remark=remark)]
+    sections += [profiles_pb2.SectionReview(section=section, accepted=True) for section in accepted]
+    reject(manager, member, "NAME_WRONG", remark, sections=sections)
+    told = next(one for one in cast.members_of(keeper, member.institution_id) if one.member_id == member.member_id)
+    corrected = books.submit(keeper, told, attest(keeper, told, numbers), name=SPELT)
+    again = books.screened(manager, corrected.member_id, corrected.revision)
+    changed = "; ".join(f"{one.field}: {one.before} > {one.after}" for one in again.changes)
+    seen = ", ".join(profiles_pb2.Section.Name(one.section)[8:].lower() for one in again.reviews if one.unchanged)
+    screen.say(f"[yellow]{MISSPELT}[/yellow]: {', '.join(told.reasons)}, handed back ({told.remark}); handed in as revision {again.revision}")
+    screen.say(f"   the checker sees what changed ({changed}) and what she accepted already ({seen}), and approves")
+    books.approve(manager, again)
+
+
+def reject(
+    manager: Client,
+    member: Any,  # noqa: ANN401 - a Member
+    reason: str,
+    remark: str,
+    decision: int = 0,
+    sections: Sequence[Any] = (),
+) -> None:
     decisions = [
         profiles_pb2.FindingDecision(finding_id=finding.finding_id, decision=decision, reason=remark)  # type: ignore[arg-type]  # an enum's value
         for finding in member.findings
@@ -207,8 +256,26 @@ def reject(manager: Client, member: Any, reason: str, remark: str, decision: int
         reasons=[reason],
         remark=remark,
         decisions=decisions,
+        sections=sections,
     )
     manager(manager.profiles.RejectMember, request)
+
+
+def marry(state: State) -> None:
+    """An edit of who is active waits beside her record, which stays as it was until the checker has let it in."""
+    keeper, manager = keeper_of(state), state.manager
+    shg = cast.institutions_of(keeper)["Ujala"]
+    bride = next(member for member in active_members(keeper, shg) if member.name == BRIDE)
+    if bride.marital_status == "MARRIED":
+        return
+    if not bride.HasField("waiting"):
+        bride = books.submit(keeper, bride, marital_status="MARRIED", relation="SPOUSE", relation_name=HUSBAND)
+    seen = books.screened(manager, bride.member_id, bride.waiting.revision)
+    edited = books.approve(manager, seen)
+    screen.say(
+        f"{BRIDE} has married: while revision {seen.waiting.revision} waits ({seen.waiting.marital_status}), "
+        f"her record stays {seen.marital_status}; approved, it is {edited.marital_status}"
+    )
 
 
 def enrolments(machine: Machine, up: State, br: State) -> None:
@@ -224,6 +291,9 @@ def enrolments(machine: Machine, up: State, br: State) -> None:
     enrol(up, "Roshni")
     enrol(up, "Ujala", in_the_middle=kill_consumer)
     enrol(br, "Deepak")
+    marry(up)
+    for state in (up, br):
+        approve_federations(state)
 
 
 def residents_of(state: State) -> dict[str, dict[str, str]]:

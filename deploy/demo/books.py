@@ -1,10 +1,11 @@
-"""What a bookkeeper's device does with members and meetings: hand in, wait for the duplicate check, add up, send."""
+"""What a bookkeeper's device does with profiles and meetings: complete, hand in, wait for the duplicate check, add up, send."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from deploy.demo.answers import complete_institution, complete_member
 from deploy.demo.client import Client, RefusedError
 from protos import profiles_pb2, transactions_pb2
 from services.kernel.ids import uuid7
@@ -23,13 +24,24 @@ def wait_until(what: str, holds: Callable[[], Any], seconds: float = SETTLE_SECO
     return found
 
 
-def submit(keeper: Client, member: Any, attestation: str = "", **changes: Any) -> Any:  # noqa: ANN401 - a Member
-    """Hand a member in as her next revision, with what the bookkeeper changed."""
-    document = profiles_pb2.Member()
-    document.CopyFrom(member)
+# --- Profiles.
+
+
+def _next(record: Any, changes: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a Member or an Institution
+    """Its next revision: what was handed in last, else what is live, with what the bookkeeper changed."""
+    held = record.waiting if record.HasField("waiting") else record
+    document = type(record)()
+    document.CopyFrom(held)
     for name, value in changes.items():
         setattr(document, name, value)
-    document.revision = member.revision + 1
+    document.revision = held.revision + 1
+    return document
+
+
+def submit(keeper: Client, member: Any, attestation: str = "", **changes: Any) -> Any:  # noqa: ANN401 - a Member
+    """Hand a member in as her next revision, completed and with what the bookkeeper changed."""
+    document = _next(member, changes)
+    complete_member(document)
     return keeper(keeper.profiles.SubmitMember, profiles_pb2.SubmitMemberRequest(member=document, attestation=attestation), retry_seconds=30)
 
 
@@ -38,33 +50,40 @@ def screened(officer: Client, member_id: str, revision: int) -> Any:  # noqa: AN
 
     def look() -> Any:  # noqa: ANN401 - a Member
         member = officer(officer.profiles.GetMember, profiles_pb2.GetMemberRequest(member_id=member_id), retry_seconds=30)
-        return member if member.revision == revision and member.verdict else None
+        return member if waiting_revision(member) == revision and member.verdict else None
 
     return wait_until(f"the duplicate check of member {member_id}", look)
 
 
+def waiting_revision(record: Any) -> int:  # noqa: ANN401 - a Member or an Institution
+    """Of what was handed in last."""
+    return int(record.waiting.revision if record.HasField("waiting") else record.revision)
+
+
 def approve(officer: Client, member: Any, reason: str = "") -> Any:  # noqa: ANN401 - a Member
-    """Approve a member; a reason clears every finding that may be cleared."""
+    """Approve what waits of a member; a reason clears every finding that may be cleared."""
     decisions = [
         profiles_pb2.FindingDecision(finding_id=finding.finding_id, decision=profiles_pb2.DECISION_NOT_A_DUPLICATE, reason=reason)
         for finding in member.findings
         if reason
     ]
-    request = profiles_pb2.ApproveMemberRequest(member_id=member.member_id, revision=member.revision, decisions=decisions)
+    request = profiles_pb2.ApproveMemberRequest(member_id=member.member_id, revision=waiting_revision(member), decisions=decisions)
     return officer(officer.profiles.ApproveMember, request, retry_seconds=30)
 
 
-def submit_institution(keeper: Client, institution: Any) -> Any:  # noqa: ANN401 - an Institution
-    """Hand an institution in as its next revision."""
-    document = profiles_pb2.Institution()
-    document.CopyFrom(institution)
-    document.revision = institution.revision + 1
+def submit_institution(keeper: Client, institution: Any, bearers: Mapping[str, str], **changes: Any) -> Any:  # noqa: ANN401 - an Institution
+    """Hand an institution in as its next revision, completed and with what the bookkeeper changed."""
+    document = _next(institution, changes)
+    complete_institution(document, bearers)
     return keeper(keeper.profiles.SubmitInstitution, profiles_pb2.SubmitInstitutionRequest(institution=document), retry_seconds=30)
 
 
 def approve_institution(officer: Client, institution: Any) -> Any:  # noqa: ANN401 - an Institution
-    request = profiles_pb2.ApproveInstitutionRequest(institution_id=institution.institution_id, revision=institution.revision)
+    request = profiles_pb2.ApproveInstitutionRequest(institution_id=institution.institution_id, revision=waiting_revision(institution))
     return officer(officer.profiles.ApproveInstitution, request, retry_seconds=30)
+
+
+# --- Meetings.
 
 
 def position(keeper: Client, institution_id: str) -> Any:  # noqa: ANN401 - a Position

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Text, cast, func, select
 
 from loadtests.nation.rows import as_reported
 from services.chassis import database
@@ -17,12 +17,16 @@ from services.kernel import codes
 from services.kernel.approval import Status
 from services.kernel.caller import Caller
 from services.kernel.canonical import content_hash
-from services.kernel.month import month_of
+from services.kernel.errors import Refused
+from services.kernel.month import month_of, today
 from services.kernel.tally import total
 from services.profiles import queries as profiles_queries
-from services.profiles.commands import institution as institution_commands
-from services.profiles.commands import member as member_commands
-from services.profiles.tables import institutions, members, serials
+from services.profiles.commands.lists import lists
+from services.profiles.commands.member import shg_of
+from services.profiles.rules import institution as institution_rules
+from services.profiles.rules import member as member_rules
+from services.profiles.rules.form import Facts, day_of, word
+from services.profiles.tables import institutions, members, serials, submissions
 from services.reporting import queries as reporting_queries
 from services.reporting import rules as reporting_rules
 from services.reporting.rules import Cells
@@ -31,11 +35,13 @@ from services.transactions import queries as transactions_queries
 from services.transactions.tables import chains, meetings
 
 PAGE = 5000
+SAMPLE = 20_000  # Of members, and of institutions, are read again by their forms.
 TRIAL_BALANCES = 200  # Of the first institutions by id, each asked for as an officer would.
 
 
 def faults(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
     """All that is wrong; nothing is."""
+    yield from _forms()
     yield from _hashes()
     yield from _codes()
     yield from _books()
@@ -52,13 +58,50 @@ def _pages(service: str, asked: Any) -> Iterator[Any]:  # noqa: ANN401 - a Selec
 
 def _hashes() -> Iterator[str]:
     """What is hashed when it is read back is the hash that stands there."""
-    wrong = sum(content_hash(member_commands.content_of(row).content()) != bytes(row.content_hash) for row in _pages("profiles", select(members)))
-    wrong += sum(
-        content_hash(institution_commands.content_of(row).content()) != bytes(row.content_hash) for row in _pages("profiles", select(institutions))
-    )
-    wrong += sum(content_hash(row.content) != bytes(row.content_hash) for row in _pages("transactions", select(meetings)))
+    wrong = sum(content_hash(row.content) != bytes(row.content_hash) for row in _pages("transactions", select(meetings)))
     if wrong:
-        yield f"{wrong} records have another content than their hash says."
+        yield f"{wrong} meetings have another content than their hash says."
+
+
+def _forms() -> Iterator[str]:
+    """What a sample of the records hold, their forms take and keep as it is; who sits in an institution is an active member below it."""
+    with database.transaction("profiles") as connection:
+        connection.exec_driver_sql("set local statement_timeout = 0")
+        facts = Facts(today(), lists(connection))
+        for name, asked, is_taken in (("members", _handed_in(), _takes_member), ("institutions", select(institutions), _takes_institution)):
+            count = connection.execute(select(func.count()).select_from(asked.subquery())).scalar_one()
+            every = asked.where(func.abs(func.hashtext(cast(asked.selected_columns.id, Text))) % (count // SAMPLE + 1) == 0)
+            wrong = sum(not is_taken(connection, row, facts) for row in connection.execute(every).all())
+            if wrong:
+                yield f"Of a sample of {name} {wrong} hold what no form takes."
+
+
+def _takes_member(connection: Connection, row: Any, facts: Facts) -> bool:  # noqa: ANN401 - a row of _handed_in
+    shg = profiles_queries.institutions_among(connection, [row.institution_id])[0]
+    try:
+        return dict(row.content) == member_rules.read(row.content, shg_of(shg), facts)
+    except Refused:
+        return False
+
+
+def _takes_institution(connection: Connection, row: Any, facts: Facts) -> bool:  # noqa: ANN401 - a row of institutions
+    named = [UUID(member_id) for member_id in institution_rules.named_members(row.content).values()]
+    above = profiles_queries.institutions_among(connection, [row.parent_id]) if row.parent_id else []
+    try:
+        institution_rules.check_seats(row.content, profiles_queries.active_below(connection, row.id, named))
+        institution_rules.check_parent(row.content, above[0].content if above else None)
+        return dict(row.content) == institution_rules.read(row.content, facts)
+    except Refused:
+        return False
+
+
+def _handed_in() -> Any:  # noqa: ANN401 - a Select
+    """The members as they were handed in last: what waits of each, else what is live."""
+    waits = submissions.c
+    names = ("revision", "content", "identity_token", "verdict")
+    spoken_of = [func.coalesce(waits[name], members.c[name]).label(name) for name in names]
+    beside = (members.c.id, members.c.institution_id, members.c.region, members.c.status, members.c.entered_on, members.c.activated_on)
+    return select(*beside, *spoken_of).outerjoin(submissions, waits.record_id == members.c.id)
 
 
 def _codes() -> Iterator[str]:
@@ -112,7 +155,7 @@ def _people(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
     with database.transaction("dedup") as dedup:
         dedup.exec_driver_sql("set local statement_timeout = 0")
         wrong = 0
-        for row in _pages("profiles", select(members).where(members.c.revision > 0)):
+        for row in _pages("profiles", _handed_in().where(func.coalesce(submissions.c.revision, members.c.revision) > 0)):
             held = dedup_queries.person(dedup, row.id)
             wrong += held is None or held[0] != dedup_rules.person(_record(row), Status(row.status))
         if wrong:
@@ -128,20 +171,21 @@ def _people(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
             yield f"{len(gone)} labels name somebody who is not there."
 
 
-def _record(row: Any) -> dedup_rules.Record:  # noqa: ANN401 - a row of members
+def _record(row: Any) -> dedup_rules.Record:  # noqa: ANN401 - a row of _handed_in
+    account = member_rules.default_account(row.content) or {}
     return dedup_rules.Record(
         row.id,
         row.revision,
         row.institution_id,
         row.region,
-        row.name or row.name_local,
-        row.relation_name,
-        row.born_on,
-        row.birth_year,
-        row.mobile,
-        row.ifsc,
-        row.account_number,
-        row.account_holding,
+        word(row.content, "name"),
+        word(row.content, "relation_name"),
+        day_of(row.content, "born_on"),
+        member_rules.birth_year(row.content),
+        word(member_rules.default_phone(row.content) or {}, "number"),
+        word(account, "ifsc"),
+        word(account, "account_number"),
+        word(account, "holding"),
         row.identity_token or "",
     )
 
@@ -160,7 +204,7 @@ def _figures() -> Iterator[str]:
     for row in _pages("profiles", select(institutions)):
         month = month_of(row.activated_on or row.entered_on)
         expected.update(reporting_rules.institution(row.region, month, row.kind, Status(row.status)))
-    for row in _pages("profiles", select(members)):
+    for row in _pages("profiles", _handed_in()):
         month = month_of(row.activated_on or row.entered_on)
         verified = row.identity_token is not None
         expected.update(reporting_rules.member(row.region, month, Status(row.status), row.verdict or "UNSPECIFIED", identity_verified=verified))

@@ -35,6 +35,7 @@ SERVICES = ("identity", "profiles", "transactions", "dedup", "reporting")
 OPERATOR = Caller("operator")
 SCREENED_AT_ONCE = 500
 LOADS = "lokos-load-"  # How the connections of a load are called, so that a second one knows of it.
+FILLED = {"list_values", "lists_version"}
 BEGIN, END, CLEAR = "synthetic.begin", "synthetic.end", "synthetic.clear"
 
 
@@ -71,8 +72,8 @@ def copy(connection: psycopg.Connection[Any], rows: Rows) -> None:
 
 
 def tables(service: str) -> list[str]:
-    """The tables of the service itself: what the chassis keeps is not loaded."""
-    return [table.name for table in importlib.import_module(f"services.{service}.tables").metadata.sorted_tables]
+    """The tables of the service itself: what the chassis keeps is not loaded, nor what a migration has filled."""
+    return [table.name for table in importlib.import_module(f"services.{service}.tables").metadata.sorted_tables if table.name not in FILLED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,7 @@ def noted(connection: psycopg.Connection[Any]) -> Noted:
 
 def _others(connection: psycopg.Connection[Any]) -> int:
     """How many institutions somebody else made."""
-    asked = "select count(*) from institutions where maker_user not like %s"
-    found = connection.execute(asked, [f"____{MARK}%"]).fetchone()
+    found = connection.execute("select count(*) from institutions where source <> %s", [MARK]).fetchone()
     return int(found[0]) if found else 0
 
 
@@ -291,7 +291,9 @@ def _screen_one(dedup: Connection, profiles: Connection, waits: Waits) -> str:
         ]
         profiles.execute(insert(profiles_tables.findings), shown)
         _contest(dedup, waits.member_id, [match.other_id for match in found.matches if match.verdict is Verdict.CONFIRMED])
-    profiles.execute(update(profiles_tables.members).where(profiles_tables.members.c.id == waits.member_id).values(verdict=found.verdict.value))
+    submissions = profiles_tables.submissions
+    noted = {"verdict": found.verdict.value, "screening_version": 1, "open_questions": found.verdict is not Verdict.CLEAR or waits.warned}
+    profiles.execute(update(submissions).where(submissions.c.record_id == waits.member_id).values(noted))
     return found.verdict.value
 
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from loadtests.nation import names
 from loadtests.nation.plan import BOOKKEEPER_SHGS, SHG_MEMBERS_MIN, Block, Plan
-from services.profiles.rules.member import Member
 
 DUMMY_MOBILE = "9999999999"
 IFSC = "LOKX0"  # No bank's.
@@ -21,6 +20,9 @@ AGE_HEAPED_SHARE = 0.6  # Of ages told without a date: rounded to fives.
 HOUSEHOLD_ALONE_SHARE = 0.87
 CATEGORIES = ("SC", "ST", "OBC", "OTHER")
 CATEGORY_SHARES = (0.20, 0.15, 0.50, 0.15)
+EDUCATIONS = ("ILLITERATE", "CAN_SIGN", "PRIMARY", "MIDDLE", "SECONDARY", "SENIOR_SECONDARY", "GRADUATE")
+EDUCATION_SHARES = (0.22, 0.20, 0.22, 0.16, 0.12, 0.05, 0.03)
+WIDOW_SHARE, BPL_SHARE = 0.08, 0.55  # Of the married, of all.
 TOKEN_BYTES = 32
 
 
@@ -45,6 +47,29 @@ KIND_SHARES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What is told of a woman."""
+
+    institution_id: UUID
+    name: str
+    name_local: str
+    born_on: date | None
+    birth_year: int
+    relation: str
+    relation_name: str
+    social_category: str
+    mobile: str
+    account_number: str
+    ifsc: str
+    account_holding: str
+    joined_on: date
+    religion: str
+    marital_status: str
+    bpl: str
+    education: str
+
+
 @dataclass(slots=True)
 class Woman:
     """A member as profiles will hold her. `shg` is her group's place in the block."""
@@ -52,9 +77,36 @@ class Woman:
     member_id: UUID
     serial: int
     shg: int
-    said: Member
+    said: Said
     identity_token: str
     active: bool = True
+
+    def content(self) -> dict[str, Any]:
+        """As her form keeps it: without what is empty."""
+        said, own = self.said, str(self.member_id)
+        content: dict[str, Any] = {"institution_id": str(said.institution_id), "name": said.name}
+        if said.name_local:
+            content["name_local"] = said.name_local
+        content |= {"born_on": said.born_on.isoformat()} if said.born_on else {"birth_year": said.birth_year}
+        content |= {
+            "gender": "FEMALE",
+            "joined_on": said.joined_on.isoformat(),
+            "relation": said.relation,
+            "relation_name": said.relation_name,
+            "marital_status": said.marital_status,
+            "social_category": said.social_category,
+            "religion": said.religion,
+            "minority": "NO" if said.religion == "HINDU" else "YES",
+            "bpl": said.bpl,
+            "education": said.education,
+        }
+        # The id of a row need be no other's within her record: hers, with another last digit, costs nothing.
+        if said.mobile:
+            content["phones"] = [{"row_id": f"{own[:-1]}1", "number": said.mobile, "is_default": "YES"}]
+        if said.account_number:
+            account = {"row_id": f"{own[:-1]}2", "ifsc": said.ifsc, "account_number": said.account_number, "holding": said.account_holding}
+            content["accounts"] = [account | {"is_default": "YES"}]
+        return content
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +178,15 @@ class _Originals:
         category = [CATEGORIES[one] for one in self.dice.choice(len(CATEGORIES), self.count, p=CATEGORY_SHARES).tolist()]
         accounts, holdings = self._accounts()
         columns = zip(
-            (shg_ids[shg] for shg in self.shg.tolist()), women, local, ("FEMALE",) * self.count, born_on, birth_year, relation, relation_names,
+            (shg_ids[shg] for shg in self.shg.tolist()), women, local, born_on, birth_year, relation, relation_names,
             category, self._mobiles(), accounts, (f"{IFSC}{self.block.number % 1000:03}{int(a) % 7:03}" if a else "" for a in accounts), holdings,
-            joined_on, strict=True,
+            joined_on, *self._circumstances(relation), strict=True,
         )  # fmt: skip
         shown = self.dice.random(self.count) < self.rates["identity"]
         tokens = self.dice.bytes(TOKEN_BYTES * self.count).hex()
         width = 2 * TOKEN_BYTES
         return [
-            Woman(member_id, serial, shg, Member(*said), tokens[place * width : (place + 1) * width] if shows else "")
+            Woman(member_id, serial, shg, Said(*said), tokens[place * width : (place + 1) * width] if shows else "")
             for place, (member_id, serial, shg, said, shows) in enumerate(zip(ids, serials, self.shg.tolist(), columns, shown.tolist(), strict=True))
         ]
 
@@ -205,6 +257,19 @@ class _Originals:
             for who, kind in enumerate(relation)
         ]
         return relation, told
+
+    def _circumstances(self, relation: Sequence[str]) -> tuple[list[str], list[str], list[str], list[str]]:
+        """Religion, marital status, poverty by the state's list, schooling; by chance of their own, so that names stay what they were."""
+        dice = self.plan.inputs.dice(14, self.block.number)
+        widowed = (dice.random(self.count) < WIDOW_SHARE).tolist()
+        poor = (dice.random(self.count) < BPL_SHARE).tolist()
+        schooling = dice.choice(len(EDUCATIONS), self.count, p=EDUCATION_SHARES).tolist()
+        return (
+            ["MUSLIM" if one else "HINDU" for one in self.muslim.tolist()],
+            ["SINGLE" if kind != "SPOUSE" else "WIDOW" if one else "MARRIED" for kind, one in zip(relation, widowed, strict=True)],
+            ["YES" if one else "NO" for one in poor],
+            [EDUCATIONS[one] for one in schooling],
+        )
 
     def _dates(self, entered: Sequence[date], formed_on: Sequence[date]) -> tuple[list[date | None], list[int], list[date]]:
         """Birth as it was told (a date, a first of January, a year), and the day of joining, at 18 at least."""
@@ -343,7 +408,7 @@ class _Planting:
         if kind == Kind.OTHER_SCRIPT:
             said = replace(said, name=old.name_local)
         if kind == Kind.MARRIED:
-            said = replace(said, relation="SPOUSE", relation_name=new.relation_name, name=self._married(said.name))
+            said = replace(said, relation="SPOUSE", marital_status="MARRIED", relation_name=new.relation_name, name=self._married(said.name))
         said = self._born(said, new, always=deliberate)
         if deliberate or self._chance("mobile_changed") or (kind == Kind.MARRIED and self.dice.random() < 0.5):
             said = replace(said, mobile=new.mobile)
@@ -374,7 +439,7 @@ class _Planting:
         first = name.split(maxsplit=1)[0]
         return name if name.endswith(names.latin(usual)) else f"{first} {names.latin(usual if self.dice.random() < 0.8 else second)}"
 
-    def _born(self, said: Member, new: Member, *, always: bool) -> Member:
+    def _born(self, said: Said, new: Said, *, always: bool) -> Said:
         """The birth as it was told the second time."""
         born, year, dice = said.born_on, said.birth_year, self.dice
         if always:

@@ -19,20 +19,23 @@ from loadtests.nation.plan import BOOKKEEPER_SHGS, Block, Plan
 from services.dedup import rules as dedup_rules
 from services.identity.rules.user import Side, person
 from services.kernel import codes
-from services.kernel.approval import MeetingStatus, Status
+from services.kernel.approval import Act, MeetingStatus, Status
 from services.kernel.caller import Caller, Role
-from services.kernel.month import month_of
+from services.kernel.month import month_of, today
 from services.profiles.commands import institution as institution_commands
-from services.profiles.commands import member as member_commands
-from services.profiles.rules.institution import Institution
+from services.profiles.commands import record
+from services.profiles.queries import MEMBER
+from services.profiles.rules import member as member_rules
+from services.profiles.rules.form import Facts
 from services.profiles.rules.institution import Kind as InstitutionKind
-from services.profiles.rules.member import Member
+from services.profiles.rules.lists import DEFAULTS
+from services.profiles.rules.seats import OFFICE_BEARERS
 from services.reporting import rules as reporting_rules
 from services.reporting.rules import Cells
 from services.transactions.rules.meeting import Line
 from services.transactions.rules.record import Posting, totals
 
-MARK = "SYNTHETIC"  # In the id of every user that is made here, and so in the maker of every record.
+MARK = "SYNTHETIC"  # In the id of every user that is made here, and the source of every institution and member.
 APPROVER_BOOKKEEPERS = 10
 GROUPS_AT_ONCE = 250  # Whose meetings are in memory together.
 # A record is submitted (1), screened (2) and decided (3); an institution is not screened.
@@ -66,10 +69,22 @@ class Enrolled:
     """An institution as profiles will hold it."""
 
     institution_id: UUID
-    said: Institution
+    content: dict[str, Any]
+    formed_on: date
     code: str
-    maker: User
     activated_on: date
+
+    @property
+    def kind(self) -> str:
+        return str(self.content["kind"])
+
+    @property
+    def region(self) -> str:
+        return str(self.content["region"])
+
+    @property
+    def parent_id(self) -> str | None:
+        return self.content.get("parent_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +95,38 @@ class Waits:
     region: str
     entered_on: date
     identity_verified: bool
+    warned: bool
 
 
-_MEMBER = tuple(column.name for column in fields(Member))
 _PERSON = tuple(column.name for column in fields(dedup_rules.Person))
 _person_row = attrgetter(*_PERSON)
+
+
+_WAITING = ("record_id", "kind", "institution_id", "region", "block", "gp", "content")
+_EVIDENCE = ("identity_token", "attested_birth_year", "attested_gender")
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False)
+
+
+def _evidence(woman: Woman) -> tuple[str | None, int, str]:
+    """What her e-KYC showed, where she showed it."""
+    return (woman.identity_token, woman.said.birth_year, "F") if woman.identity_token else (None, 0, "")
+
+
+def _grouped(above: Sequence[int | None], count: int) -> list[list[int]]:
+    """The places of those below, by the place of what is above."""
+    below: list[list[int]] = [[] for _ in range(count)]
+    for place, one in enumerate(above):
+        if one is not None:
+            below[one].append(place)
+    return below
+
+
+def _three(places: Sequence[int]) -> list[tuple[int, int]]:
+    """For three seats the places in turn, each seat with its number."""
+    return [(seat, places[seat % len(places)]) for seat in range(3)]
 
 
 def noon(day: date) -> datetime:
@@ -186,56 +228,86 @@ class Made:
         held = [(user.user_id, user.role.value, user.region, sides.get(user.role, ""), list(user.institution_ids)) for user in self.users]
         yield Rows("identity", "user_roles", columns, held)
         columns = ("institution_id", "kind", "name", "region", "parent_id", "status", "version")
-        kept = [
-            (one.institution_id, one.said.kind.value, one.said.name, one.said.region, one.said.parent_id, "ACTIVE", 2) for one in self.institutions
-        ]
+        kept = [(one.institution_id, one.kind, one.content["name"], one.region, one.parent_id, "ACTIVE", 2) for one in self.institutions]
         yield Rows("identity", "institutions", columns, kept)
 
     # --- Institutions and members.
 
     @cached_property
+    def active(self) -> list[list[UUID]]:
+        """The active members of each SHG."""
+        of_shg: list[list[UUID]] = [[] for _ in self.shg_ids]
+        for woman in self.women:
+            if woman.active:
+                of_shg[woman.shg].append(woman.member_id)
+        return of_shg
+
+    @cached_property
     def institutions(self) -> list[Enrolled]:
         """Those above before those below."""
-        lgd, block = self.plan.inputs.state.lgd_code, self.block
+        block, day = self.block, self.day
+        vos_of: dict[str, list[int]] = {}
+        for place, gp in enumerate(block.vo_gps):
+            vos_of.setdefault(gp, []).append(place)
+        numbers: Counter[str] = Counter()
+        vo_of_shg: list[int | None] = []
+        for village in block.shg_villages:  # In turn, so that each VO has some.
+            over = vos_of.get(gp := village.rpartition(".")[0])
+            vo_of_shg.append(over[numbers[gp] % len(over)] if over else None)
+            numbers.update((gp, village))
+        # Who sits for whom: of a VO's SHGs in turn a member each, and of a CLF's VOs a member of an SHG of each.
+        shgs_of = _grouped(vo_of_shg, len(self.vo_ids))
+        clf_of_vo = [place * len(self.clf_ids) // len(self.vo_ids) for place in range(len(self.vo_ids))]
+        vos_below = _grouped(clf_of_vo, len(self.clf_ids))
         words = self._words(len(self.clf_ids) + len(self.vo_ids) + len(self.shg_ids))
         made: list[Enrolled] = []
-
-        def add(kind: InstitutionKind, one_id: UUID, serial: int, number: int, region: str, formed: date, parent: UUID | None, maker: User) -> None:
-            sounds = next(words)
-            called = {"SHG": "Mahila Samooh", "VO": "Gram Sangathan", "CLF": "Sankul Sangh"}[kind]
-            savings = SAVINGS_PAISE[serial % len(SAVINGS_PAISE)] if kind == InstitutionKind.SHG else 0
-            said = Institution(kind, f"{names.latin(sounds)} {called} {number}", self._local(sounds), region, formed, parent, savings)
-            day = self.activated[serial - block.first_shg] if kind == InstitutionKind.SHG else self.day
-            made.append(Enrolled(one_id, said, codes.issue(codes.LETTERS[kind], lgd, serial), maker, day))
-
-        formed_before = self.day - timedelta(days=365)
+        sit: list[tuple[UUID | None, UUID]]
+        formed_before = day - timedelta(days=365)
         for place, clf_id in enumerate(self.clf_ids):
-            add(
-                InstitutionKind.CLF,
-                clf_id,
-                block.first_clf + place,
-                place + 1,
-                block.path,
-                formed_before,
-                None,
-                self._of_role(Role.CLF_BOOKKEEPER)[0],
-            )
-        keepers = self._of_role(Role.VO_BOOKKEEPER)
-        vos_of: dict[str, list[UUID]] = {}
+            sit = [(self.vo_ids[vo], self.active[shgs_of[vo][0]][seat]) for seat, vo in _three(vos_below[place])]
+            said = self._federation(InstitutionKind.CLF, next(words), place + 1, block.path, formed_before, None)
+            made.append(self._enrolled(clf_id, said, formed_before, block.first_clf + place, day, sit))
         for place, (vo_id, gp) in enumerate(zip(self.vo_ids, block.vo_gps, strict=True)):
-            vos_of.setdefault(gp, []).append(vo_id)
-            above = self.clf_ids[place * len(self.clf_ids) // len(self.vo_ids)] if self.clf_ids else None
-            keeper = keepers[place // BOOKKEEPER_SHGS]
-            add(InstitutionKind.VO, vo_id, block.first_vo + place, len(vos_of[gp]), gp, formed_before, above, keeper)
-        keepers = self._of_role(Role.SHG_BOOKKEEPER)
-        numbers: Counter[str] = Counter()
-        for place, (shg_id, village) in enumerate(zip(self.shg_ids, block.shg_villages, strict=True)):
+            sit = [(self.shg_ids[shg], self.active[shg][seat]) for seat, shg in _three(shgs_of[place])]
+            above = self.clf_ids[clf_of_vo[place]] if self.clf_ids else None
+            said = self._federation(InstitutionKind.VO, next(words), vos_of[gp].index(place) + 1, gp, formed_before, above)
+            made.append(self._enrolled(vo_id, said, formed_before, block.first_vo + place, day, sit))
+        numbers.clear()
+        for place, (shg_id, village, vo) in enumerate(zip(self.shg_ids, block.shg_villages, vo_of_shg, strict=True)):
             numbers[village] += 1
-            over = vos_of.get(village.rpartition(".")[0])
-            keeper = keepers[place // BOOKKEEPER_SHGS]
-            vo = over[numbers[village] % len(over)] if over else None
-            add(InstitutionKind.SHG, shg_id, block.first_shg + place, numbers[village], village, self.formed[place], vo, keeper)
+            serial, formed = block.first_shg + place, self.formed[place]
+            said = self._said(InstitutionKind.SHG, next(words), numbers[village], village, formed, None if vo is None else self.vo_ids[vo])
+            said |= {"type": "REGULAR", "savings_frequency": "MONTHLY", "compulsory_savings_paise": SAVINGS_PAISE[serial % len(SAVINGS_PAISE)]}
+            said |= {"bookkeeper": "INTERNAL", "bookkeeper_member_id": str(self.active[place][1])}
+            account = {"row_id": str(shg_id), "ifsc": f"{people.IFSC}000000", "account_number": str(70_000_000_000 + serial), "holding": "GROUP"}
+            said["accounts"] = [account | {"is_default": "YES"}]
+            sit = [(None, member_id) for member_id in self.active[place][:3]]
+            made.append(self._enrolled(shg_id, said, formed, serial, self.activated[place], sit))
         return made
+
+    def _said(self, kind: InstitutionKind, sounds: str, number: int, region: str, formed: date, parent: UUID | None) -> dict[str, Any]:
+        """What the forms of all three kinds need."""
+        called, local = {"SHG": "Mahila Samooh", "VO": "Gram Sangathan", "CLF": "Sankul Sangh"}[kind], self._local(sounds)
+        said: dict[str, Any] = {"kind": kind.value, "name": f"{names.latin(sounds)} {called} {number}", "region": region}
+        said |= {"formed_on": formed.isoformat(), "origin": "NEW", "promoted_by": "NRLM"}
+        said |= {"meeting_frequency": "MONTHLY", "meeting_days": [formed.day % 28 + 1]}
+        return said | ({"name_local": local} if local else {}) | ({"parent_id": str(parent)} if parent else {})
+
+    def _federation(self, kind: InstitutionKind, sounds: str, number: int, region: str, formed: date, parent: UUID | None) -> dict[str, Any]:
+        return self._said(kind, sounds, number, region, formed, parent) | {"bookkeeper": "NONE", "financial_intermediation": "NO"}
+
+    def _enrolled(
+        self, institution_id: UUID, said: dict[str, Any], formed: date, serial: int, day: date, sit: Sequence[tuple[UUID | None, UUID]]
+    ) -> Enrolled:
+        """With its office bearers, of whom two sign."""
+        own = str(institution_id)
+        said["seats"] = [
+            {"row_id": f"{own[:-1]}{place}", "body": "OFFICE", "post": post, "member_id": str(member_id), "from": day.isoformat()}
+            | ({"institution_id": str(stands_for)} if stands_for else {})
+            | ({"is_signatory": "YES"} if place else {})
+            for place, (post, (stands_for, member_id)) in enumerate(zip(OFFICE_BEARERS, sit, strict=True))
+        ]
+        return Enrolled(institution_id, said, formed, codes.issue(codes.LETTERS[said["kind"]], self.plan.inputs.state.lgd_code, serial), day)
 
     def _words(self, count: int) -> Iterator[str]:
         stock = names.women()[0]
@@ -246,43 +318,55 @@ class Made:
         return names.script(sounds, start) if start else ""
 
     def profiles(self) -> Iterator[Rows]:
-        persons, lgd = self.persons(), self.plan.inputs.state.lgd_code
+        lgd = self.plan.inputs.state.lgd_code
         kept = [
-            institution_commands.columns(one.said)
-            | {"id": one.institution_id, "version": 2, "revision": 1, "status": "ACTIVE", "code": one.code, "maker_user": one.maker.user_id}
-            | {"maker_person": persons[one.maker.user_id], "entered_on": one.activated_on, "activated_on": one.activated_on}
+            institution_commands.columns(one.content)
+            | {"id": one.institution_id, "version": 2, "revision": 1, "status": "ACTIVE", "content": _json(one.content), "code": one.code}
+            | {"source": MARK, "entered_on": one.activated_on, "activated_on": one.activated_on}
             for one in self.institutions
         ]
         yield Rows("profiles", "institutions", tuple(kept[0]), [tuple(values.values()) for values in kept])
-        keepers = self._of_role(Role.SHG_BOOKKEEPER)
-        columns: tuple[str, ...] = (
-            "id",
-            "version",
-            "revision",
-            "status",
-            "region",
-            "code",
-            "identity_token",
-            "attested_birth_year",
-            "attested_gender",
-            "verdict",
-        )
-        columns += ("screening_version", "submitted_version", "maker_user", "maker_person", "entered_on", "activated_on", *_MEMBER, "content_hash")
+        mapped = [(one.institution_id, one.activated_on, one.parent_id) for one in self.institutions if one.parent_id]
+        yield Rows("profiles", "mappings", ("child_id", "from_on", "parent_id"), mapped)
+        columns: tuple[str, ...] = ("id", "version", "revision", "status", "institution_id", "region", "content", "code", *_EVIDENCE)
+        columns += ("verdict", "screening_version", "submitted_version", "source", "entered_on", "activated_on")
 
         def row(woman: Woman) -> tuple[Any, ...]:
-            keeper, day = keepers[woman.shg // BOOKKEEPER_SHGS].user_id, self.plan.entered_on(woman.serial)
-            shown = (woman.identity_token, woman.said.birth_year, "F") if woman.identity_token else (None, 0, "")
-            version, status, verdict = (DECIDED, "ACTIVE", "CLEAR") if woman.active else (SCREENED, "SUBMITTED", None)
-            code = codes.issue(codes.LETTERS["MEMBER"], lgd, woman.serial) if woman.active else None
-            head = (woman.member_id, version, 1, status, self.block.shg_villages[woman.shg], code, *shown, verdict, 1, SUBMITTED)
-            return (*head, keeper, persons[keeper], day, day if woman.active else None, *member_commands.columns(woman.said).values())
+            day, region, said = self.plan.entered_on(woman.serial), self.block.shg_villages[woman.shg], woman.said
+            if not woman.active:
+                of_whom: tuple[Any, ...] = (woman.member_id, SCREENED, 0, "SUBMITTED", said.institution_id, region)
+                return (*of_whom, None, None, None, 0, "", None, 0, SUBMITTED, MARK, day, None)
+            code = codes.issue(codes.LETTERS["MEMBER"], lgd, woman.serial)
+            of_whom = (woman.member_id, DECIDED, 1, "ACTIVE", said.institution_id, region)
+            return (*of_whom, _json(woman.content()), code, *_evidence(woman), "CLEAR", 1, SUBMITTED, MARK, day, day)
 
         yield Rows("profiles", "members", columns, [row(woman) for woman in self.women])
+        yield self._submissions()
+
+    def _submissions(self) -> Rows:
+        """What waits: members who are not live yet."""
+        persons, keepers = self.persons(), self._of_role(Role.SHG_BOOKKEEPER)
+        columns = (*_WAITING, "act", "revision", "status", "maker_user", "maker_person", "submitted_at", "open_questions", *_EVIDENCE)
+        rows = []
+        for woman in self.women:
+            if not woman.active:
+                keeper, region, content = keepers[woman.shg // BOOKKEEPER_SHGS].user_id, self.block.shg_villages[woman.shg], woman.content()
+                said = record.waiting_row(woman.member_id, MEMBER, woman.said.institution_id, region, content) | {"content": _json(content)}
+                handed_in = (Act.PROFILE.value, 1, "SUBMITTED", keeper, persons[keeper], noon(self.plan.entered_on(woman.serial)), True)
+                rows.append((*(said[name] for name in _WAITING), *handed_in, *_evidence(woman)))
+        return Rows("profiles", "submissions", columns, rows)
 
     @property
     def waiting(self) -> list[Waits]:
+        facts = Facts(today(), DEFAULTS)
         return [
-            Waits(one.member_id, self.block.shg_villages[one.shg], self.plan.entered_on(one.serial), bool(one.identity_token))
+            Waits(
+                one.member_id,
+                self.block.shg_villages[one.shg],
+                self.plan.entered_on(one.serial),
+                bool(one.identity_token),
+                bool(member_rules.warnings(one.content(), facts)),
+            )
             for one in self.women
             if not one.active
         ]
@@ -307,10 +391,7 @@ class Made:
 
     def transactions(self) -> Iterator[Rows]:
         columns: tuple[str, ...] = ("institution_id", "kind", "region", "status", "parent_id", "formed_on", "version")
-        kept = [
-            (one.institution_id, one.said.kind.value, one.said.region, "ACTIVE", one.said.parent_id, one.said.formed_on, 2)
-            for one in self.institutions
-        ]
+        kept = [(one.institution_id, one.kind, one.region, "ACTIVE", one.parent_id, one.formed_on, 2) for one in self.institutions]
         yield Rows("transactions", "institutions", columns, kept)
         columns = ("member_id", "institution_id", "status", "region", "version")
         members = [
@@ -329,19 +410,15 @@ class Made:
             Caller(user.user_id, user.role, user.region, frozenset(user.institution_ids), persons[user.user_id])
             for user in self._of_role(Role.SHG_BOOKKEEPER)
         ]
-        of_shg: list[list[UUID]] = [[] for _ in self.shg_ids]
-        for woman in self.women:
-            if woman.active:
-                of_shg[woman.shg].append(woman.member_id)
         meets = (self.dice.random(len(self.shg_ids)) < self.plan.inputs.meetings_share).tolist()
         shgs = self.institutions[-len(self.shg_ids) :]
         return [
             books.Group(
                 shg.institution_id,
-                shg.said.region,
-                shg.said.formed_on,
-                shg.said.compulsory_savings_paise,
-                of_shg[place],
+                shg.region,
+                shg.formed_on,
+                shg.content["compulsory_savings_paise"],
+                self.active[place],
                 keepers[place // BOOKKEEPER_SHGS],
             )
             for place, shg in enumerate(shgs)
@@ -439,7 +516,7 @@ class Made:
         for user in self.users:
             add("identity", f"user:{user.user_id}", 1, self.day, reporting_rules.user(month_of(self.day), [(user.role, user.region)], active=True))
         for one in self.institutions:
-            cells = reporting_rules.institution(one.said.region, month_of(one.activated_on), one.said.kind.value, Status.ACTIVE)
+            cells = reporting_rules.institution(one.region, month_of(one.activated_on), one.kind, Status.ACTIVE)
             add("profiles", f"institution:{one.institution_id}", 2, one.activated_on, cells)
         alike: Counter[tuple[str, str, bool]] = Counter()
         for woman in self.women:

@@ -69,7 +69,7 @@ class Device:
             relation="SPOUSE",
             relation_name="Invented Husband",
             social_category="OBC",
-            mobile=f"9{uuid7().int % 10**9:09}",
+            phones=[profiles_pb2.Phone(row_id=str(uuid7()), number=f"9{uuid7().int % 10**9:09}", is_default="YES")],
             joined_on="2016-01-01",
         )
         self.enrolled.append(member)

@@ -1,6 +1,5 @@
 """The member flow over real processes: verified, compared, decided, counted; with exactly the verdicts that are due."""
 
-import random
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from deploy.demo import books, cast
 from deploy.machine.provision import SAMPLE_RESIDENTS
 from protos import dedup_pb2, profiles_pb2, transactions_pb2
 from services.kernel.ids import uuid7
-from tests.flows.world import database, figures, hold_meeting, make_groups
+from tests.flows.world import database, figures, hold_meeting, make_groups, strange_name
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
 
@@ -46,11 +45,6 @@ def enrol(group, name, relation_name, resident=None, **changes):
     attestation = cast.verify_identity(group.keeper, member.member_id, resident).attestation if resident else ""
     books.submit(group.keeper, member, attestation)
     return books.screened(group.state.manager, member.member_id, 1)
-
-
-def strange_name():
-    """A name of this run alone, so that only what a test plants is alike."""
-    return " ".join("".join(random.choices("bdgjklmnprst", k=1)[0] + random.choice("aiu") for _ in range(6)).capitalize() for _ in range(2))
 
 
 def test_the_same_identity_is_confirmed_under_any_spelling_and_nobody_clears_it(world, groups, residents):

@@ -107,7 +107,12 @@ def test_the_same_again_changes_nothing_and_another_is_refused(sikkim):
 @pytest.mark.parametrize(
     ("service", "spoil", "mend", "words"),
     [
-        ("profiles", "update members set name = name || 'x'", "update members set name = left(name, -1)", "another content than their hash"),
+        (
+            "profiles",
+            """update members set content = content || '{"gender": "QUEEN"}'""",
+            """update members set content = content || '{"gender": "FEMALE"}'""",
+            "no form takes",
+        ),
         ("profiles", "select setval('member_serial', 5)", "select setval('member_serial', 1000)", "The next code of a MEMBER"),
         ("transactions", "update chains set cash_paise = cash_paise + 1", "update chains set cash_paise = cash_paise - 1", "another position"),
         ("transactions", "update members set version = version + 1", "update members set version = version - 1", "The copies of block"),
@@ -157,7 +162,7 @@ def test_while_its_programs_run_nothing_is_loaded(sikkim, people):
 def test_a_planted_duplicate_is_found_online_and_by_screening_again(sikkim, people):
     keeper, groups = people["SHG_BOOKKEEPER"]
     manager = people["BLOCK_PROGRAM_MANAGER"][0]
-    original = next(one for one in members_of(keeper, groups[0]["institution_id"]) if one.account_number and one.mobile)
+    original = next(one for one in members_of(keeper, groups[0]["institution_id"]) if one.accounts and one.phones)
     again = profiles_pb2.Member()
     again.CopyFrom(original)
     again.member_id, again.revision = str(uuid7()), 0

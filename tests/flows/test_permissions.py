@@ -22,8 +22,10 @@ from services.identity.rules.sheet import ASSIGNED, COLUMNS, GP, MOBILE, NAME, R
 from services.kernel import geography
 from services.kernel.caller import BOOKKEEPERS, COMMUNITY, CREATES, LEVEL_OF, Caller, Role, Session, Sight
 from services.kernel.ids import uuid7
+from services.kernel.month import today
 from services.kernel.region import NOWHERE, at_level, contains
-from tests.flows.world import FIRST, FORMED, LAST, MEMBERS, ROOT
+from tests.flows.world import FIRST, FORMED, LAST, MEMBERS, ROOT, strange_name
+from tests.profiles.test_image import png
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
 
@@ -38,20 +40,25 @@ MAY, SEEN, UNSEEN = "may", "seen", "unseen"
 LISTS = {
     "ListInstitutions": "institution_id",
     "ListMembers": "member_id",
+    "ListTasks": "record_id",
     "ListFlagged": "member_id",
     "ListMeetings": "meeting_id",
     "ListUsers": "user_id",
 }
 # Sheets and uploads refuse by the item.
-BY_ITEM = {"SyncMeetings", "UploadInstitutions", "UploadMembers", "UploadBookkeepers"}
+BY_ITEM = {"SyncMeetings", "UploadInstitutions", "UploadMembers", "UploadBookkeepers", "ApproveMany"}
 # Who says of what is not in sight something of its own: a row's place may be unknown, a user id taken, and a new institution may be made.
 UNSEEN_CODES = {
     "CreateUser": {"USER_EXISTS", "USER_ID_INVALID"},
     "UploadBookkeepers": {"REGION_UNKNOWN", "INSTITUTION_UNKNOWN", "USER_ID_INVALID"},
     "SyncMeetings": {"INSTITUTION_NOT_YOURS"},
+    "SubmitMemberEvent": {"MEMBER_UNKNOWN", "INSTITUTION_NOT_YOURS"},
+    "SubmitInstitutionEvent": {"INSTITUTION_UNKNOWN", "INSTITUTION_NOT_YOURS"},
     "UploadInstitutions": {"REGION_NOT_YOURS", "REGION_UNKNOWN"},
     "SubmitInstitution": {"INSTITUTION_NOT_YOURS", "REGION_UNKNOWN"},
+    "PutImage": {"INSTITUTION_NOT_YOURS"},
 }
+THERE_IS_NONE = {f"{what}_UNKNOWN" for what in ("INSTITUTION", "MEMBER", "MEETING", "SCREENING", "USER", "RECORD", "ACCOUNT", "IMAGE")}
 # What a request says besides whom it is about: what is well formed, and changes nothing.
 SAID = {
     "revision": 99,
@@ -65,12 +72,15 @@ SAID = {
     "role": Role.BLOCK_THEMATIC_USER,
     "full_name": "Walked By",
     "dry_run": True,
+    "content": png(),
+    "text": "Walked",
 }
 # What the walk itself sees nobody do, and why.
 NOT_DONE = {
     **dict.fromkeys(("SwitchRole", "Logout", "ChangePassword"), "Nobody here has logged in."),
     **dict.fromkeys(("ApproveMember", "ApproveInstitution"), "Done once for each subject, or there would be none."),
-    **dict.fromkeys(("RejectMember", "RejectInstitution", "ApproveMeeting", "RejectMeeting"), "Done once, in the last test here."),
+    **dict.fromkeys(("RejectMember", "RejectInstitution", "ApproveMany", "ApproveMeeting", "RejectMeeting"), "Done once, in the last test here."),
+    "SubmitInstitutionEvent": "Done there too: what has members to be decided, or is not approved yet, is not closed.",
     **dict.fromkeys(("StartKyc", "ConfirmKyc"), "For residents whom the provider knows."),
     "InviteStateAdmin": "In the national instance alone.",
     "EndedSessions": "For a program, and no role.",
@@ -197,12 +207,16 @@ class Makers:
         def look(institution_id):
             return manager(manager.profiles.GetInstitution, profiles_pb2.GetInstitutionRequest(institution_id=institution_id))
 
-        books.approve_institution(manager, books.submit_institution(keeper, look(line[0])))
+        books.approve_institution(
+            manager, books.submit_institution(keeper, look(line[0]), dict.fromkeys([one.member_id for one in enrolled], line[0]))
+        )
         flagged = profiles_pb2.Member()
         flagged.CopyFrom(enrolled[0])
         flagged.member_id, flagged.revision = str(uuid7()), 0
         flagged = books.screened(manager, books.submit(keeper, flagged).member_id, 1)
         assert flagged.findings
+        [task] = manager(manager.profiles.ListTasks, profiles_pb2.ListTasksRequest(institution_id=line[0])).tasks
+        image = keeper(keeper.profiles.PutImage, profiles_pb2.PutImageRequest(institution_id=line[0], content=SAID["content"]))
         meeting = books.savings_meeting(line[0], 1, FORMED, [one.member_id for one in enrolled], 0, 0, 5000)
         [answer] = books.sync(keeper, [meeting])
         assert answer.outcome == transactions_pb2.OUTCOME_STORED, answer
@@ -211,8 +225,12 @@ class Makers:
         for kind, place, own in (("SHG", village, line), ("VO", village.rpartition(".")[0], line[1:]), ("CLF", block, line[2:])):
             institution = look(own[0])
             says = {"institution_id": own[0], "Institution": institution, "upload_id": str(uuid7()), **officer}
+            says |= {"UploadItem": profiles_pb2.UploadItem(institution=institution)}
             if kind == "SHG":
                 says |= {"member_id": flagged.member_id, "Member": flagged, "meeting_id": meeting.meeting_id, "Meeting": meeting}
+                says |= {"record_id": flagged.member_id, "row_id": flagged.accounts[0].row_id, "image_id": image.image_id}
+                says |= {"active_id": enrolled[-1].member_id}
+                says |= {"Task": task, "TaskKey": profiles_pb2.TaskKey(kind=task.kind, record_id=task.record_id, revision=task.revision)}
             made.append(Subject(f"{name} {kind}", place, own, says))
         return made
 
@@ -227,6 +245,11 @@ class Makers:
             relation_name=f"{self.dice.choice(FIRST)} {self.dice.choice(LAST)}",
             social_category="OBC",
             joined_on=date(2016, 1, 1).isoformat(),
+            accounts=[
+                profiles_pb2.BankAccount(
+                    row_id=str(uuid7()), ifsc="ZZZZ0KLD001", account_number=str(self.dice.randrange(10**12)), holding="SINGLE", is_default="YES"
+                )
+            ],
         )
 
     def officer(self, block):
@@ -357,17 +380,16 @@ def request_about(rpc, method, subject, region=""):
     """The RPC's request about a subject, naming a region where it names one; None where there is nothing of the kind to ask about."""
     fields = {one.name: one for one in method.input_type.fields}
     needed = fields.keys() | {one.message_type.name for one in fields.values() if one.message_type}
-    if needed & {"member_id", "meeting_id", "Member", "Meeting"} - subject.says.keys():
+    needed |= {"active_id"} if method.name == "SubmitMemberEvent" else set()
+    if needed & {"active_id", "member_id", "meeting_id", "record_id", "image_id", "Member", "Meeting", "TaskKey"} - subject.says.keys():
         return None
     # An officer is mapped to no institution: with one in it, what would make or change a user is refused for it. Where she is already she stays.
     elsewhere = [] if region == at_level(subject.region, 3) else [subject.institution_id]
-    said = SAID | subject.says | {"institution_ids": elsewhere, "workbook": sheet(method.name, subject)}
-    if method.name == "SetUserStatus":
-        said |= {"status": identity_pb2.USER_STATUS_ACTIVE}  # Which she is: nothing changes.
-    if method.name == "RemoveRole":
-        said |= {"role": Role.STATE_THEMATIC_USER}  # Which she has not.
+    said = SAID | subject.says | {"institution_ids": elsewhere, "workbook": sheet(method.name, subject)} | of_one(method.name, subject)
     request = GetMessageClass(method.input_type)()
     fill(request, said | {"kyc_id": str(uuid7())})
+    if "event" in fields:
+        request.event.ClearField("new_institution")  # Nothing is split.
     if where := region_of(rpc):
         *path, name = where.split(".")
         setattr(named(request, path), name, region)
@@ -377,8 +399,28 @@ def request_about(rpc, method, subject, region=""):
             return None
         request.page.size = 1 if method.name != "ListMeetings" else 0  # Of its one institution it shows all.
         if request.page.size:
-            request.page.after = shown[:-1] + "0" if method.name == "ListUsers" else str(UUID(int=UUID(shown).int - 1))
+            request.page.after = right_before(method.name, subject, shown)
     return request
+
+
+def of_one(name, subject):
+    """What is said in one RPC alone."""
+    event = {"on": today().isoformat()}
+    return {
+        "SetUserStatus": {"status": identity_pb2.USER_STATUS_ACTIVE},  # Which she is: nothing changes.
+        "RemoveRole": {"role": Role.STATE_THEMATIC_USER},  # Which she has not.
+        "SubmitMemberEvent": event | {"record_id": subject.says.get("active_id"), "act": profiles_pb2.ACT_LEAVE, "reason": "VOLUNTARY"},
+        "SubmitInstitutionEvent": event | {"record_id": subject.institution_id, "act": profiles_pb2.ACT_CLOSE, "reason": "DEFUNCT"},
+    }.get(name, {})
+
+
+def right_before(name, subject, shown):
+    """The end of a page that the subject comes right after."""
+    if name == "ListUsers":
+        return shown[:-1] + "0"
+    if name == "ListTasks":
+        return f"{(subject.says['Task'].submitted_at.ToDatetime(UTC) - timedelta(microseconds=1)).isoformat()}/{shown}"
+    return str(UUID(int=UUID(shown).int - 1))
 
 
 def region_of(rpc):
@@ -454,7 +496,7 @@ def changes_user(rpc, request):
 
 def is_about_something(rpc, request):
     """Whether it is about something that there is, which may be in sight or not."""
-    about = {"institution_id", "member_id", "meeting_id", "user_id", "institution", "member"}
+    about = {"institution_id", "member_id", "meeting_id", "user_id", "record_id", "image_id", "institution", "member", "event"}
     return rpc.name in LISTS or rpc.name in BY_ITEM or bool({one.name for one, _ in request.ListFields()} & about)
 
 
@@ -474,7 +516,7 @@ def is_as_due(rpc, subject, answer, due):
 
 def unseen_codes(rpc):
     """What an RPC says of something that is not there, or as good as not there."""
-    return UNSEEN_CODES.get(rpc.name) or {"INSTITUTION_UNKNOWN", "MEMBER_UNKNOWN", "MEETING_UNKNOWN", "SCREENING_UNKNOWN", "USER_UNKNOWN"}
+    return UNSEEN_CODES.get(rpc.name) or THERE_IS_NONE
 
 
 def shows(rpc, subject, answer):
@@ -496,7 +538,7 @@ def questions(walk, rpc, method):
                 yield region, rpc, walk.own[0], region, request_about(rpc, method, walk.own[0], region)
     for subject in walk.subjects:
         request = request_about(rpc, method, subject, subject.region)
-        if request is None:
+        if request is None or (rpc.name == "PutImage" and not subject.here):  # Of an institution that is nowhere yet she may put one.
             continue
         if not region_of(rpc):
             yield subject.name, rpc, subject, "", request
@@ -669,11 +711,23 @@ def test_what_is_done_but_once_is_done_by_whoever_may(walk):
     request = profiles_pb2.RejectMemberRequest(reasons=SAID["reasons"], remark=SAID["remark"], **member)
     assert manager(manager.profiles.RejectMember, request).status == profiles_pb2.STATUS_REJECTED
 
+    keeper = at_work(walk.instance, Role.SHG_BOOKKEEPER, one.region, one.institution_id)
+    plain = Makers(walk.instance, one.name).woman(one.institution_id)
+    plain.name, plain.relation_name = strange_name(), strange_name()
+    plain.ClearField("accounts")
+    waits = books.screened(manager, books.submit(keeper, plain).member_id, 1)
+    key = profiles_pb2.TaskKey(kind=profiles_pb2.TASK_KIND_MEMBER, record_id=waits.member_id, revision=waits.revision)
+    assert manager(manager.profiles.ApproveMany, profiles_pb2.ApproveManyRequest(tasks=[key])).approved == 1
+    closed = profiles_pb2.LifeEvent(record_id=one.institution_id, revision=2, act="ACT_CLOSE", on=today().isoformat(), reason="DEFUNCT")
+    closing = keeper(keeper.profiles.SubmitInstitutionEvent, profiles_pb2.SubmitInstitutionEventRequest(event=closed))
+    assert closing.waiting_event.status == profiles_pb2.STATUS_SUBMITTED
+
     vo_id = one.line[1]
     keeper = at_work(walk.instance, Role.VO_BOOKKEEPER, at_level(one.region, 4), vo_id)
     vo = keeper(keeper.profiles.GetInstitution, profiles_pb2.GetInstitutionRequest(institution_id=vo_id))
-    vo = books.submit_institution(keeper, vo)
-    request = profiles_pb2.RejectInstitutionRequest(institution_id=vo_id, revision=vo.revision, remark=SAID["remark"])
+    active = manager(manager.profiles.ListMembers, profiles_pb2.ListMembersRequest(institution_id=one.institution_id)).members
+    vo = books.submit_institution(keeper, vo, {member.member_id: one.institution_id for member in active if member.code})
+    request = profiles_pb2.RejectInstitutionRequest(institution_id=vo_id, revision=vo.revision, reasons=SAID["reasons"], remark=SAID["remark"])
     assert manager(manager.profiles.RejectInstitution, request).status == profiles_pb2.STATUS_REJECTED
 
     approver = at_work(walk.instance, Role.SHG_TRANS_APPROVER, at_level(one.region, 4), vo_id)

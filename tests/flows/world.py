@@ -55,6 +55,11 @@ def found(machine: Machine) -> World:
     return made
 
 
+def strange_name() -> str:
+    """A name of this run alone, so that only what a test plants is alike."""
+    return " ".join("".join(random.choices("bdgjklmnprst", k=1)[0] + random.choice("aiu") for _ in range(6)).capitalize() for _ in range(2))
+
+
 def later(dice: random.Random) -> list[object]:
     """The columns of the enrolment list from the relation's name on."""
     return [f"{dice.choice(FIRST)} {dice.choice(LAST)}", "OBC", f"9{dice.randrange(10**8, 10**9)}", "", "", "", date(2016, 1, 1)]
@@ -117,8 +122,9 @@ def make_groups(world: World, state: State, count: int) -> list[Group]:
         handed_in = [books.submit(keeper, member) for member in members_of(keeper, shg.institution_id)]
         for member in handed_in:
             books.approve(state.manager, books.screened(state.manager, member.member_id, 1), reason="Seen at home: another woman")
-        books.approve_institution(state.manager, books.submit_institution(keeper, shg))
-        groups.append(Group(state, shg.institution_id, shg.region, keeper, approver, sorted(member.member_id for member in handed_in)))
+        members = sorted(member.member_id for member in handed_in)
+        books.approve_institution(state.manager, books.submit_institution(keeper, shg, dict.fromkeys(members, shg.institution_id)))
+        groups.append(Group(state, shg.institution_id, shg.region, keeper, approver, members))
     for group in groups:
         books.wait_until("the books know the group", lambda group=group: known(group))
     return groups

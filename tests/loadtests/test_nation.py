@@ -22,6 +22,8 @@ from services.kernel.names import clean_name, name_key, skeleton
 from services.kernel.region import Level, check_region, level
 from services.profiles.rules import institution as institution_rules
 from services.profiles.rules import member as member_rules
+from services.profiles.rules.form import Facts
+from services.profiles.rules.lists import DEFAULTS
 
 ROOT = Path(__file__).parents[2]
 TODAY = date(2026, 11, 1)
@@ -126,21 +128,33 @@ def test_women_are_as_the_rates_say(blocks):
     assert entitled == pytest.approx(RATES["title"] * (1 - RATES["muslim"]), abs=0.08)
 
 
-def test_every_woman_would_be_taken_in_at_the_front_door(blocks):
+def test_every_woman_and_every_institution_would_be_taken_in_at_the_front_door(blocks):
+    facts = Facts(TODAY, DEFAULTS)
     for block in blocks:
         formed = dict(zip(block.shg_ids, block.formed, strict=True))
+        below = {}  # The active members of each institution and of those below it.
         for woman in block.women:
-            said = {name: str(value or "") for name, value in woman.said.content().items()}
-            assert member_rules.parse(said, woman.said.institution_id, formed[woman.said.institution_id], TODAY) == woman.said
+            shg_id, content = woman.said.institution_id, woman.content()
+            assert member_rules.read(content, member_rules.InstitutionFacts(shg_id, formed[shg_id], "REGULAR"), facts) == content
             parse_id(str(woman.member_id), "member_id")
-        held = {one.institution_id: one.said for one in block.institutions}
-        for one in block.institutions:
+            if woman.active:
+                below.setdefault(str(shg_id), set()).add(str(woman.member_id))
+        held = {str(one.institution_id): one.content for one in block.institutions}
+        for one in reversed(block.institutions):
             check_code(one.code, "code")
-            said = {name: str(value or "") for name, value in one.said.content().items()}
-            assert institution_rules.parse(said, one.said.compulsory_savings_paise, TODAY) == one.said
-            institution_rules.check_parent(one.said, held.get(one.said.parent_id))
-            institution_rules.check_maker(one.said.kind, one.maker.role)
-        assert len({(one.said.region, one.said.kind, one.said.name_key) for one in block.institutions}) == len(block.institutions)
+            assert institution_rules.read(one.content, facts) == one.content
+            institution_rules.check_parent(one.content, held.get(one.parent_id))
+            institution_rules.check_seats(one.content, below[str(one.institution_id)])
+            below.setdefault(one.parent_id, set()).update(below[str(one.institution_id)])
+        assert len({(one.region, one.kind, one.content["name"]) for one in block.institutions}) == len(block.institutions)
+
+
+def test_a_pending_member_waits_and_nothing_of_her_is_live(blocks):
+    rows = {part.table: [dict(zip(part.columns, row, strict=True)) for row in part.rows] for part in blocks[0].profiles()}
+    pending = {row["id"] for row in rows["members"] if row["content"] is None}
+    assert pending == {row["record_id"] for row in rows["submissions"]} == {woman.member_id for woman in blocks[0].women if not woman.active}
+    assert {row["status"] for row in rows["submissions"]} == {"SUBMITTED"}
+    assert all((row["code"] is None) == (row["id"] in pending) for row in rows["members"])
 
 
 def test_no_bookkeeper_has_more_groups_than_she_may(blocks):
