@@ -105,8 +105,12 @@ def _settings(layout: Layout, instance: Instance, nation: Instance) -> dict[str,
             "GATEWAY_TLS_KEY_FILE": str(folder / "gateway-tls.key"),
             "GATEWAY_SNAPSHOT_DIR": str(snapshots),
         }
-    # The operator's own word stands above ours.
-    return settings | (read_env(instance.messages_file) if instance.messages_file.exists() else {})
+    return settings | own_settings(instance)
+
+
+def own_settings(instance: Instance) -> dict[str, str]:
+    """The operator's own, which stand above ours."""
+    return read_env(instance.messages_file) if instance.messages_file.exists() else {}
 
 
 def provision_databases(layout: Layout, instances: Iterable[Instance]) -> None:

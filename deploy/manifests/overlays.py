@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 """One Kubernetes object."""
 
-SITE = ("image", "version", "domain", "backup_store", "backup_name", "object_store", "places_class", "database_class", "consul")
+SITE = ("image", "version", "domain", "backup_store", "backup_name", "object_store", "object_region", "places_class", "database_class", "consul")
 GENERATED = "# Made by `make k8s`; changes here are lost.\n"
 
 
@@ -131,6 +131,7 @@ def _kustomization(state: StateFile, file: str, site: dict[str, str]) -> str:
         "CONSUL_HTTP_ADDR": site["consul"],
         # Apart from the backups: another bucket, and another key to it.
         **({} if state.is_nation else {"LOKOS_OBJECTS_URL": f"{site['object_store']}/{namespace}-objects"}),
+        **({} if state.is_nation else {"LOKOS_OBJECTS_REGION": site["object_region"]}),
     }
     place = {
         "host": host,

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
@@ -225,9 +226,37 @@ def _over_federation(context: Any) -> bool:  # noqa: ANN401 - of the sync or the
 
 def _read(deserialize: Callable[[bytes], Any], raw: bytes) -> Any:  # noqa: ANN401 - a request message
     try:
-        return deserialize(raw)
+        request = deserialize(raw)
     except DecodeError:
         raise errors.Invalid("REQUEST_UNREADABLE", "The request could not be read.") from None
+    # No text has a NUL where not even the whole has one, as nearly always. Others have one in a number, or where something is empty.
+    if b"\0" in raw and (field := _field_with_nul(request)):
+        raise errors.Invalid("TEXT_INVALID", "This holds a character that is no letter, digit or sign.", field=field)
+    return request
+
+
+def _field_with_nul(message: Message) -> str:
+    """The path of the first text that holds the one character which PostgreSQL keeps nowhere, "accounts[0].holder_name"; empty without one."""
+    for field, value in message.ListFields():
+        if field.type not in {field.TYPE_STRING, field.TYPE_MESSAGE}:
+            continue
+        for place, one in _entries(field, value):
+            if isinstance(one, Message):
+                inner = _field_with_nul(one)
+                if inner:
+                    return f"{field.name}{place}.{inner}"
+            elif isinstance(one, str) and "\0" in one:  # Keys of a map may be numbers.
+                return f"{field.name}{place}"
+    return ""
+
+
+def _entries(field: FieldDescriptor, value: Any) -> Iterable[tuple[str, Any]]:  # noqa: ANN401 - of any field
+    """All that stands in a field, each with its place."""
+    if not field.is_repeated:
+        return [("", value)]
+    if isinstance(value, Mapping):  # Its keys are text too.
+        return [entry for key, one in value.items() for entry in (("", key), (f"[{key}]", one))]
+    return [(f"[{place}]", one) for place, one in enumerate(value)]
 
 
 def _count(rpc: Rpc, started: float, code: int) -> None:

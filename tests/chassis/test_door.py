@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 from google.rpc import code_pb2, error_details_pb2
 
+from protos import profiles_pb2
 from protos.identity_pb2 import AssignRoleRequest
 from protos.reporting_pb2 import ReportRequest
 from protos.transactions_pb2 import PullRequest
@@ -112,6 +113,43 @@ def test_a_request_names_what_is_hers_or_is_refused(call, who, request_, code, f
     with pytest.raises(errors.Refused) as refused:
         interceptors.must_reach(call, who, request_)
     assert (refused.value.code, refused.value.field) == (code, field)
+
+
+def read(message):
+    return interceptors._read(type(message).FromString, message.SerializeToString())
+
+
+MEMBER = {"name": "Sunita", "accounts": [{"row_id": "a"}, {"row_id": "b", "holder_name": "Sunita Devi"}], "photo": {}}
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        (ReportRequest(region="9.1\0"), "region"),
+        (AssignRoleRequest(assignment={"region": "\0"}), "assignment.region"),
+        (profiles_pb2.SubmitMemberRequest(member=MEMBER | {"name": "Sunita\0"}), "member.name"),
+        (profiles_pb2.SubmitMemberRequest(member=MEMBER | {"accounts": [{}, {"holder_name": "Sun\0ita"}]}), "member.accounts[1].holder_name"),
+        (profiles_pb2.SubmitMemberRequest(member=MEMBER | {"livelihoods": ["FARM", "\0"]}), "member.livelihoods[1]"),
+        (profiles_pb2.EditMastersRequest(values=[{"labels": {"en": "Sun\0"}}]), "values[0].labels[en]"),
+        (profiles_pb2.EditMastersRequest(values=[{"labels": {"e\0n": "Sun"}}]), "values[0].labels"),
+    ],
+)
+def test_no_text_of_any_request_holds_a_nul(message, field):
+    with pytest.raises(errors.Invalid) as refused:
+        read(message)
+    assert (refused.value.code, refused.value.field) == ("TEXT_INVALID", field)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        profiles_pb2.SubmitMemberRequest(member=MEMBER),
+        profiles_pb2.PutImageRequest(content=b"\0\0"),
+        profiles_pb2.SubmitMemberRequest(),
+    ],
+)
+def test_a_nul_in_a_number_a_file_or_where_nothing_stands_is_none(message):
+    assert read(message) == message
 
 
 @pytest.fixture

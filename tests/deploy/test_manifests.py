@@ -312,6 +312,24 @@ def test_a_setting_that_the_code_names_is_there(rendered, code, name, folder):
     assert names <= set(settings_of(rendered[code], pods(rendered[code])[name]))
 
 
+def read_by_name(*paths):
+    """The settings that code names, with a default or without."""
+    return {name for path in paths for name in re.findall(r'settings\.(?:text|file|number)\("([A-Z_]+)"', path.read_text(encoding="utf-8"))}
+
+
+def test_the_operator_is_told_of_every_setting():
+    code = [path for folder in ("services", "gateway") for path in (PROJECT / folder).rglob("*.py")]
+    told = (PROJECT / "docs/operate.md").read_text(encoding="utf-8")
+    assert {name for name in read_by_name(*code) if not re.search(rf"\b{name}\b", told)} == set()
+
+
+def test_whoever_opens_images_has_all_that_the_store_asks_for(rendered):
+    asked = read_by_name(PROJECT / "services/chassis/objects.py") - {"LOKOS_OBJECTS_FOLDER"}
+    assert len(asked) == 7
+    for name in ("profiles-serve", "profiles-work"):
+        assert asked <= set(settings_of(rendered["UP"], pods(rendered["UP"])[name]))
+
+
 def test_the_migrate_step_reaches_every_schema_and_the_broker(rendered):
     for code, services in (("UP", STATE_SERVICES), ("IN", NATION_SERVICES)):
         spec = pods(rendered[code])["migrate"]
