@@ -156,7 +156,7 @@ def _measure(path: Path, on: date) -> None:
     with _timed(f"loaded {path.stat().st_size / 2**20:.0f} MiB of places"):
         land = load(path)
     with _timed("the first place by its code"):
-        land.path_of(Level.VILLAGE, "1000000")
+        land.find(Level.VILLAGE, "1000000", on)
     with _timed("the first search"):
         land.search("ram", on=on, most=20)
     _search(land, on)

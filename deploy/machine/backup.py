@@ -1,4 +1,4 @@
-"""Back an instance up into a folder, and bring it back from one: its database as it was at one moment, and its places.
+"""Back an instance up into a folder, and bring it back from one: its database as it was at one moment, its places, its folder of images.
 
 A folder is a backup once its manifest is in it and it has its own name; until then it is called `.partial`. A restore works
 on a database beside the one in use, which takes its place in one step when all is well, and keeps the old one.
@@ -33,6 +33,7 @@ from deploy.machine.layout import PROJECT, VENV_PYTHON, Instance, MachineError, 
 from deploy.machine.setup import run
 from services.chassis import migrate
 from services.chassis.version import VERSION
+from services.kernel import files
 from services.kernel.money import in_words
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 DATABASE = "database"
 GEOGRAPHY = "geography.csv"
+OBJECTS = "objects"
 PARTIAL = ".partial"
 JOBS = 2
 CHUNK_BYTES = 1 << 20
@@ -52,8 +54,16 @@ LINES_SHOWN = 5
 # restores wants the backup's books.
 PLACED = "placed"
 GO_ON_SECONDS_MAX = 3600
-# What the database's content cannot be read or continued without. They are not in a backup, but it knows them again.
-KEYS = ("vault key", "vault token key", "person key", "audit key")
+# What the books and images cannot be read or continued without, and the setting that has each. They are not in a backup, but it knows
+# them again.
+OBJECTS_KEY = "objects key"
+KEYS = {
+    "vault key": "LOKOS_VAULT_KEY",
+    "vault token key": "LOKOS_VAULT_TOKEN_KEY",
+    "person key": "LOKOS_PERSON_KEY",
+    "audit key": "LOKOS_AUDIT_KEY",
+    OBJECTS_KEY: "LOKOS_OBJECTS_KEY",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +120,7 @@ def back_up(machine: Machine, code: str, folder: Path | None) -> Path:
             shutil.rmtree(partial, ignore_errors=True)
     size = sum(file["bytes"] for file in manifest.files.values())
     say(f"backup: {code} as of {manifest.taken_at}: {in_words(sum(manifest.rows.values()))} rows, {decimal(size)}, in {folder}")
-    say(f"backup: its keys are not in it; keep {instance.folder}/secrets.json and {instance.keys}, apart from it")
+    say(f"backup: its keys are not in it; keep {_where_keys_lie(instance)}, apart from it")
     return folder
 
 
@@ -118,7 +128,7 @@ def _clear(partial: Path) -> None:
     """Delete what a backup that was cut short left behind, and nothing else."""
     if not partial.exists():
         return
-    if strange := {entry.name for entry in partial.iterdir()} - {MANIFEST, DATABASE, GEOGRAPHY}:
+    if strange := {entry.name for entry in partial.iterdir()} - {MANIFEST, DATABASE, GEOGRAPHY, OBJECTS}:
         raise MachineError(f"{partial} is no backup that was cut short: it holds {', '.join(sorted(strange))}. Name another folder.")
     shutil.rmtree(partial)
 
@@ -140,6 +150,8 @@ def _take(machine: Machine, instance: Instance, folder: Path) -> Manifest:
         version = connection.info.server_version
     if geography.exists():
         shutil.copyfile(geography, folder / GEOGRAPHY)
+    if store := _store(instance):  # After the dump, so that each image which it names is there.
+        _copy_missing(store, folder / OBJECTS, "copying images")
     return Manifest(
         format=FORMAT,
         code=instance.code,
@@ -155,9 +167,36 @@ def _take(machine: Machine, instance: Instance, folder: Path) -> Manifest:
     )
 
 
+def _store(instance: Instance) -> Path | None:
+    """The folder that images lie in; None where they lie in a store outside, which keeps itself."""
+    return Path(instance.env["LOKOS_OBJECTS_FOLDER"]) if instance.env.get("LOKOS_OBJECTS") == "folder" else None
+
+
+def _copy_missing(source: Path, target: Path, what: str) -> None:
+    """Copy each object that is not there yet. One that has its name is whole, and of the same content for ever."""
+    found = [path for path in source.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    with _shown(what, len(found)) as advance:
+        for path in found:
+            copy = target / path.relative_to(source)
+            if not copy.exists():
+                copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with suppress(FileNotFoundError):  # It was erased meanwhile.
+                    files.replace(copy, [path.read_bytes()], 0o600)
+            advance(1)
+
+
+def _mark(key: str) -> str:
+    return hmac.digest(key.encode(), b"lokos backup", "sha256").hex()[:16]
+
+
 def _keys_of(instance: Instance) -> dict[str, str]:
-    secrets = provision.secrets_of(instance)
-    return {name: hmac.digest(secrets.peek(name).encode(), b"lokos backup", "sha256").hex()[:16] for name in KEYS}
+    secrets, own = provision.secrets_of(instance), provision.own_settings(instance)
+    return {name: _mark(own.get(setting) or secrets.peek(name)) for name, setting in KEYS.items()}
+
+
+def _where_keys_lie(instance: Instance) -> str:
+    own = [instance.messages_file] if instance.messages_file.exists() else []
+    return " and ".join(map(str, (instance.folder / "secrets.json", instance.keys, *own)))
 
 
 _Connection = psycopg.Connection[tuple[Any, ...]]
@@ -202,10 +241,10 @@ def _epoch(connection: _Connection, instance: Instance) -> int:
 
 def _describe(folder: Path) -> dict[str, dict[str, Any]]:
     """Size and digest of every file but the manifest; each is on the disk afterwards."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
     described = {}
-    with _shown("reading what is kept", sum(path.stat().st_size for path in files)) as advance:
-        for path in files:
+    with _shown("reading what is kept", sum(path.stat().st_size for path in found)) as advance:
+        for path in found:
             digest = hashlib.sha256()
             with path.open("rb") as stream:
                 while chunk := stream.read(CHUNK_BYTES):
@@ -248,6 +287,8 @@ def restore(machine: Machine, code: str, folder: Path, wish: Wish) -> None:
         machine.ground([instance])
         kept = _kept_when_cut_short(machine, instance, manifest) or _restore_beside(machine, instance, folder, manifest, wish)
         _put_places_back(instance, folder, kept)
+        if store := _store(instance):
+            _copy_missing(folder / OBJECTS, store, "putting images back")
         instance.restoring_file.write_text("\n".join((manifest.name, kept, str(folder), PLACED)), encoding="utf-8")
         machine.up(codes=[code])
         if wish.drop_old:
@@ -278,12 +319,13 @@ def _check(instance: Instance, folder: Path, *, other_keys: bool) -> Manifest:
         wrong = sorted(name for name in found.keys() | manifest.files.keys() if found.get(name) != manifest.files.get(name))
         raise MachineError(f"{folder} is not what was backed up: {', '.join(wrong[:3])} is cut short, altered, missing or added. Take another copy.")
     ours = _keys_of(instance)  # Which may be more than there were when an older version took the backup.
-    wrong = sorted(name for name, mark in manifest.keys.items() if ours.get(name) != mark)
+    opens_too = {_mark(key) for key in provision.own_settings(instance).get("LOKOS_OBJECTS_OLD_KEYS", "").split()}
+    wrong = sorted(name for name, mark in manifest.keys.items() if ours.get(name) != mark and not (name == OBJECTS_KEY and mark in opens_too))
     if wrong and not other_keys:
         raise MachineError(
-            f"The keys of {instance.code} are not those of this backup ({', '.join(wrong)}). Put {instance.folder}/secrets.json and "
-            f"{instance.keys} back first, or say --other-keys: then what the vault holds cannot be read again, known women look new, and "
-            "no row of the audit fits its chain."
+            f"The keys of {instance.code} are not those of this backup ({', '.join(wrong)}). Put "
+            f"{_where_keys_lie(instance)} back first, or say --other-keys: then what the vault holds cannot be read again, known women look "
+            "new, no image opens, and no row of the audit fits its chain."
         )
     return manifest
 

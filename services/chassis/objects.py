@@ -6,7 +6,6 @@ import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from services.chassis import settings
 from services.chassis.outside import Away, Outside
+from services.kernel import files
 from services.kernel.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -52,17 +52,10 @@ class Folder:
 
     def put(self, name: str, content: bytes) -> None:
         path = self._root / name
-        draft = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
+            files.replace(path, [content], mode=0o600)
         except OSError:
-            with suppress(OSError):
-                draft.unlink()
             raise _away() from None
 
     def get(self, name: str) -> bytes | None:

@@ -16,15 +16,19 @@ class Status(StrEnum):
     ACTIVE = "ACTIVE"
     LEGACY = "LEGACY"  # Came from the old MIS by file: live, and to be verified.
     INACTIVE = "INACTIVE"  # She left, it was closed.
+    WITHDRAWN = "WITHDRAWN"  # Its maker took it back before it was ever live; handed in again it goes on.
 
 
 LIVE = frozenset({Status.ACTIVE, Status.LEGACY, Status.INACTIVE})  # A checker has let it in; what is handed in now waits beside it.
+OVER = frozenset({Status.INACTIVE, Status.WITHDRAWN})  # Nobody enters it, and nothing is put under it.
+IN_BOOKS = frozenset({Status.ACTIVE, Status.LEGACY})  # Of these those who are there, and which are open.
 
 
 class Step(StrEnum):
     SUBMIT = "SUBMIT"
     APPROVE = "APPROVE"
     REJECT = "REJECT"
+    WITHDRAW = "WITHDRAW"
 
 
 class MeetingStatus(StrEnum):
@@ -40,6 +44,10 @@ MOVES: Mapping[tuple[Status, Step], Status] = {
     (Status.SUBMITTED, Step.APPROVE): Status.ACTIVE,
     (Status.SUBMITTED, Step.REJECT): Status.REJECTED,
     (Status.REJECTED, Step.SUBMIT): Status.SUBMITTED,
+    # What is with the checker stays with her until she has decided (R-APP-1).
+    (Status.DRAFT, Step.WITHDRAW): Status.WITHDRAWN,
+    (Status.REJECTED, Step.WITHDRAW): Status.WITHDRAWN,
+    (Status.WITHDRAWN, Step.SUBMIT): Status.SUBMITTED,
 }
 
 
@@ -54,9 +62,10 @@ class Act(StrEnum):
     MERGE = "MERGE"
     CLOSE = "CLOSE"
     REVIVE = "REVIVE"
+    REINSTATE = "REINSTATE"  # She did not die, or never left: it was noted wrongly.
 
 
-# What an approved act makes of a record that is live; None: of one that is new.
+# What an approved act makes of a record that is live; None: of one that is new. Who comes back and was never verified, is LEGACY again.
 ACTS: Mapping[tuple[Status | None, Act], Status] = {
     (None, Act.PROFILE): Status.ACTIVE,
     (Status.ACTIVE, Act.PROFILE): Status.ACTIVE,
@@ -71,6 +80,7 @@ ACTS: Mapping[tuple[Status | None, Act], Status] = {
     (Status.ACTIVE, Act.CLOSE): Status.INACTIVE,
     (Status.LEGACY, Act.CLOSE): Status.INACTIVE,
     (Status.INACTIVE, Act.REVIVE): Status.ACTIVE,
+    (Status.INACTIVE, Act.REINSTATE): Status.ACTIVE,
 }
 
 MEETING_MOVES: Mapping[tuple[MeetingStatus, Step], MeetingStatus] = {
@@ -107,6 +117,6 @@ def _move(moves: Mapping[tuple[S, Step], S], status: S, step: Step) -> S:
             "MOVE_NOT_ALLOWED",
             "What is {status} cannot be {step}.",
             status=status.lower(),
-            step={Step.SUBMIT: "submitted", Step.APPROVE: "approved", Step.REJECT: "rejected"}[step],
+            step={Step.SUBMIT: "submitted", Step.APPROVE: "approved", Step.REJECT: "rejected", Step.WITHDRAW: "withdrawn"}[step],
         )
     return moves[status, step]

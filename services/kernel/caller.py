@@ -146,6 +146,15 @@ class Caller:
             raise Forbidden("OWN_ENTRY", "Nobody approves her own entry: another officer must.")
 
 
+# Whoever works at a command line and has not said who she is; the timers go on with what she began.
+OPERATOR = Caller("operator")
+
+
+def operator(by: str) -> Caller:
+    """Whoever works at a command line, by the id that she gives, for the audit."""
+    return Caller(f"operator {by}")
+
+
 def may_create(maker: Role | None, roles: Iterable[Role]) -> None:
     """Refuse where `maker` may not create a user of any of `roles`."""
     allowed = CREATES.get(maker, frozenset()) if maker else frozenset()

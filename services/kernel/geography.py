@@ -8,11 +8,10 @@ a copy, no mapping of the file, since a file that is replaced on a volume of the
 
 import csv
 import io
-import os
 import threading
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from enum import Enum, auto
@@ -23,10 +22,13 @@ from operator import attrgetter
 from pathlib import Path
 from zlib import crc32
 
+from services.kernel import files
 from services.kernel.errors import Conflict, Invalid
 from services.kernel.gazetteer import Gazetteer
 from services.kernel.page import page_unknown
 from services.kernel.region import NATION, NO_GP, Level, ancestors, check_region, level
+
+CANDIDATES_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +106,35 @@ class Geography:
         place = self.place(path, on)
         return place.name if place else path
 
-    def path_of(self, depth: int, code: str, codes: Codes = Codes.LGD) -> str | None:
-        """The path of the place with that code at that level; what still stands goes before what has moved away or ended."""
-        places = self._coded(depth, code, codes)
-        return max(places, key=lambda place: place.valid_to is None).path if places else None
+    def find(self, depth: int, text: str, on: date, field: str = "region", codes: Codes = Codes.LGD) -> str:
+        """Where a place of that level lies on a day, by its path or its code; a refusal where there is none, or it may be one of several.
+
+        A village may lie in several Gram Panchayats, and what ended may have several successors: a person must say which.
+        """
+        if codes is Codes.LGD and "." in text:
+            paths = {check_region(text, field)}
+            if level(text) != depth:
+                raise Invalid("REGION_LEVEL", "This place must be a {level}.", field=field, level=Level(depth).name)
+        else:
+            paths = {place.path for place in self._coded(depth, text.lstrip("0") if codes is Codes.LGD else text, codes)}
+        found = sorted({now for path in paths for now in self.now(path, on)})
+        if not found:
+            raise Invalid("REGION_UNKNOWN", "There is no place {path} in this state.", field=field, path=text[:60])
+        if len(found) > 1:
+            raise self.several(text, found, on, field)
+        return found[0]
+
+    def several(self, text: str, paths: Sequence[str], on: date, field: str) -> Invalid:
+        """The refusal of what may be any of these places, which it names with what they lie in."""
+        named = "; ".join(f"{path} ({self.name(path.rpartition('.')[0], on)})" for path in paths[:CANDIDATES_SHOWN])
+        return Invalid(
+            "REGION_SEVERAL", "{path} may be one of several places; give the right one's path: {places}.", field=field, path=text[:60], places=named
+        )
+
+    def ended(self, path: str) -> date | None:
+        """When the place ended for the last time; None where it stands, or there never was one."""
+        lines = list(self._rows(*self._own(path)))
+        return lines[-1].valid_to if lines else None
 
     def below(self, path: str) -> list[str]:
         """The paths directly below a region, in their order."""
@@ -303,11 +330,5 @@ def read_places(path: Path) -> list[Place]:
 
 
 def save(path: Path, places: Iterable[Place]) -> None:
-    """Write the file whole or not at all: a reader sees the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        file.writelines(_lines(places))
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    files.replace(path, _lines(places))

@@ -7,12 +7,15 @@ import shutil
 import subprocess
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
 from deploy.machine import Machine, backup, keys, postgres
 from deploy.machine.__main__ import main
 from deploy.machine.layout import PROJECT, MachineError
+from services.chassis import objects
+from services.kernel.ids import uuid7
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +185,37 @@ def test_no_secret_is_in_a_backup(machine, good):
     for path in good.rglob("*"):
         assert path.is_dir() or not any(secret.encode() in path.read_bytes() for secret in secrets), path
     assert good.stat().st_mode & 0o077 == 0
+
+
+def test_images_are_in_a_backup_sealed_and_come_back_from_it(machine, good, tmp_path, monkeypatch):
+    [up] = machine.chosen(["UP"])
+    store, image = Path(up.env["LOKOS_OBJECTS_FOLDER"]), f"images/7f/{uuid7()}"
+    for name, value in up.env.items():
+        monkeypatch.setenv(name, value)
+    objects.objects().put(image, b"a face")
+    (store / ".half-written").write_bytes(b"x")
+    folder = backup.back_up(machine, "UP", tmp_path / "new")
+    kept = folder / backup.OBJECTS / image
+    assert kept.read_bytes() == (store / image).read_bytes() != b"a face"
+    assert f"{backup.OBJECTS}/{image}" in backup._read(folder).files
+    assert not list(folder.rglob(".half-written"))
+    objects.objects().erase(image)
+    for _ in range(2):
+        backup._copy_missing(folder / backup.OBJECTS, store, "")
+    assert objects.objects().get(image) == b"a face"
+    assert (store / image).stat().st_mode & 0o077 == 0
+    objects.objects().erase(image)
+    (store / ".half-written").unlink()
+
+
+def test_a_backup_knows_the_key_of_its_images_again_be_it_an_old_one(machine, good, copy):
+    [up] = machine.chosen(["UP"])
+    key = up.env["LOKOS_OBJECTS_KEY"]
+    try:
+        up.messages_file.write_text(f"LOKOS_OBJECTS_KEY={'0' * 64}\n")
+        with pytest.raises(MachineError, match=f"not those of this backup .objects key.*{up.messages_file}"):
+            backup._check(up, copy, other_keys=False)
+        up.messages_file.write_text(f"LOKOS_OBJECTS_KEY={'0' * 64}\nLOKOS_OBJECTS_OLD_KEYS={'1' * 64} {key}\n")
+        assert backup._check(up, copy, other_keys=False).code == "UP"
+    finally:
+        up.messages_file.unlink()

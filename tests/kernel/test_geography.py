@@ -23,7 +23,7 @@ def test_a_place_is_what_it_was_on_the_day():
     assert geography.name("9.1", NEW) == "Naya"
     assert geography.place("9.2", date(2026, 3, 31)) is None
     assert geography.below("9") == ["9.1", "9.2"]
-    assert geography.path_of(2, "2") == "9.2"
+    assert geography.find(2, "2", NEW) == "9.2"
     assert geography.within("9") == ["9.1", "9.2"]
     assert geography.within("9.1") == []
 
@@ -63,7 +63,9 @@ def test_a_path_that_begins_like_another_does_not_lie_in_it():
 
 def test_an_empty_geography_knows_nothing():
     geography = Geography([])
-    assert (len(geography), geography.below(""), geography.within("9"), geography.path_of(2, "1")) == (0, [], [], None)
+    assert (len(geography), geography.below(""), geography.within("9"), geography.ended("9.1")) == (0, [], [], None)
+    with pytest.raises(Invalid):
+        geography.find(2, "1", NEW)
     assert geography.search("ram", on=NEW, most=5) == []
 
 
@@ -80,13 +82,39 @@ def test_codes_of_three_systems_stand_beside_each_other():
     first = Place("9.1", "Purana", "", OLD, NEW, census_code="7", legacy_codes=("0900001",))
     moved = Place("9.3.7", "Naya", "", NEW, census_code="7", legacy_codes=("0900001", "0900002"))
     geography = Geography([Place("9", "UP", "", OLD, census_code="09"), first, moved])
-    assert geography.path_of(Level.BLOCK, "7") == "9.3.7"
-    assert geography.path_of(Level.DISTRICT, "7") is None
-    assert geography.path_of(Level.DISTRICT, "7", Codes.CENSUS) == "9.1"
-    assert geography.path_of(Level.STATE, "09", Codes.CENSUS) == "9"
-    assert geography.path_of(Level.STATE, "9", Codes.CENSUS) is None
-    assert geography.path_of(Level.BLOCK, "0900002", Codes.LEGACY) == "9.3.7"
-    assert geography.path_of(Level.DISTRICT, "0900001", Codes.LEGACY) == "9.1"
+    assert geography.find(Level.BLOCK, "7", NEW) == geography.find(Level.BLOCK, "007", NEW) == "9.3.7"
+    assert geography.find(Level.BLOCK, "9.3.7", NEW) == "9.3.7"
+    assert geography.find(Level.DISTRICT, "7", OLD, codes=Codes.CENSUS) == "9.1"
+    assert geography.find(Level.STATE, "09", NEW, codes=Codes.CENSUS) == "9"
+    assert geography.find(Level.BLOCK, "0900002", NEW, codes=Codes.LEGACY) == "9.3.7"
+    assert geography.find(Level.DISTRICT, "0900001", OLD, codes=Codes.LEGACY) == "9.1"
+    for depth, text, codes, code in (
+        (Level.DISTRICT, "7", Codes.LGD, "REGION_UNKNOWN"),
+        (Level.DISTRICT, "1", Codes.LGD, "REGION_UNKNOWN"),
+        (Level.STATE, "9", Codes.CENSUS, "REGION_UNKNOWN"),
+        (Level.DISTRICT, "9.3.7", Codes.LGD, "REGION_LEVEL"),
+        (Level.DISTRICT, "9.x", Codes.LGD, "REGION_INVALID"),
+    ):
+        with pytest.raises(Invalid) as refused:
+            geography.find(depth, text, NEW, "place", codes)
+        assert (refused.value.code, refused.value.field) == (code, "place")
+
+
+def test_what_may_be_one_of_several_places_is_refused_with_each():
+    split = [gone("9.1.5.6.7", "8", "9"), stays("9.1.5.6.8"), stays("9.1.5.6.9")]
+    shared = [stays("9.1.5.6", OLD), stays("9.1.5.6.3"), stays("9.1.5.7.3"), Place("9.1.5.7", "Rampatti", "", OLD)]
+    geography = Geography([*split, *shared])
+    for text, named in (("7", "9.1.5.6.8 (9.1.5.6); 9.1.5.6.9 (9.1.5.6)"), ("3", "9.1.5.6.3 (9.1.5.6); 9.1.5.7.3 (Rampatti)")):
+        with pytest.raises(Invalid) as refused:
+            geography.find(Level.VILLAGE, text, NEW)
+        assert (refused.value.code, refused.value.params["places"]) == ("REGION_SEVERAL", named)
+    assert geography.find(Level.VILLAGE, "9.1.5.7.3", NEW) == "9.1.5.7.3"
+    assert geography.find(Level.VILLAGE, "7", OLD) == "9.1.5.6.7"
+
+
+def test_a_place_ended_when_its_last_line_did():
+    geography = Geography([*PLACES, gone("9.4")])
+    assert [geography.ended(path) for path in ("9.1", "9.3", "9.4")] == [None, None, NEW]
 
 
 def gone(path, *successors):
