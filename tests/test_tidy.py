@@ -59,6 +59,7 @@ LOOKED_AT_ELSEWHERE = {
     "SubmitInstitution.institution.institution_id": "a new one is nobody's yet; the command tells new from old",
     "SubmitInstitution.institution.region": "what is mapped to her may lie outside her region; the command tells new from old",
     "SubmitInstitution.institution.seats.institution_id": "for whom somebody sits in a federation; a rule looks where it stands",
+    "WithdrawInstitution.institution_id": "what she handed in need not be mapped to her yet; the command tells whose it is",
     "ListTasks.institution_id": "one of what waits in her regions, which the query is bounded by",
     **dict.fromkeys(
         (

@@ -122,8 +122,11 @@ def _place(region: str, at: Level) -> int | None:
 
 
 def status_of(revision: int, decided: tuple[int, Status] | None) -> Status:
-    """A decision stands until the record comes back with a later revision, whichever of the two was heard first."""
-    return decided[1] if decided and decided[0] >= revision else Status.SUBMITTED
+    """A decision stands until the record comes back with a later revision, whichever of the two was heard first.
+
+    That somebody came from the old MIS is none: until she is verified her screening follows what is known.
+    """
+    return decided[1] if decided and decided[0] >= revision and decided[1] is not Status.LEGACY else Status.SUBMITTED
 
 
 # --- Where candidates are looked for.

@@ -98,7 +98,7 @@ def upload_progress(connection: Connection, upload_id: UUID, user_id: str) -> tu
 
 def _institutions(connection: Connection, condition: ColumnElement[bool]) -> list[Institution]:
     known = select(institutions.c.institution_id, institutions.c.kind, institutions.c.name, institutions.c.region)
-    known = known.where(condition, institutions.c.status != "REJECTED")
+    known = known.where(condition, institutions.c.status.not_in(["REJECTED", "WITHDRAWN"]))
     return [Institution(*row) for row in connection.execute(known)]
 
 

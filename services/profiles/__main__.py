@@ -1,7 +1,9 @@
 """For operators: python -m services.profiles --help"""
 
 import argparse
+import hashlib
 import io
+import math
 import os
 import sys
 import time
@@ -19,11 +21,11 @@ from sqlalchemy import Connection
 
 from services.chassis import database, places, settings, sheets, templates
 from services.kernel import geography
-from services.kernel.caller import Caller
+from services.kernel.caller import operator
 from services.kernel.errors import Invalid, Refused
 from services.kernel.month import today
-from services.kernel.region import Level, level
-from services.profiles import jobs
+from services.kernel.region import Level
+from services.profiles import jobs, queries
 from services.profiles.adapters import ifsc
 from services.profiles.adapters import legacy as old_files
 from services.profiles.commands import account, cutover, lists, restate
@@ -34,7 +36,6 @@ from services.profiles.rules import legacy as old_rules
 from services.profiles.rules import list_edits
 
 SERVICE = "profiles"
-OPERATOR = Caller("operator")
 
 
 @contextmanager
@@ -57,15 +58,20 @@ def _lines(file: Path, advance: Callable[[int], None]) -> Iterator[str]:
             yield line
 
 
-def import_geography(folder: Path, on: date) -> int:
+def import_geography(folder: Path, on: date, end_percent: float = rules.END_PERCENT_MAX) -> int:
     """Take in LGD's CSV files; 0 where there are places to save, though rows may have been refused."""
     files = sorted(folder.glob("*.csv"))
     size = sum(file.stat().st_size for file in files)
     with shown(f"reading {folder}") as advance:
         directory = rules.read({file.name: _lines(file, lambda read: advance(read, size)) for file in files}, settings.state_lgd())
-    places, bad = rules.places(directory)
+    if directory.unreadable:
+        for one in directory.unreadable:
+            sys.stdout.write(f"refused: {one.file or folder}, row {one.row}: {one.reason}\n")
+        sys.stdout.write("What such a file says is not known, so nothing was changed. Put it right, or take it out of the folder.\n")
+        return 1
     path = Path(settings.text("LOKOS_GEOGRAPHY_FILE"))
     old = geography.read_places(path)
+    places, bad = rules.places(directory, old)
     revised = rules.revise(old, places, directory, on) if places else rules.Revised()
     for one in [*bad, *revised.bad]:
         sys.stdout.write(f"refused: {one.file or folder}, row {one.row}: {one.reason}\n")
@@ -75,19 +81,31 @@ def import_geography(folder: Path, on: date) -> int:
     if level := rules.missing(old, places):
         sys.stdout.write(f"The files in {folder} leave no {level} standing: one is missing or unknown by its columns; nothing was changed.\n")
         return 1
+    if many := rules.ending(old, places, end_percent):
+        counts = ", ".join(f"{gone} of {stood} of level {of}" for of, (gone, stood) in many.items())
+        more = max(math.ceil(100 * gone / stood) for gone, stood in many.values())
+        sys.stdout.write(f"These would end: {counts}. Where that is meant, say `--end-percent {more}`; nothing was changed.\n")
+        return 1
     geography.save(path, revised.places)
     for place in revised.alone:
         sys.stdout.write(f"ended: {place.path} ({place.name}), and no file says what follows it\n")
     refused = len(bad) + len(revised.bad)
-    counts = f"{len(places)} places stand, {revised.new_lines} lines are new, {revised.ended} places end on {on}, {refused} rows were refused"
+    counts = f"{len(places)} places stand, {revised.new_lines} lines are new, {revised.ended} places end on {on}"
+    counts += f", {refused} rows were refused: what they are about stays as it was" if refused else ", no row was refused"
     sys.stdout.write(f"{settings.instance()}: {counts}.\n")
     return 0
 
 
-def follow() -> None:
+def note_import(by: str, on: date) -> None:
+    file_sha256 = hashlib.sha256(Path(settings.text("LOKOS_GEOGRAPHY_FILE")).read_bytes()).hexdigest()
+    with database.transaction(SERVICE) as connection:
+        place_commands.note_import(connection, operator(by), on, file_sha256)
+
+
+def follow(by: str) -> None:
     """Bring institutions and members to where their places are now, and say what a person must decide."""
     with shown("institutions follow their places") as advance:
-        done = jobs.follow(SERVICE, advance)
+        done = jobs.follow(SERVICE, advance, operator(by))
     here, on = places.geography(), today()
     for path, (found, ids) in done.undecided.items():
         might = "; or ".join(f"{place} ({here.name(place, on)})" for place in found)
@@ -95,13 +113,29 @@ def follow() -> None:
         sys.stdout.write(f" `place --to PATH {' '.join(map(str, ids))}`\n")
     for institution_id, path in done.hindered.items():
         sys.stdout.write(f"hindered: {institution_id} belongs to {path}, where another has its name: rename one, then import again\n")
-    sys.stdout.write(f"{settings.instance()}: {done.institutions} institutions and {done.members} members followed their places.\n")
+    for path, ids in done.unserved.items():
+        sys.stdout.write(f"undecided: {path} stands no more, and is served by {' '.join(map(str, ids))}. Name what follows it, or edit their area\n")
+    for path, day in done.days.items():
+        sys.stdout.write(f"undecided: {path} stands no more, and has the cut-over day {day}. ")
+        sys.stdout.write(f"Give it to what follows, by `cutover BLOCK --on {day}`, or to none, then `cutover {path} --forget`\n")
+    told = f"{done.institutions} institutions and {done.members} members followed their places"
+    told += f", and {done.areas} federations' areas" if done.areas else ""
+    told += f", and {done.blocks} blocks' cut-over days" if done.blocks else ""
+    sys.stdout.write(f"{settings.instance()}: {told}.\n")
 
 
-def place(institution_ids: list[UUID], to: str) -> int:
+def take_in_geography(folder: Path, on: date, end_percent: float, by: str) -> int:
+    failed = import_geography(folder, on, end_percent)
+    if not failed:
+        note_import(by, on)
+        follow(by)
+    return failed
+
+
+def place(institution_ids: list[UUID], to: str, by: str) -> int:
     try:
         with database.transaction(SERVICE) as connection:
-            moved = place_commands.place(connection, institution_ids, to, today())
+            moved = place_commands.place(connection, operator(by), institution_ids, to, today())
     except Refused as refused:
         sys.stdout.write(f"refused: {refused}\n")
         return 1
@@ -128,10 +162,20 @@ def install_branches(branches: Path, digits: Path | None) -> int:
     return 0
 
 
-def ask_banks() -> None:
-    with database.transaction(SERVICE) as connection:
-        count = account.ask_all_again(connection)
-    sys.stdout.write(f"{settings.instance()}: the banks will be asked about {count} accounts.\n")
+def ask_banks(by: str) -> int:
+    """Have the banks asked again, a page a transaction. Cut short, it does the rest when it is run again."""
+    asked, after, more = 0, None, True
+    with database.reading(SERVICE) as connection:
+        unanswered = queries.unanswered(connection)
+    with shown("accounts") as advance:
+        while more:
+            with database.transaction(SERVICE) as connection:
+                count, after = account.ask_all_again(connection, operator(by), after)
+            asked += count
+            more = after is not None
+            advance(count, unanswered)
+    sys.stdout.write(f"{settings.instance()}: the banks will be asked about {asked} accounts.\n")
+    return 0
 
 
 def tell_anew(hearer: str) -> None:
@@ -162,13 +206,13 @@ def export_masters(file: Path) -> int:
     return 0
 
 
-def import_masters(file: Path, *, dry_run: bool) -> int:
+def import_masters(file: Path, by: str, *, dry_run: bool) -> int:
     """Take in a sheet that was exported and edited; 1 where a row was refused, the others are in all the same."""
     languages = list_edits.languages(settings.state().languages)
     try:
         rows = sheets.read(file.read_bytes(), list_edits.sheet_columns(languages))
         with database.transaction(SERVICE) as connection:
-            answers = lists.edit_by_sheet(connection, OPERATOR, rows, languages, dry_run=dry_run)
+            answers = lists.edit_by_sheet(connection, operator(by), rows, languages, dry_run=dry_run)
     except Invalid as refused:
         sys.stderr.write(f"{refused}\n")
         return 1
@@ -239,7 +283,7 @@ def _import_file(file: old_files.File, take: old.Take, columns: Sequence[str], b
     with shown(name) as advance, old_files.answers(file.path) as write:
         for batch in _batches(file, columns):
             with nullcontext(all_of_it) if all_of_it is not None else database.transaction(SERVICE) as connection:
-                answers = take(connection, Caller(f"operator {by}"), source, batch, today())
+                answers = take(connection, operator(by), source, batch, today())
             codes = {row.number: row.cells.get(old_rules.CODE, "") for row in batch}
             for one in answers:
                 counts[one.outcome] += 1
@@ -254,7 +298,7 @@ def _import_file(file: old_files.File, take: old.Take, columns: Sequence[str], b
     return refused
 
 
-def cut_over(block: str, on: date | None, *, forget: bool) -> int:
+def cut_over(block: str, on: date | None, by: str, *, forget: bool) -> int:
     """From when on a block enters here; without a day, when each does."""
     with database.transaction(SERVICE) as connection:
         if not block and (on or forget):
@@ -265,19 +309,23 @@ def cut_over(block: str, on: date | None, *, forget: bool) -> int:
                 sys.stdout.write(f"{path} {places.geography().name(path, today())}: {day}\n")
             return 0
         try:
-            path = places.geography().must_know(block if "." in block else places.geography().path_of(Level.BLOCK, block) or block, today())
-            if level(path) != Level.BLOCK:
-                raise Invalid("REGION_LEVEL", "This place must be a {level}.", level=Level.BLOCK.name)
+            # One that stands no more may have kept a day that nothing else took.
+            path = block if forget and block in cutover.days(connection) else places.geography().find(Level.BLOCK, block, today(), "block")
         except Refused as refused:
             sys.stderr.write(f"{refused}\n")
             return 1
         if forget:
-            cutover.forget_day(connection, OPERATOR, path)
+            cutover.forget_day(connection, operator(by), path)
         elif on:
-            cutover.set_day(connection, OPERATOR, path, on)
+            cutover.set_day(connection, operator(by), path, on)
         stands = cutover.days(connection).get(path, "no day")
     sys.stdout.write(f"{settings.instance()}: {path} {places.geography().name(path, today())}: {stands}\n")
     return 0
+
+
+def _add_by(parser: argparse.ArgumentParser) -> None:
+    who = os.environ.get("USER") or f"uid {os.getuid()}"
+    parser.add_argument("--by", default=who, metavar="WHO", help="who does it, for the audit: an id, no person's name (default: this machine's user)")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -292,24 +340,41 @@ def _parser() -> argparse.ArgumentParser:
     importing = doing.add_parser("geography", help=about, description=f"{about}. {further}")
     importing.add_argument("folder", type=Path, help="the folder of the CSV files, in LGD's own columns")
     importing.add_argument("--on", type=date.fromisoformat, default=today(), help="the day from which changes hold (today)")
+    about = f"change nothing where more than this share of a level's places would end, and more than {rules.HANDFUL} (%(default)s)"
+    importing.add_argument("--end-percent", type=float, default=rules.END_PERCENT_MAX, metavar="PERCENT", help=about)
+    _add_by(importing)
+    importing.set_defaults(run=lambda asked: take_in_geography(_folder(importing, asked.folder), asked.on, asked.end_percent, asked.by))
     about = "move institutions, with their members, from a place that ended to the one that you choose"
     placing = doing.add_parser("place", help=about, description=about)
     placing.add_argument("--to", required=True, metavar="PATH", help="where they lie now, such as 9.178.1204.77.5")
+    _add_by(placing)
     placing.add_argument("institutions", type=UUID, nargs="+", metavar="ID")
+    placing.set_defaults(run=lambda asked: place(asked.institutions, asked.to, asked.by))
     about = "tell the current state anew to one hearer"
     anew = doing.add_parser("restate", help=about, description=about)
     anew.add_argument("--to", required=True, choices=sorted(restate.PAGES), help="who is to hear it")
+    anew.set_defaults(run=lambda asked: tell_anew(asked.to))
     about = "take in a list of bank branches, which IFSC are looked up in from then on"
     branches = doing.add_parser("ifsc", help=about, description=f"{about}. The list is the whole list: what is not in it is unknown.")
     branches.add_argument("file", type=Path, help="a CSV with the columns IFSC, BANK, BRANCH, or Razorpay's IFSC.json, which has codes alone")
     branches.add_argument("--digits", type=Path, help="a CSV with BANK (the four letters) and DIGITS (11 or 11 14): how long its account numbers are")
+    branches.set_defaults(run=lambda asked: install_branches(_file(branches, asked.file), _file(branches, asked.digits) if asked.digits else None))
     about = "ask the banks again about each account that they gave no answer about"
-    doing.add_parser("ask-banks", help=about, description=f"{about}, such as when there is a bank to ask at last.")
+    further = "Each question costs what the service takes for it. Work asks them some at a time, beside what is handed in meanwhile."
+    asking = doing.add_parser("ask-banks", help=about, description=f"{about}, such as when there is a bank to ask at last. {further}")
+    _add_by(asking)
+    asking.set_defaults(run=lambda asked: ask_banks(asked.by))
     about = "the lists that forms offer, as a spreadsheet: export it, edit it, import it"
     masters = doing.add_parser("masters", help=about, description=about)
     masters.add_argument("way", choices=("export", "import"), help="import answers row by row; the same sheet again changes nothing")
     masters.add_argument("file", type=Path, help="the XLSX file; an export replaces it")
     masters.add_argument("--dry-run", action="store_true", help="of an import: answer as if, change nothing")
+    _add_by(masters)
+    masters.set_defaults(
+        run=lambda asked: (
+            export_masters(asked.file) if asked.way == "export" else import_masters(_file(masters, asked.file), asked.by, dry_run=asked.dry_run)
+        )
+    )
     _of_the_old_mis(doing)
     return parser
 
@@ -322,8 +387,7 @@ def _of_the_old_mis(doing: "argparse._SubParsersAction[argparse.ArgumentParser]"
     way = importing.add_mutually_exclusive_group()
     way.add_argument("--template", action="store_true", help="write the two files there, empty")
     way.add_argument("--dry-run", action="store_true", help="answer as if, change nothing")
-    who = os.environ.get("USER") or f"uid {os.getuid()}"
-    importing.add_argument("--by", default=who, metavar="WHO", help="who imports, for the audit (default: this machine's user)")
+    _add_by(importing)
     importing.set_defaults(
         run=lambda asked: write_templates(asked.folder) if asked.template else import_legacy(asked.folder, asked.by, dry_run=asked.dry_run)
     )
@@ -335,42 +399,25 @@ def _of_the_old_mis(doing: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--on", type=date.fromisoformat, metavar="DATE", help="until then nothing is handed in here for it, from then on no file is taken"
     )
     when.add_argument("--forget", action="store_true", help="it never had another system")
-    cutting.set_defaults(run=lambda asked: cut_over(asked.block, asked.on, forget=asked.forget))
+    _add_by(cutting)
+    cutting.set_defaults(run=lambda asked: cut_over(asked.block, asked.on, asked.by, forget=asked.forget))
 
 
-def _must_be_there(parser: argparse.ArgumentParser, *files: Path | None) -> None:
-    for file in filter(None, files):
-        if not file.is_file():
-            parser.error(f"there is no file {file}")
+def _file(parser: argparse.ArgumentParser, path: Path) -> Path:
+    if not path.is_file():
+        parser.error(f"there is no file {path}")
+    return path
+
+
+def _folder(parser: argparse.ArgumentParser, path: Path) -> Path:
+    if not path.is_dir():
+        parser.error(f"there is no folder {path}")
+    return path
 
 
 def main() -> int:
-    parser = _parser()
-    arguments = parser.parse_args()
-    if "run" in arguments:
-        return int(arguments.run(arguments))
-    failed = 0
-    if arguments.command == "geography":
-        if not arguments.folder.is_dir():
-            parser.error(f"there is no folder {arguments.folder}")
-        failed = import_geography(arguments.folder, arguments.on)
-        if not failed:
-            follow()
-    elif arguments.command == "place":
-        failed = place(arguments.institutions, arguments.to)
-    elif arguments.command == "ifsc":
-        _must_be_there(parser, arguments.file, arguments.digits)
-        failed = install_branches(arguments.file, arguments.digits)
-    elif arguments.command == "ask-banks":
-        ask_banks()
-    elif arguments.command == "masters" and arguments.way == "export":
-        failed = export_masters(arguments.file)
-    elif arguments.command == "masters":
-        _must_be_there(parser, arguments.file)
-        failed = import_masters(arguments.file, dry_run=arguments.dry_run)
-    else:
-        tell_anew(arguments.to)
-    return failed
+    arguments = _parser().parse_args()
+    return int(arguments.run(arguments) or 0)  # What has nothing to refuse says nothing.
 
 
 if __name__ == "__main__":

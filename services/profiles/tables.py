@@ -130,7 +130,7 @@ for _name in ("block", "gp", "region", "maker_user", "institution_id"):
         postgresql_where=submissions.c.status == "SUBMITTED",
     )
 
-# What was live before an approved edit, and what an approved act of life said.
+# Every approval: what was live before an edit (nothing, before the first), and what an act of life said.
 history = Table(
     "history",
     metadata,
@@ -139,6 +139,7 @@ history = Table(
     Column("act", Text, nullable=False),
     Column("content", JSONB, nullable=False),
     Column("maker_user", Text, nullable=False),
+    Column("released_by", Text, nullable=False, server_default=""),
     Column("decided_by", Text, nullable=False),
     Column("decided_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
@@ -239,6 +240,11 @@ account_checks = Table(
     Index("account_checks_of", "record_id", "row_id", "ifsc", "account_number", unique=True),
 )
 Index("account_checks_next", account_checks.c.next_at, postgresql_where=account_checks.c.next_at.is_not(None))
+Index(
+    "account_checks_unanswered",
+    account_checks.c.check_id,
+    postgresql_where=text("outcome = 'UNKNOWN' AND next_at IS NULL"),
+)
 
 # Images that were put; their bytes lie in the store of objects, under the id. The same bytes for the same institution are one image.
 images = Table(
@@ -259,6 +265,8 @@ images = Table(
 )
 Index("images_content", images.c.institution_id, images.c.sha256, unique=True, postgresql_where=images.c.erasing_at.is_(None))
 Index("images_loose", images.c.put_by, images.c.loose_since, postgresql_where=images.c.loose_since.is_not(None))
+Index("images_due", images.c.loose_since, postgresql_where=images.c.loose_since.is_not(None) & images.c.erasing_at.is_(None))
+Index("images_erasing", images.c.erasing_at, postgresql_where=images.c.erasing_at.is_not(None))
 
 # Which records name an image, in what is live or in what waits.
 image_uses = Table(

@@ -10,13 +10,19 @@ from protos import identity_pb2, profiles_pb2, transactions_pb2
 from services.chassis import ended
 from services.chassis.hears import Event, hears
 from services.kernel.approval import Status
+from services.kernel.month import month_of, parse_date
 from services.reporting import commands, rules
 from services.reporting.queries import MEMBER, Tally
-from services.reporting.rules import Cells, Contribution, Meeting
+from services.reporting.rules import Cells, Contribution, Meeting, Stay
 
 
 def _status(status: profiles_pb2.Status) -> Status:
     return Status(profiles_pb2.Status.Name(status).removeprefix("STATUS_"))
+
+
+def _month(day: str) -> str:
+    """Of a day as profiles writes it."""
+    return month_of(parse_date(day, "day")) if day else ""
 
 
 class Consumer:
@@ -46,29 +52,30 @@ class Consumer:
         body = event.body
         status = _status(body.status)
         verdict = profiles_pb2.Verdict.Name(body.verdict).removeprefix("VERDICT_")
-        cells = rules.member(body.region, body.month, status, verdict, identity_verified=body.identity_verified)
+        # Who was never let in by a checker was never counted, and so does not end to count.
+        ended = [Stay(stay.region, _month(stay.from_on), _month(stay.to_on)) for stay in body.ended_stays if body.activated]
+        cells = rules.member(
+            body.region,
+            body.month,
+            status,
+            verdict,
+            identity_verified=body.identity_verified,
+            ended=ended,
+            since_month=_month(body.since_on),
+        )
         return Contribution(f"{MEMBER}{event.subject}", event.version, event.occurred_at, cells, rules.tallied_in(body.region, status))
 
     @hears("profiles", profiles_pb2.InstitutionChanged, batched=True)
     def institution_changed(self, connection: Connection, events: Sequence[Event[profiles_pb2.InstitutionChanged]]) -> None:
-        commands.replace(
-            connection,
-            "profiles",
-            [
-                Contribution(
-                    f"institution:{event.subject}",
-                    event.version,
-                    event.occurred_at,
-                    rules.institution(
-                        event.body.region,
-                        event.body.month,
-                        profiles_pb2.Kind.Name(event.body.kind).removeprefix("KIND_"),
-                        _status(event.body.status),
-                    ),
-                )
-                for event in events
-            ],
-        )
+        commands.replace(connection, "profiles", [self._institution(event) for event in events])
+
+    def _institution(self, event: Event[profiles_pb2.InstitutionChanged]) -> Contribution:
+        body = event.body
+        kind = profiles_pb2.Kind.Name(body.kind).removeprefix("KIND_")
+        # Only what was activated has a code.
+        ended = [Stay(body.region, _month(period.from_on), _month(period.to_on)) for period in body.ended_periods if body.code]
+        cells = rules.institution(body.region, body.month, kind, _status(body.status), ended=ended, since_month=_month(body.since_on))
+        return Contribution(f"institution:{event.subject}", event.version, event.occurred_at, cells)
 
     @hears("transactions", transactions_pb2.MeetingApproved, batched=True)
     def meeting_approved(self, connection: Connection, events: Sequence[Event[transactions_pb2.MeetingApproved]]) -> None:

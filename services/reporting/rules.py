@@ -96,19 +96,18 @@ REPORTS: Final[Mapping[str, tuple[Measure, ...]]] = {
 Cell = tuple[str, str, int]
 Cells = Counter[Cell]
 
+# What counts only as it is now.
 _OF_MEMBER = {
-    Status.ACTIVE: MEMBERS_ACTIVE,
     Status.SUBMITTED: MEMBERS_PENDING,
     Status.REJECTED: MEMBERS_REJECTED,
     Status.LEGACY: MEMBERS_LEGACY,
 }
 _OF_INSTITUTION = {
-    ("SHG", Status.ACTIVE): SHGS_ACTIVE,
     ("SHG", Status.SUBMITTED): SHGS_PENDING,
     ("SHG", Status.LEGACY): SHGS_LEGACY,
-    ("VO", Status.ACTIVE): VOS_ACTIVE,
-    ("CLF", Status.ACTIVE): CLFS_ACTIVE,
 }
+# What counts from the month of activation on for as long as it lasts.
+_ACTIVE = {"SHG": SHGS_ACTIVE, "VO": VOS_ACTIVE, "CLF": CLFS_ACTIVE}
 
 
 def _cells(region: str, month: str, amounts: Mapping[Measure, int]) -> Cells:
@@ -118,17 +117,50 @@ def _cells(region: str, month: str, amounts: Mapping[Measure, int]) -> Cells:
     return Counter({(region, month, measure.number): amount for measure, amount in amounts.items() if amount})
 
 
-def member(region: str, month: str, status: Status, verdict: str, *, identity_verified: bool) -> Cells:
-    """What a member adds. Flagged are those whom the checker has yet to decide on."""
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """A time of counting in a region, by months. Empty: since the subject counts at all, and until now."""
+
+    region: str
+    from_month: str = ""
+    to_month: str = ""
+
+
+def _lived(stays: Iterable[Stay], month: str, measures: Iterable[Measure]) -> Cells:
+    """One more in the month in which each stay began, one less in the one in which it ended; before `month` the subject counts nowhere."""
+    each = dict.fromkeys(measures, 1)
+    cells: Cells = Counter()
+    for stay in stays:
+        cells.update(_cells(stay.region, max(stay.from_month, month), each))
+        if stay.to_month:
+            cells.subtract(_cells(stay.region, max(stay.to_month, month), each))
+    return Counter({cell: amount for cell, amount in cells.items() if amount})
+
+
+def _stays(region: str, status: Status, ended: Iterable[Stay], since_month: str) -> list[Stay]:
+    return [*ended, Stay(region, since_month)] if status is Status.ACTIVE else list(ended)
+
+
+def member(
+    region: str, month: str, status: Status, verdict: str, *, identity_verified: bool, ended: Iterable[Stay] = (), since_month: str = ""
+) -> Cells:
+    """What a member adds: while she is or was active, in each month and place; otherwise only as she is now, where she is now.
+
+    Flagged are those whom the checker has yet to decide on.
+    """
+    if status in {Status.ACTIVE, Status.INACTIVE}:
+        measures = (MEMBERS_ACTIVE, MEMBERS_IDENTITY_VERIFIED) if identity_verified else (MEMBERS_ACTIVE,)
+        return _lived(_stays(region, status, ended, since_month), month, measures)
     amounts = {_OF_MEMBER[status]: 1} if status in _OF_MEMBER else {}
-    if status is Status.ACTIVE and identity_verified:
-        amounts[MEMBERS_IDENTITY_VERIFIED] = 1
     if status is Status.SUBMITTED and verdict in {"POTENTIAL", "CONFIRMED"}:
         amounts[MEMBERS_FLAGGED] = 1
     return _cells(region, month, amounts)
 
 
-def institution(region: str, month: str, kind: str, status: Status) -> Cells:
+def institution(region: str, month: str, kind: str, status: Status, *, ended: Iterable[Stay] = (), since_month: str = "") -> Cells:
+    """As of a member."""
+    if status in {Status.ACTIVE, Status.INACTIVE}:
+        return _lived(_stays(region, status, ended, since_month), month, [_ACTIVE[kind]] if kind in _ACTIVE else [])
     measure = _OF_INSTITUTION.get((kind, status))
     return _cells(region, month, {measure: 1} if measure else {})
 

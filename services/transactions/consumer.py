@@ -12,6 +12,10 @@ from services.chassis.hears import Event, hears
 from services.transactions.commands import copies
 
 
+def _day(written: str) -> date | None:
+    return date.fromisoformat(written) if written else None
+
+
 class Consumer:
     @hears("profiles", InstitutionChanged)
     def institution_changed(self, connection: Connection, event: Event[InstitutionChanged]) -> None:
@@ -24,7 +28,9 @@ class Consumer:
             region=told.region,
             status=Status.Name(told.status).removeprefix("STATUS_"),
             parent_id=UUID(told.parent_id) if told.parent_id else None,
-            formed_on=date.fromisoformat(told.formed_on) if told.formed_on else None,
+            formed_on=_day(told.formed_on),
+            since_on=_day(told.since_on),
+            ended=[[period.from_on, period.to_on] for period in told.ended_periods] or None,
         )
 
     @hears("profiles", MemberChanged)
@@ -32,7 +38,14 @@ class Consumer:
         told = event.body
         status = Status.Name(told.status).removeprefix("STATUS_")
         copies.keep_member(
-            connection, UUID(told.member_id), event.version, institution_id=UUID(told.institution_id), region=told.region, status=status
+            connection,
+            UUID(told.member_id),
+            event.version,
+            institution_id=UUID(told.institution_id),
+            region=told.region,
+            status=status,
+            since_on=_day(told.since_on),
+            ended=[[stay.institution_id, stay.from_on, stay.to_on] for stay in told.ended_stays] or None,
         )
 
     @hears("profiles", MembersTallied)

@@ -13,7 +13,7 @@ from services.kernel.caller import Caller
 from services.kernel.errors import NotFound
 from services.kernel.page import page_unknown
 from services.kernel.tally import total
-from services.transactions.rules.books import Books, Chain, Institution, Loan, Member, Recorded
+from services.transactions.rules.books import Books, Chain, Institution, Loan, Member, Recorded, Span
 from services.transactions.rules.heads import Head
 from services.transactions.rules.meeting import Line, Meeting
 from services.transactions.rules.record import Pending
@@ -23,10 +23,10 @@ ACTIVE = "ACTIVE"
 
 # One statement, and so one moment: all that the rules need of one meeting.
 _BOOKS = """
-select i.kind, i.region, i.status, i.formed_on,
+select i.kind, i.region, i.status, i.formed_on, i.since_on, i.ended,
     c.last_number, c.last_held_on, c.approved_through, c.cash_paise, c.bank_paise, c.version,
     e.institution_id, e.revision, e.number, e.status, e.content_hash, e.content,
-    (select json_agg(json_build_array(m.member_id, m.institution_id, m.status, b.compulsory_paise, b.voluntary_paise))
+    (select json_agg(json_build_array(m.member_id, m.institution_id, m.status, b.compulsory_paise, b.voluntary_paise, m.since_on, m.ended))
         from members m left join balances b on b.institution_id = %(institution_id)s and b.member_id = m.member_id
         where m.member_id = any(%(member_ids)s::uuid[])),
     (select json_agg(json_build_array(l.loan_id, l.institution_id, l.member_id, l.outstanding_paise))
@@ -49,15 +49,24 @@ def books(connection: Connection, meeting: Meeting) -> Books:
         "loan_ids": list(loan_ids),
     }
     row = connection.exec_driver_sql(_BOOKS, sought).one()
-    kind, lies_in, status, formed_on = row[:4]
-    known, lent = row[16:]
+    kind, lies_in, status, formed_on, since_on, ended = row[:6]
+    chain, (of, revision, number, state, content_hash, content), (known, lent) = row[6:12], row[12:18], row[18:]
     return Books(
-        Institution(kind, lies_in, status == ACTIVE, formed_on) if kind else None,
-        Chain(*row[4:10]) if row[9] else Chain(),
-        {UUID(one): Member(UUID(of), state == ACTIVE, compulsory or 0, voluntary or 0) for one, of, state, compulsory, voluntary in known or ()},
-        {UUID(one): Loan(UUID(of), UUID(borrower), outstanding) for one, of, borrower, outstanding in lent or ()},
-        Recorded(row[10], row[11], row[12], MeetingStatus(row[13]), bytes(row[14]), row[15]) if row[10] else None,
+        Institution(kind, lies_in, status == ACTIVE, formed_on, since_on, [_span(*days) for days in ended or ()]) if kind else None,
+        Chain(*chain) if row.version else Chain(),
+        {UUID(one): _member(*rest) for one, *rest in known or ()},
+        {UUID(one): Loan(UUID(lender), UUID(borrower), outstanding) for one, lender, borrower, outstanding in lent or ()},
+        Recorded(of, revision, number, MeetingStatus(state), bytes(content_hash), content) if of else None,
     )
+
+
+def _member(of: str, status: str, compulsory: int | None, voluntary: int | None, since_on: str | None, ended: list[list[str]] | None) -> Member:
+    stays = [(UUID(was_of), _span(*days)) for was_of, *days in ended or ()]
+    return Member(UUID(of), status == ACTIVE, compulsory or 0, voluntary or 0, date.fromisoformat(since_on) if since_on else None, stays)
+
+
+def _span(from_on: str, to_on: str) -> Span:
+    return Span(date.fromisoformat(from_on) if from_on else None, date.fromisoformat(to_on))
 
 
 def in_sight(caller: Caller) -> ColumnElement[bool]:

@@ -28,6 +28,9 @@ institutions = Table(
     Column("status", Text, nullable=False),
     Column("parent_id", Uuid),
     Column("formed_on", Date),
+    # Since when it is in being again, and [from, to] of each time before; neither where it never ended.
+    Column("since_on", Date),
+    Column("ended", JSONB(none_as_null=True)),
     Column("version", BigInteger, nullable=False),
     Index("institutions_parent", "parent_id"),  # What an approver sees lies below her federations.
 )
@@ -39,6 +42,9 @@ members = Table(
     Column("institution_id", Uuid, nullable=False),
     Column("status", Text, nullable=False),
     Column("region", Text, nullable=False),
+    # Since when she is there, and [institution, from, to] of each stay before; neither where she was nowhere else.
+    Column("since_on", Date),
+    Column("ended", JSONB(none_as_null=True)),
     Column("version", BigInteger, nullable=False),
 )
 # For the nightly comparison, block by block.

@@ -5,7 +5,7 @@ import time
 from datetime import date
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text, update
 
 from protos import dedup_pb2
 from services.chassis import database
@@ -16,6 +16,7 @@ from services.kernel.ids import derived, uuid7
 from services.profiles.commands import institution, member, review
 from services.profiles.queries import MEMBER
 from services.profiles.rules.review import Decided, Decision
+from services.profiles.tables import institutions, submissions
 
 SERVICE = "profiles"
 TODAY = date(2026, 4, 1)
@@ -220,6 +221,13 @@ def active_shg(connection, members=5, **changes):
         enrol(connection, maker, shg_id, member_id, name=f"Member {'abcdefghijklmnopqrstu'[place]}")
     approve_institution(connection, shg_id)
     return shg_id, maker, ids
+
+
+def live_at_once(connection, institution_id):
+    """Live without all that approval asks for, in a test about something else."""
+    waits = select(submissions.c.content).where(submissions.c.record_id == institution_id).scalar_subquery()
+    connection.execute(update(institutions).where(institutions.c.id == institution_id).values(status="ACTIVE", revision=1, content=waits))
+    connection.execute(delete(submissions).where(submissions.c.record_id == institution_id))
 
 
 def edited(subject, **changes):

@@ -82,9 +82,22 @@ def test_what_has_not_its_form_is_no_ifsc(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "taken"), [("123 456", "123456"), ("1" * 18, "1" * 18), ("12345", ""), ("1" * 19, ""), ("12345A", ""), ("१२३४५६", "")]
+    ("text", "taken"),
+    [
+        ("123 456", "123456"),
+        ("0" * 19 + "1", "0" * 19 + "1"),
+        ("sb/12345", ""),
+        ("sb 012 345", "SB012345"),
+        ("12345", ""),
+        ("1" * 21, ""),
+        ("ABCDEF", ""),
+        ("000000", ""),
+        ("ABC000", ""),
+        ("१२३४५६", ""),
+        ("12345\n6\0", ""),
+    ],
 )
-def test_an_account_number_has_six_to_eighteen_digits(text, taken):
+def test_an_account_number_has_six_to_twenty_digits_or_letters_and_a_digit_that_counts(text, taken):
     if taken:
         assert rules.check_number(text, "n") == taken
     else:
@@ -153,6 +166,10 @@ def test_a_list_that_was_replaced_is_read_anew_and_without_one_it_is_said(listed
     ifsc.install('["SBIN0000002"]', "", listed)
     assert ifsc.branches().find("SBIN0000001") is None
     assert first.find("SBIN0000001"), "who has it open reads on"
+    second = ifsc.branches()
+    listed.write_bytes(b"")
+    assert second.find("SBIN0000002"), "even where somebody wrote into it"
+    assert ifsc.branches().find("SBIN0000002") is None
 
 
 def test_an_operator_installs_a_list(listed, tmp_path, monkeypatch, capsys):
@@ -467,8 +484,35 @@ def test_where_nobody_is_to_be_asked_it_stays_open_until_somebody_is(desk, monke
     monkeypatch.setattr("sys.argv", ["profiles", "ask-banks"])
     assert command_line.main() == 0
     assert capsys.readouterr().out == "UP: the banks will be asked about 1 accounts.\n"
+    assert command_line.main() == 0
+    assert capsys.readouterr().out == "UP: the banks will be asked about 0 accounts.\n", "they are about to be"
     jobs.ask_banks_again.function(SERVICE, {})
     assert [row.outcome for row in work(desk)] == ["VALID"]
+
+
+def test_what_is_handed_in_waits_behind_no_more_than_a_few_that_are_asked_again(desk, monkeypatch):
+    monkeypatch.setattr(account, "DUE_MAX", 3)
+    hand_in(desk, *(said(f"10002009174{number:02}", f"row-{number}") for number in range(5)))
+    with database.transaction(SERVICE) as connection:
+        connection.execute(delete(jobs_table).where(jobs_table.c.name == account.JOB))
+    assert [later(desk), later(desk)] == [3, 0]
+    work(desk)
+    assert later(desk) == 2
+
+
+def test_all_are_asked_about_again_a_page_a_transaction_and_the_audit_has_who_wished_it(desk, monkeypatch, capsys):
+    monkeypatch.setenv("LOKOS_BANK", "none")
+    hand_in(desk, *(said(f"10002009174{number:02}", f"row-{number}") for number in range(5)))
+    work(desk)
+    monkeypatch.setattr(account, "AGAIN_MAX", 2)
+    monkeypatch.setattr("sys.argv", ["profiles", "ask-banks", "--by", "IUP_TEST"])
+    at = datetime.now(UTC)
+    assert command_line.main() == 0
+    assert capsys.readouterr().out == "UP: the banks will be asked about 5 accounts.\n"
+    with database.transaction(SERVICE) as connection:
+        assert all(due <= datetime.now(UTC) for due in connection.scalars(select(account_checks.c.next_at)))
+        noted = connection.execute(select(audit.audit).where(audit.audit.c.at >= at, audit.audit.c.action == "account.check_all")).all()
+    assert [(one.user_id, one.facts) for one in noted] == [("operator IUP_TEST", {"accounts": count}) for count in (2, 2, 1)]
 
 
 # CheckAccount

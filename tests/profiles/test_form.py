@@ -103,6 +103,9 @@ def office(**standing):
     ]
 
 
+AUDIT = row("a", kind="AUDIT", due_on="2026-03-31")
+
+
 def said_of_shg(**changes):
     plain = {
         "kind": "SHG",
@@ -191,7 +194,7 @@ def test_every_field_of_a_row_is_in_the_form_and_none_else():
         for entry in (entry for form in forms_of_it for entry in form.entries if isinstance(entry, Rows)):
             of_row = profiles_pb2.DESCRIPTOR.message_types_by_name[message].fields_by_name[entry.name].message_type
             of_a_row.setdefault(of_row.name, (of_row, set()))[1].update(field.name for field in entry.fields)
-    assert of_a_row.keys() == {"Address", "Phone", "BankAccount", "Document", "Insurance", "CadrePost", "ExternalId", "Seat"}
+    assert of_a_row.keys() == {"Address", "Phone", "BankAccount", "Document", "Insurance", "CadrePost", "ExternalId", "Seat", "Duty"}
     for of_row, names in of_a_row.values():
         assert names == {field.name for field in of_row.fields if field.number < 15}, of_row.name
 
@@ -336,7 +339,7 @@ def test_a_member_is_what_she_must_be(changes, code, field):
         ({"phones": [ended(PHONE)]}, "", ""),
         ({"phones": [ended(PHONE, "2026-04-02")]}, "DATE_IN_FUTURE", "phones[0].ended_on"),
         ({"accounts": [ACCOUNT | {"account_number": "12"}]}, "ACCOUNT_INVALID", "accounts[0].account_number"),
-        ({"accounts": [ACCOUNT | {"account_number": "12345x"}]}, "ACCOUNT_INVALID", "accounts[0].account_number"),
+        ({"accounts": [ACCOUNT | {"account_number": "12345-6"}]}, "ACCOUNT_INVALID", "accounts[0].account_number"),
         ({"accounts": [ACCOUNT | {"account_number": "१२३४५६"}]}, "ACCOUNT_INVALID", "accounts[0].account_number"),
         ({"accounts": [ACCOUNT | {"account_number": ""}]}, "VALUE_MISSING", "accounts[0].account_number"),
         ({"accounts": [ACCOUNT | {"ifsc": "ZZZZ1KLD001"}]}, "IFSC_INVALID", "accounts[0].ifsc"),
@@ -614,6 +617,11 @@ SAVES = {"financial_intermediation": "YES", "savings_frequency": "MONTHLY", "com
         (Kind.CLF, {"area": [VILLAGE]}, "REGION_LEVEL", "area[0]"),
         (Kind.CLF, {"area": ["9.178.1505.13"]}, "AREA_ELSEWHERE", "area"),
         (Kind.VO, {"seats": office()}, "VALUE_MISSING", "seats[0].institution_id"),
+        (Kind.CLF, {"duties": [AUDIT, row("b", kind="AUDIT", due_on="2027-03-31")]}, "", ""),
+        (Kind.CLF, {"duties": [AUDIT, AUDIT | row("b")]}, "ROW_TWICE", "duties[1].due_on"),
+        (Kind.CLF, {"duties": [row("a", kind="AUDIT")]}, "VALUE_MISSING", "duties[0].due_on"),
+        (Kind.CLF, {"duties": [AUDIT | {"kind": "FEAST"}]}, "VALUE_UNKNOWN", "duties[0].kind"),
+        (Kind.CLF, {"duties": [AUDIT | {"done_on": "2026-04-02"}]}, "DATE_IN_FUTURE", "duties[0].done_on"),
     ],
 )
 def test_a_federation_is_what_it_must_be(kind, changes, code, field):
@@ -636,6 +644,9 @@ def test_a_federation_is_what_it_must_be(kind, changes, code, field):
         (Kind.SHG, {"seats": [*UNSIGNED, *({**one, **row(n), "body": "BOARD"} for n, one in enumerate(office()))]}, 12, ["SIGNATORIES_TOO_FEW"]),
         (Kind.CLF, {}, 0, []),
         (Kind.CLF, {"registration_number": ""}, 0, ["REGISTRATION_MISSING"]),
+        (Kind.CLF, {"duties": [AUDIT]}, 0, ["DUTIES_OVERDUE"]),
+        (Kind.CLF, {"duties": [AUDIT | {"due_on": "2026-04-01"}, row("b", kind="RETURN", due_on="2027-09-30")]}, 0, []),
+        (Kind.CLF, {"duties": [AUDIT | {"done_on": "2026-02-11"}, ended(row("b", kind="ELECTION", due_on="2025-06-01"))]}, 0, []),
     ],
 )
 def test_what_a_checker_should_look_at_in_an_institution(kind, changes, active, codes):

@@ -109,11 +109,32 @@ def test_its_sides_are_read_and_must_be_sane(make, sides, good):
         (webp()[:-1], "IMAGE_BROKEN"),
         (b"RIFF\4\0\0\0WAVE", "IMAGE_BROKEN"),
         (riff(b"VP9 ", b"\0" * 40), "IMAGE_BROKEN"),
+        (jpeg()[:-2] + b"\xff\x00\xff\xd0", "IMAGE_BROKEN"),
+        (png()[:-12], "IMAGE_BROKEN"),
+        (png()[:33] + struct.pack(">I", 1 << 31) + png()[37:], "IMAGE_BROKEN"),
         (jpeg(after=b"\0" * rules.BYTES_MAX), "IMAGE_TOO_LARGE"),
     ],
 )
 def test_what_is_no_image_is_refused(content, code):
     assert code_of(rules.inspect, content) == (code, "content")
+
+
+@pytest.mark.parametrize("make", [jpeg, png, webp, lambda: webp(kind="VP8L"), lambda: webp(kind="VP8X")])
+@pytest.mark.parametrize("trailer", [b"PK\3\4 a zip", b"<script>", b"\0\0x", jpeg(), png(), webp()])
+def test_nothing_may_follow_an_image_in_its_file(make, trailer):
+    assert code_of(rules.inspect, make() + trailer) == ("IMAGE_TRAILED", "content")
+
+
+def test_nor_within_a_webp_file_after_its_one_chunk():
+    picture = webp()[12:]
+    hidden = riff(b"", b"")[:8] + b"WEBP" + picture + b"PK  \4\0\0\0zip!"
+    whole = hidden[:4] + struct.pack("<I", len(hidden) - 8) + hidden[8:]
+    assert code_of(rules.inspect, whole) == ("IMAGE_TRAILED", "content")
+
+
+def test_an_image_within_an_image_does_not_end_it():
+    assert rules.inspect(jpeg(before=b"\xff\xe1" + struct.pack(">H", len(jpeg()) + 2) + jpeg()))
+    assert rules.inspect(jpeg(after=b"scan\xff\x00\xff\xd0more\xff\xc4" + struct.pack(">H", 4) + b"hh\xff\xda" + struct.pack(">H", 4) + b"hhscan"))
 
 
 def test_a_whole_mebibyte_is_taken():
@@ -332,6 +353,22 @@ def test_an_image_is_put_got_and_erased(calls):
     assert files(folder) == []
     with database.transaction(SERVICE) as connection:
         assert connection.execute(select(images).where(images.c.institution_id == shg)).all() == []
+
+
+def test_all_that_is_due_is_erased_in_one_round_some_at_a_time(calls, monkeypatch):
+    servicer, shg, folder = calls
+    interceptors._caller.set(bookkeeper(shg))
+    for width in range(100, 105):
+        servicer.PutImage(profiles_pb2.PutImageRequest(institution_id=str(shg), content=jpeg(width)), None)
+    with database.transaction(SERVICE) as connection:
+        connection.execute(update(images).where(images.c.institution_id == shg).values(loose_since=datetime.now(UTC) - timedelta(days=8)))
+    monkeypatch.setattr(image, "ERASED_AT_ONCE_MAX", 2)
+    monkeypatch.setattr(jobs, "ERASING_SECONDS_MAX", 0)
+    jobs.erase_images.function(SERVICE, {})
+    assert len(files(folder)) == 5, "its time is up before it begins"
+    monkeypatch.setattr(jobs, "ERASING_SECONDS_MAX", 60)
+    jobs.erase_images.function(SERVICE, {})
+    assert files(folder) == []
 
 
 def test_an_image_that_the_store_lost_is_put_again(calls):

@@ -1,24 +1,33 @@
 """Institutions on a real PostgreSQL: from maker to checker, their place, parent, name and seats, told anew page by page."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
 from sqlalchemy import select
 
 from protos import dedup_pb2, profiles_pb2
+from services.kernel import geography
+from services.kernel.caller import OPERATOR
 from services.kernel.ids import uuid7
 from services.profiles import queries
-from services.profiles.commands import institution, restate
+from services.profiles.commands import institution, life, places, restate, review
+from services.profiles.queries import MEMBER, tasks
 from services.profiles.rules.review import Decided, Decision
-from services.profiles.tables import mappings
+from services.profiles.servicer import show
+from services.profiles.tables import institutions, mappings, members
 from tests.profiles.builders import (
     BLOCK,
+    FAR_VILLAGE,
     GP,
     NEXT_VILLAGE,
     NOT_HER,
     OTHER_GP,
+    PLACES,
     SERVICE,  # noqa: F401 - whose connection the tests have
     TODAY,
+    VILLAGE,
+    account,
     active_shg,
     approve,
     approve_institution,
@@ -30,6 +39,7 @@ from tests.profiles.builders import (
     enrol,
     events,
     last,
+    live_at_once,
     manager,
     new_shg,
     office,
@@ -70,22 +80,20 @@ def test_an_institution_from_maker_to_checker(connection):
     rejected = reject_institution(connection, vo, remark="whose VO is this?")
     assert reject_institution(connection, vo, remark="whose VO is this?") == rejected
     assert code_of(approve_institution, connection, vo) == "MOVE_NOT_ALLOWED"
-    assert code_of(hand_in, connection, vo_bookkeeper(vo), vo, 2, **of_vo, region=OTHER_GP) == "FIELD_FIXED"
+    assert code_of(hand_in, connection, vo_bookkeeper(vo), vo, 2, **of_vo, region=OTHER_GP) == "REGION_NOT_YOURS"
     hand_in(connection, vo_bookkeeper(), vo, 2, **of_vo, name="Pragati Naya")
     assert code_of(approve_institution, connection, vo) == "REVISION_OLD"
 
-    # Who sits in a federation is a member of an SHG below it, so an SHG goes into its VO before the VO is let in, and so on up.
-    assert code_of(approve_institution, connection, vo, 2) == "SEAT_NOT_ACTIVE"
-    shg = queries.institution(connection, manager(), shg_id)
-    institution.submit(connection, bookkeeper(shg_id), shg_id, 2, edited(shg, parent_id=str(vo)), TODAY)
-    approve_institution(connection, shg_id, 2)
+    # Whom its seats stand for comes into a federation with its approval, and so does what named it before.
     assert approve_institution(connection, vo, 2).row.code.startswith("V09")
+    assert queries.institution(connection, manager(), shg_id).row.parent_id == vo
     active = approve_institution(connection, clf)
+    assert queries.institution(connection, manager(), vo).content["parent_id"] == str(clf)
     assert active.row.code.startswith("C09")
     assert approve_institution(connection, clf) == active
     changed, version = last(connection, profiles_pb2.InstitutionChanged)
     assert (changed.institution_id, changed.status, version) == (str(clf), profiles_pb2.STATUS_ACTIVE, 2)
-    assert [one.version for one in events(connection, "InstitutionChanged") if one.subject == str(vo)] == [1, 2, 3, 4]
+    assert [one.version for one in events(connection, "InstitutionChanged") if one.subject == str(clf)] == [1, 2]
     mapped = connection.execute(select(mappings.c.child_id, mappings.c.parent_id, mappings.c.from_on, mappings.c.to_on)).all()
     assert sorted(mapped) == sorted([(shg_id, vo, TODAY, None), (vo, clf, TODAY, None)])
 
@@ -140,12 +148,170 @@ def test_an_institution_needs_its_place_its_parent_and_its_name(connection):
         assert code_of(approve_institution, connection, shg_id, who=outside) == "INSTITUTION_UNKNOWN"
 
 
+def lies(connection, record_id):
+    """Where a record lies, and where what waits of it stands."""
+    row = connection.execute(select(members.c.region).where(members.c.id == record_id)).one_or_none()
+    row = row or connection.execute(select(institutions.c.region).where(institutions.c.id == record_id)).one()
+    waiting = queries.submission(connection, record_id)
+    return (row.region, waiting and (waiting.region, waiting.gp, waiting.block))
+
+
+def test_until_it_is_live_an_institution_lies_where_its_maker_says(connection):
+    """With all who were entered in it, in her own region."""
+    shg_id, _ = new_shg(connection)
+    maker = replace(bookkeeper(shg_id), region="9.178")
+    active = enrol(connection, maker, shg_id).row.id
+    pending = submit(connection, maker, shg_id, name="Member z").row.id
+    reject_institution(connection, shg_id)
+    assert code_of(hand_in, connection, bookkeeper(shg_id), shg_id, 2, region=FAR_VILLAGE) == "REGION_NOT_YOURS"
+    assert code_of(hand_in, connection, maker, shg_id, 2, region=f"{GP}.777") == "REGION_UNKNOWN"
+    there = "9.178.1505.88.881"
+    moved = hand_in(connection, maker, shg_id, 2, region=there)
+    assert hand_in(connection, maker, shg_id, 2, region=there) == moved
+    stands = (there, "9.178.1505.88", "9.178.1505")
+    assert [lies(connection, one) for one in (shg_id, active, pending)] == [(there, stands), (there, None), (there, stands)]
+    assert moved.waiting.previous["region"] == VILLAGE  # What the checker saw, so that she is shown what has changed.
+    for message, record_id in (
+        (profiles_pb2.InstitutionChanged, shg_id),
+        (profiles_pb2.MemberChanged, active),
+        (profiles_pb2.MemberSubmitted, pending),
+    ):
+        told = [one for one in events(connection, message.DESCRIPTOR.name) if one.subject == str(record_id)][-1]
+        assert message.FromString(told.body).region == there
+    assert code_of(approve, connection, pending) == "MEMBER_UNKNOWN"
+
+
+def test_where_a_live_institution_lies_is_put_right_by_an_edit(connection):
+    shg_id, maker, women = active_shg(connection, members=6)
+    leaving = women[5]
+    life.submit(connection, maker, MEMBER, leaving, 2, {"act": "LEAVE", "on": "2026-03-20", "reason": "MARRIAGE"}, TODAY)
+    live = queries.institution(connection, maker, shg_id)
+    far = edited(live, region="9.178.1505.88.881")
+    assert code_of(institution.submit, connection, maker, shg_id, 2, far, TODAY) == "REGION_OTHER_BLOCK"
+    edit = institution.submit(connection, maker, shg_id, 2, edited(live, region=FAR_VILLAGE), TODAY)
+    here, there = (VILLAGE, GP, BLOCK), (FAR_VILLAGE, OTHER_GP, BLOCK)
+    assert (lies(connection, shg_id), lies(connection, leaving)) == ((VILLAGE, here), (VILLAGE, here))
+    [shown] = show.institutions(connection, [edit])
+    assert [(one.field, one.before, one.after) for one in shown.changes] == [("region", VILLAGE, FAR_VILLAGE)]
+    # Whose clusters it would leave does not let it go into another's.
+    assert code_of(approve_institution, connection, shg_id, 2, manager(clusters=(GP,))) == "REGION_NOT_YOURS"
+    told = len(events(connection))
+    moved = approve_institution(connection, shg_id, 2)
+    assert (moved.row.region, moved.content["region"]) == (FAR_VILLAGE, FAR_VILLAGE)
+    assert [lies(connection, one) for one in women[:5]] == [(FAR_VILLAGE, None)] * 5
+    assert lies(connection, leaving) == (FAR_VILLAGE, there)
+    heard = [(one.event, one.subject) for one in events(connection)[told:]]
+    assert sorted(heard) == sorted(
+        [("InstitutionChanged", str(shg_id)), *((name, str(one)) for one in women for name in ("MemberChanged", "MemberSubmitted"))]
+    )
+    assert approve_institution(connection, shg_id, 2) == moved
+
+
+def test_nothing_belongs_to_what_is_not_live(connection):
+    """It may name its federation before, and belongs to it from the day on which both are live."""
+    vo = uuid7()
+    hand_in(connection, vo_bookkeeper(), vo, kind="VO")
+    shg_id, maker, women = active_shg(connection)
+    under = edited(queries.institution(connection, maker, shg_id), parent_id=str(vo))
+    waiting = institution.submit(connection, maker, shg_id, 2, under, TODAY)
+
+    def warned():
+        [shown] = show.institutions(connection, [waiting])
+        return "PARENT_NOT_LIVE" in {one.code for one in shown.warnings}
+
+    def mapped():
+        return connection.execute(select(mappings.c.child_id, mappings.c.parent_id, mappings.c.from_on, mappings.c.to_on)).all()
+
+    assert warned()
+    assert approve_institution(connection, shg_id, 2).row.parent_id == vo
+    assert mapped() == []
+    reject_institution(connection, vo)
+    assert code_of(institution.withdraw, connection, vo_bookkeeper(vo), vo, 1) == "CHILDREN_LEFT"
+    # It may have been put elsewhere, and what is to sit in it may be about to change, since it was named.
+    hand_in(connection, vo_bookkeeper(vo), vo, 2, kind="VO", area=[NEXT_VILLAGE], seats=sitting(women[:3], shg_id))
+    assert code_of(approve_institution, connection, vo, 2) == "PARENT_ELSEWHERE"
+    reject_institution(connection, vo, 2)
+    other, its_maker, _ = active_shg(connection, name="Roshni")
+    free = queries.institution(connection, its_maker, other)
+    institution.submit(connection, its_maker, other, 2, edited(free, name="Kiran"), TODAY)
+    both = [*sitting(women[:3], shg_id)[:2], sitting(women[:3], other)[2]]
+    hand_in(connection, vo_bookkeeper(vo), vo, 3, kind="VO", seats=both)
+    assert code_of(approve_institution, connection, vo, 3) == "CHILD_PENDING"
+    reject_institution(connection, vo, 3)
+    hand_in(connection, vo_bookkeeper(vo), vo, 4, kind="VO", seats=sitting(women[:3], shg_id))
+    approve_institution(connection, vo, 4)
+    assert not warned()
+    assert mapped() == [(shg_id, vo, TODAY, None)]
+
+
+def test_whoever_sits_in_a_federation_stands_for_what_belongs_to_it(connection):
+    (one, _, women), (other, _, others) = active_shg(connection), active_shg(connection, name="Roshni")
+    pending, its_maker = new_shg(connection, name="Jyoti")
+    hers = enrol(connection, its_maker, pending).row.id
+    vo = uuid7()
+
+    def refused(revision, ids, below):
+        hand_in(connection, vo_bookkeeper(vo) if revision > 1 else vo_bookkeeper(), vo, revision, "VO", seats=sitting(ids, below))
+        code = code_of(approve_institution, connection, vo, revision)
+        reject_institution(connection, vo, revision)
+        return code
+
+    assert refused(1, others[:3], one) == "SEAT_NOT_ACTIVE"
+    assert refused(2, [hers, *women[:2]], pending) == "SEAT_NOT_ACTIVE"
+    hers_and_theirs = [*sitting(women[:3], one)[:2], sitting(others[:3], one)[2]]
+    hand_in(connection, vo_bookkeeper(vo), vo, 3, "VO", seats=hers_and_theirs, bookkeeper="INTERNAL", bookkeeper_member_id=str(others[0]))
+    assert code_of(approve_institution, connection, vo, 3) == "SEAT_NOT_ACTIVE"
+    reject_institution(connection, vo, 3)
+    hand_in(connection, vo_bookkeeper(vo), vo, 4, "VO", seats=sitting(women[:3], one))
+    approve_institution(connection, vo, 4)
+    assert [queries.institution(connection, manager(), shg).row.parent_id for shg in (one, other)] == [vo, None]
+    # Once it is live, what comes to it does so by an edit of its own.
+    held = queries.institution(connection, manager(), vo)
+    new = {**sitting(others[:3], other)[0], "row_id": str(uuid7()), "post": "MEMBER", "body": "EXECUTIVE_COMMITTEE"}
+    for revision, changes in ((5, {}), (6, {"institution_id": str(one)})):
+        institution.submit(connection, vo_bookkeeper(vo), vo, revision, edited(held, seats=[*held.content["seats"], new | changes]), TODAY)
+        assert code_of(approve_institution, connection, vo, revision) == "SEAT_NOT_ACTIVE"
+        reject_institution(connection, vo, revision)
+    shg = queries.institution(connection, manager(), other)
+    institution.submit(connection, bookkeeper(other), other, 2, edited(shg, parent_id=str(vo)), TODAY)
+    approve_institution(connection, other, 2)
+    stranger = {**new, "institution_id": str(uuid7())}
+    for revision, seat, code in ((7, stranger, "SEAT_NOT_BELOW"), (8, new | {"institution_id": str(one)}, "SEAT_NOT_FROM_THERE")):
+        institution.submit(connection, vo_bookkeeper(vo), vo, revision, edited(held, seats=[*held.content["seats"], seat]), TODAY)
+        assert code_of(approve_institution, connection, vo, revision) == code
+        reject_institution(connection, vo, revision)
+    institution.submit(connection, vo_bookkeeper(vo), vo, 9, edited(held, seats=[*held.content["seats"], new]), TODAY)
+    assert len(approve_institution(connection, vo, 9).content["seats"]) == 4
+    clf, elsewhere = uuid7(), uuid7()
+    live_at_once(connection, hand_in(connection, vo_bookkeeper(), elsewhere, kind="VO", name="Unnati").row.id)
+    hand_in(connection, clf_bookkeeper(), clf, kind="CLF", seats=sitting(women[:3], one))
+    assert code_of(approve_institution, connection, clf) == "SEAT_NOT_ACTIVE"
+    reject_institution(connection, clf)
+    hand_in(connection, clf_bookkeeper(clf), clf, 2, "CLF", seats=[*sitting(women[:3], vo)[:2], sitting(women[:3], elsewhere)[2]])
+    assert code_of(approve_institution, connection, clf, 2) == "SEAT_NOT_FROM_THERE"
+
+
+def test_an_shg_is_let_in_among_many_once_its_members_are_there(connection):
+    """What they make of its size is asked when it is let in, and not when it was handed in before them."""
+    ids = sorted(uuid7() for _ in range(10))
+    signed = [seat | {"is_signatory": "YES"} for seat in office(*ids[:3])]
+    shg_id, maker = new_shg(connection, seats=signed, accounts=[account(holding="GROUP")])
+    [task] = tasks.page(connection, manager(), tasks.Wanted(plain=True), None, 25)
+    assert task.record_id == shg_id
+    for place, member_id in enumerate(ids):
+        if place == 9:
+            assert code_of(review.approve_plain, connection, manager(), "", shg_id, 1, TODAY) == "QUESTIONS_OPEN"
+        enrol(connection, maker, shg_id, member_id, name=f"Member {'abcdefghij'[place]}")
+    assert review.approve_plain(connection, manager(), "", shg_id, 1, TODAY).row.status == "ACTIVE"
+
+
 def test_a_federation_is_mapped_with_its_history(connection):
     """Which VO an SHG belonged to, and until when, is kept (R-SHG-7); the same day twice is one."""
     shg_id, maker, _ = active_shg(connection)
     vos = [uuid7() for _ in range(2)]
     for number, vo in enumerate(vos):
         hand_in(connection, vo_bookkeeper(), vo, kind="VO", name=f"Pragati {'ab'[number]}")
+        live_at_once(connection, vo)
     days = [date(2026, 4, 1), date(2026, 4, 1), date(2026, 5, 1), date(2026, 6, 1)]
     parents = [vos[0], vos[1], vos[0], None]
     for revision, (day, parent) in enumerate(zip(days, parents, strict=True), start=2):
@@ -184,3 +350,20 @@ def test_a_restatement_goes_page_by_page(connection, monkeypatch):
     assert pages == 3
     assert len(events(connection, to="identity")) == 4
     assert {one.subject for one in events(connection, to="identity")} == {str(one.id) for one in queries.institutions_within(connection, [BLOCK])}
+
+
+def test_what_waits_keeps_the_place_that_it_asks_for(connection, tmp_path, monkeypatch):
+    """While an edit waits that puts an SHG elsewhere, its own place may move, and the other one may end."""
+    shg_id, maker, _ = active_shg(connection)
+    there = edited(queries.institution(connection, maker, shg_id), region=FAR_VILLAGE)
+    institution.submit(connection, maker, shg_id, 2, there, TODAY)
+    places.move(connection, OPERATOR, [shg_id], NEXT_VILLAGE)
+    held = queries.institution(connection, manager(), shg_id)
+    assert (held.row.region, held.waiting.region, held.waiting.content["region"]) == (NEXT_VILLAGE, NEXT_VILLAGE, FAR_VILLAGE)
+    assert held.waiting.previous["region"] == NEXT_VILLAGE
+    path = tmp_path / "later.csv"
+    geography.save(path, [geography.Place(one, one, "", date(1900, 1, 1), TODAY if one == FAR_VILLAGE else None) for one in PLACES])
+    with monkeypatch.context() as patched:
+        patched.setenv("LOKOS_GEOGRAPHY_FILE", str(path))
+        assert code_of(approve_institution, connection, shg_id, 2) == "REGION_UNKNOWN"
+    assert approve_institution(connection, shg_id, 2).row.region == FAR_VILLAGE

@@ -1,6 +1,7 @@
 """The old MIS: its files taken in row by row, once, until records are verified; and the day from which a block enters here."""
 
 import csv
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -22,7 +23,7 @@ from services.kernel.errors import Refused
 from services.kernel.ids import derived, uuid7
 from services.profiles import queries
 from services.profiles.adapters import legacy as files
-from services.profiles.commands import cutover, institution, legacy, life, member, review
+from services.profiles.commands import cutover, institution, legacy, life, member, restate, review
 from services.profiles.commands.legacy import Row, Source
 from services.profiles.queries import MEMBER
 from services.profiles.rules import legacy as rules
@@ -160,6 +161,19 @@ def test_a_record_says_which_row_of_which_file_it_is(connection):
 def test_a_place_is_found_by_either_system_of_codes(connection, place):
     [one] = take(connection, shg(**place))
     assert held(connection, institutions, one.record_id).region == VILLAGE
+
+
+def test_a_place_that_may_be_one_of_several_is_refused_with_each(connection, tmp_path):
+    other = f"{BLOCK}.998"
+    old = {VILLAGE: ("1208005032001",), f"{other}.9971": ("1208005032001",)}
+    paths = ("9", "9.178", BLOCK, GP, VILLAGE, other, f"{other}.9971")
+    geography.save(tmp_path / "geography.csv", [geography.Place(one, one, "", date(1900, 1, 1), legacy_codes=old.get(one, ())) for one in paths])
+    by_code = shg(place_legacy_code="", place_lgd_code="9971")
+    answers = take(connection, by_code, shg("772"), shg("773", place_legacy_code="", place_lgd_code=f"{other}.9971"))
+    assert outcomes(answers) == ["REGION_SEVERAL", "REGION_SEVERAL", "MADE"]
+    assert [one.refused.field for one in answers[:2]] == ["place_lgd_code", "place_legacy_code"]
+    assert {one.refused.params["places"] for one in answers[:2]} == {f"{VILLAGE} ({GP}); {other}.9971 ({other})"}
+    assert held(connection, institutions, answers[2].record_id).region == f"{other}.9971"
 
 
 def aadhaar_like():
@@ -308,6 +322,19 @@ def test_verifying_makes_her_a_member_with_a_code_and_no_file_changes_her_again(
     assert [row["system"] for row in approved.row.content["external_ids"]] == ["NRLM_MIS"]
     assert outcomes(take(connection, woman(name="Geeta"), source=SECOND)) == ["LEGACY_VERIFIED"]
     assert outcomes(take(connection, woman(), source=SECOND)) == ["SAME"]
+
+
+def test_a_restatement_decides_on_nobody_on_whom_the_import_did_not(connection):
+    take(connection, shg())
+    she = take(connection, woman())[0].record_id
+    restate.restate_submissions(connection, "dedup", None)
+
+    def heard(to):
+        rows = connection.execute(select(outbox).where(outbox.c.subject == str(she), outbox.c.destination.is_not_distinct_from(to)))
+        return {(one.event, one.version, one.body) for one in rows if one.event != "MemberChanged"}
+
+    assert {event for event, *_ in heard("dedup")} == {"MemberSubmitted"}
+    assert heard("dedup") == heard(None)
 
 
 def test_what_the_duplicate_check_finds_shows_when_she_is_verified(connection):
@@ -496,6 +523,11 @@ def test_templates_have_the_headers_and_replace_nothing(folder):
 def test_the_days_of_blocks_are_set_and_shown(folder):
     assert run("cutover", "1597", "--on", "2026-05-01").stdout == f"UP: {BLOCK} {BLOCK}: 2026-05-01\n"
     assert f"{BLOCK} {BLOCK}: 2026-05-01" in run("cutover").stdout
+    assert run("cutover", BLOCK, "--on", "2026-05-02", "--by", "IUP_X").returncode == 0
+    with database.reading(SERVICE) as connection:
+        of_block = select(audit.audit.c.user_id).where(audit.audit.c.subjects == [BLOCK]).order_by(audit.audit.c.id.desc())
+        login = os.environ.get("USER") or f"uid {os.getuid()}"
+        assert connection.scalars(of_block.limit(2)).all() == ["operator IUP_X", f"operator {login}"]
     assert run("cutover", BLOCK, "--forget").stdout == f"UP: {BLOCK} {BLOCK}: no day\n"
     assert BLOCK not in run("cutover").stdout
     for wrong in (

@@ -1,7 +1,7 @@
 """What happens in the course of life, on a real PostgreSQL: handed in, approved, carried out, and to be read afterwards."""
 
 import threading
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from google.protobuf import json_format
@@ -11,9 +11,10 @@ from protos import profiles_pb2
 from services.chassis import audit, database
 from services.chassis.mailbox import outbox
 from services.kernel.approval import ACTS, Act
+from services.kernel.caller import OPERATOR
 from services.kernel.ids import uuid7
 from services.profiles import queries
-from services.profiles.commands import institution, life, member, restate
+from services.profiles.commands import institution, life, member, places, restate
 from services.profiles.queries import MEMBER, tasks
 from services.profiles.rules import life as rules
 from services.profiles.servicer import show
@@ -119,13 +120,11 @@ def put_under(connection, shg_id, parent_id, revision=2):
 
 
 def federation(connection, *shgs, **changes):
-    """An active VO over these SHGs, each (id, members); whoever is fourth in each, or the last one's next, sits in its office."""
+    """An active VO over these SHGs, each (id, members), which come to it: whoever is fourth in each, or next, sits in its office."""
     vo_id = uuid7()
     bearers = [(women[3 + place], shg_id) for place, (shg_id, women) in enumerate((shgs * 3)[:3])]
     seats = sitting([one for one, _ in bearers], [shg_id for _, shg_id in bearers])
     institution.submit(connection, vo_bookkeeper(), vo_id, 1, said_of("VO", seats=seats, **changes), TODAY)
-    for shg_id, _ in shgs:
-        put_under(connection, shg_id, str(vo_id))
     approve_institution(connection, vo_id)
     return vo_id
 
@@ -282,6 +281,72 @@ def test_who_has_died_stays_dead(connection):
     assert code_of(happens, connection, maker, women[5], "REVIVE", 3, on="2026-03-25") == "ACT_NOT_ALLOWED"
 
 
+def test_what_was_noted_wrongly_never_was(connection):
+    """The wrong woman was noted to have died or left: she is there, and always was; what was approved of it is kept."""
+    shg_id, maker, women = active_shg(connection, members=7)
+    for she, what in ((women[5], {"act": "DEATH"}), (women[6], {"act": "LEAVE", "reason": "MARRIAGE"})):
+        code = found(connection, she).row.code
+        happens(connection, maker, she, **what)
+        approve(connection, she, 2)
+        wrong = {"act": "REINSTATE", "words": "It was her namesake of Roshni."}
+        assert code_of(life.submit, connection, maker, MEMBER, she, 3, wrong | {"words": ""}, TODAY) == "VALUE_MISSING"
+        assert code_of(life.submit, connection, maker, MEMBER, she, 3, wrong | {"on": ON}, TODAY) == "FIELD_NOT_OF_ACT"
+        waiting = life.submit(connection, maker, MEMBER, she, 3, wrong, TODAY)
+        assert (waiting.row.status, waiting.waiting.open_questions) == ("INACTIVE", True)
+        assert code_of(approve, connection, she, 3, who=manager(person="bookkeeper")) == "OWN_ENTRY"
+        before = len(events(connection))
+        back = approve(connection, she, 3)
+        assert (back.row.status, back.row.code, back.row.inactive_on, back.row.inactive_reason) == ("ACTIVE", code, None, "")
+        assert stays(connection, she) == [(shg_id, "2023-04-14", "", "")]
+        assert [entry.act for entry in queries.life_of(connection, manager(), she).acts] == ["PROFILE", what["act"], "REINSTATE"]
+        assert sorted(told_of(connection, she, before)) == ["MemberChanged", "MemberDecided", "MemberSubmitted"]
+        assert life.submit(connection, maker, MEMBER, she, 3, wrong, TODAY) == approve(connection, she, 3) == back
+        assert code_of(life.submit, connection, maker, MEMBER, she, 4, wrong, TODAY) == "ACT_NOT_ALLOWED"
+        leave(connection, maker, she, 4, on="2026-03-10")  # Before what never was.
+        assert approve(connection, she, 4).row.status == "INACTIVE"
+
+
+def test_whom_her_shg_took_along_is_not_reinstated(connection):
+    shg_id, maker, women = active_shg(connection, members=6)
+    wrong = {"act": "REINSTATE", "words": "It was her namesake."}
+    happens(connection, maker, women[5], "DEATH")
+    approve(connection, women[5], 2)
+    befalls(connection, maker, shg_id, "CLOSE", reason="DEFUNCT", on="2026-03-21")
+    approve_institution(connection, shg_id, 2)
+    assert code_of(life.submit, connection, maker, MEMBER, women[4], 2, wrong, TODAY) == "ACT_NOT_ALLOWED"
+    assert code_of(life.submit, connection, maker, MEMBER, women[5], 3, wrong, TODAY) == "INSTITUTION_INACTIVE"
+    assert code_of(befalls, connection, maker, shg_id, revision=3, **wrong) == "EVENT_UNKNOWN"
+    befalls(connection, maker, shg_id, "REVIVE", 3, on="2026-03-25", ids=[str(one) for one in women[:5]])
+    approve_institution(connection, shg_id, 3)
+    life.submit(connection, maker, MEMBER, women[5], 3, wrong, TODAY)
+    assert approve(connection, women[5], 3).row.status == "ACTIVE"
+
+
+def test_nobody_comes_back_into_an_shg_that_was_withdrawn(connection):
+    shg_id, maker = new_shg(connection)
+    she = enrol(connection, maker, shg_id).row.id
+    leave(connection, maker, she)
+    approve(connection, she, 2)
+    reject_institution(connection, shg_id)
+    institution.withdraw(connection, maker, shg_id, 1)
+    wrong = {"act": "REINSTATE", "words": "It was her namesake."}
+    assert code_of(life.submit, connection, maker, MEMBER, she, 3, wrong, TODAY) == "INSTITUTION_INACTIVE"
+    assert code_of(happens, connection, maker, she, "REVIVE", 3, on="2026-03-25") == "INSTITUTION_INACTIVE"
+
+
+def test_of_whom_no_day_of_joining_is_known_things_happened_since_there_is_her_shg(connection):
+    """Who came from the old MIS left long before the day on which the file came, if the books say so."""
+    shg_id, maker, women = active_shg(connection, members=6)
+    she = women[5]
+    without = members.c.content.op("-")("joined_on")
+    connection.execute(members.update().where(members.c.id == she).values(status="LEGACY", code=None, content=without, entered_on=TODAY))
+    assert stays(connection, she) == [(shg_id, "2023-04-14", "", "")]
+    assert code_of(leave, connection, maker, she, on="2023-04-13") == "EVENT_TOO_EARLY"
+    leave(connection, maker, she, on="2024-05-06")
+    approve(connection, she, 2)
+    assert stays(connection, she) == [(shg_id, "2023-04-14", "2024-05-06", "MARRIAGE")]
+
+
 def test_she_comes_back_and_the_gap_is_kept(connection):
     shg_id, maker, women = active_shg(connection, members=6)
     she = women[5]
@@ -338,6 +403,104 @@ def test_she_goes_to_another_shg(connection):
     assert code_of(leave, connection, bookkeeper(new), she, 3, on=ON) == "EVENT_TOO_EARLY"
     hers = edited(moved, name="Member Farida")
     assert member.submit(connection, bookkeeper(new), she, 3, hers, None, TODAY).waiting.institution_id == new
+
+
+def ended(message):
+    return [(UUID(stay.institution_id), stay.region, stay.from_on, stay.to_on) for stay in message.ended_stays]
+
+
+def assert_restated_as_told(connection, message, tell_page):
+    """What a hearer that begins anew is told of each subject is what was told last."""
+    newest = {one.subject: (one.version, message.FromString(one.body)) for one in events(connection, message.DESCRIPTOR.name)}
+    tell_page(connection, "reporting", None)
+    again = {one.subject: (one.version, message.FromString(one.body)) for one in events(connection, message.DESCRIPTOR.name, to="reporting")}
+    connection.execute(delete(outbox).where(outbox.c.destination == "reporting"))
+    assert again == newest
+
+
+def test_others_hear_where_she_was_and_until_when(connection):
+    old, maker, women = active_shg(connection, members=6)
+    new, its_maker, _ = active_shg(connection, name="Roshni")
+    she = women[5]
+
+    def hers():
+        assert_restated_as_told(connection, profiles_pb2.MemberChanged, restate.restate_members)
+        message = body(connection, profiles_pb2.MemberChanged, she)
+        return profiles_pb2.Status.Name(message.status), ended(message), message.since_on, message.activated
+
+    assert hers() == ("STATUS_ACTIVE", [], "", True)
+    happens(connection, maker, she, "TRANSFER", on="2026-03-10", to_institution_id=str(new))
+    assert hers() == ("STATUS_ACTIVE", [], "", True)  # While it waits, she is where she was.
+    approve(connection, she, 2)
+    went = [(old, VILLAGE, "", "2026-03-10")]
+    assert hers() == ("STATUS_ACTIVE", went, "2026-03-10", True)
+    leave(connection, its_maker, she, 3, on="2026-03-15")
+    approve(connection, she, 3)
+    left = [*went, (new, VILLAGE, "2026-03-10", "2026-03-15")]
+    assert hers() == ("STATUS_INACTIVE", left, "", True)
+    happens(connection, its_maker, she, "REVIVE", 4, on="2026-03-20")
+    approve(connection, she, 4)
+    assert hers() == ("STATUS_ACTIVE", left, "2026-03-20", True)
+    happens(connection, its_maker, she, "TRANSFER", 5, on="2026-03-25", to_institution_id=str(old))
+    approve(connection, she, 5)
+    came = [*left, (new, VILLAGE, "2026-03-20", "2026-03-25")]
+    assert hers() == ("STATUS_ACTIVE", came, "2026-03-25", True)
+    # That she joined earlier, as a list may say, does not put her into two places at once.
+    earlier = members.c.content.op("||")({"joined_on": "2026-03-01"})
+    connection.execute(members.update().where(members.c.id == she).values(content=earlier))
+    # Her old SHG lies elsewhere now: whoever was there once is told again, and nobody else.
+    before = len(events(connection))
+    places.move(connection, OPERATOR, [new], NEXT_VILLAGE)
+    assert hers()[1:3] == ([went[0], *((new, NEXT_VILLAGE, *days) for _, _, *days in came[1:])], "2026-03-25")
+    assert [told_of(connection, one, before) for one in women[4:]] == [[], ["MemberChanged"]]
+
+
+def test_who_was_never_let_in_by_a_checker_is_told_as_such(connection):
+    _, maker, women = active_shg(connection, members=6)
+    connection.execute(members.update().where(members.c.id == women[5]).values(status="LEGACY", code=None, activated_on=None))
+    leave(connection, maker, women[5])
+    approve(connection, women[5], 2)
+    message = body(connection, profiles_pb2.MemberChanged, women[5])
+    assert (message.status, message.activated, len(message.ended_stays)) == (profiles_pb2.STATUS_INACTIVE, False, 1)
+
+
+def test_many_are_told_of_in_one_reading_of_their_stays(connection):
+    _, maker, women = active_shg(connection, members=8)
+    for one in women[5:]:
+        leave(connection, maker, one)
+        approve(connection, one, 2)
+    read = []
+    event.listen(connection, "before_cursor_execute", lambda _c, _u, statement, *_: read.append(statement))
+    restate.restate_members(connection, "reporting", None)
+    restate.restate_institutions(connection, "reporting", None)
+    assert len([one for one in read if "FROM memberships" in one]) == len([one for one in read if "FROM history" in one]) == 1
+
+
+def test_others_hear_when_an_institution_was_in_being(connection):
+    shg_id, maker, women = active_shg(connection, members=6)
+
+    def its():
+        assert_restated_as_told(connection, profiles_pb2.InstitutionChanged, restate.restate_institutions)
+        assert_restated_as_told(connection, profiles_pb2.MemberChanged, restate.restate_members)
+        message = body(connection, profiles_pb2.InstitutionChanged, shg_id)
+        periods = [(period.from_on, period.to_on) for period in message.ended_periods]
+        return profiles_pb2.Status.Name(message.status), periods, message.since_on
+
+    assert its() == ("STATUS_ACTIVE", [], "")
+    befalls(connection, maker, shg_id, "CLOSE", reason="DEFUNCT", on="2026-03-10")
+    assert its() == ("STATUS_ACTIVE", [], "")
+    approve_institution(connection, shg_id, 2)
+    assert its() == ("STATUS_INACTIVE", [("", "2026-03-10")], "")
+    assert ended(body(connection, profiles_pb2.MemberChanged, women[0])) == [(shg_id, VILLAGE, "", "2026-03-10")]
+    befalls(connection, maker, shg_id, "REVIVE", 3, on="2026-03-15", ids=[str(one) for one in women])
+    approve_institution(connection, shg_id, 3)
+    assert its() == ("STATUS_ACTIVE", [("", "2026-03-10")], "2026-03-15")
+    assert body(connection, profiles_pb2.MemberChanged, women[0]).since_on == "2026-03-15"
+    other, _, _ = active_shg(connection, name="Roshni")
+    befalls(connection, maker, shg_id, "MERGE", 4, on="2026-03-20", to_institution_id=str(other))
+    approve_institution(connection, shg_id, 4)
+    assert its() == ("STATUS_INACTIVE", [("", "2026-03-10"), ("2026-03-15", "2026-03-20")], "")
+    assert not body(connection, profiles_pb2.InstitutionChanged, other).ended_periods
 
 
 def test_where_she_may_not_go(connection):
@@ -419,8 +582,10 @@ def test_between_blocks_both_managers_approve(connection):
     assert approvals[-2:] == [("IUP_BPM", "member.approve"), ("IUP_FAR", "member.approve")]
     assert len(approvals) == 4  # Her own as a member, what was handed back, and both of this.
     assert code_of(approve, connection, she, 3, who=here) == "MEMBER_UNKNOWN"
-    [entry] = queries.life_of(connection, there, she).acts
-    assert (entry.act, entry.decided_by, entry.maker_user) == ("TRANSFER", "IUP_FAR", "IUP_BK")
+    *_, entry = queries.life_of(connection, there, she).acts
+    assert (entry.act, entry.maker_user) == ("TRANSFER", "IUP_BK")
+    shown = show.history(queries.life_of(connection, there, she)).entries[-1]
+    assert (shown.released_by, shown.decided_by) == ("IUP_BPM", "IUP_FAR")
 
 
 # --- An SHG is split, merged, closed, revived
@@ -453,6 +618,8 @@ def test_an_shg_is_split(connection):
     assert statuses(connection, going) == {("ACTIVE", new_id)}
     assert stays(connection, going[0]) == [(old, "2023-04-14", ON, "SPLIT"), (new_id, ON, "", "")]
     assert stays(connection, new_id) == [(vo, str(TODAY), "", "")]
+    [first] = queries.life_of(connection, manager(), new_id).acts
+    assert (first.act, first.revision, first.maker_user, first.decided_by) == ("PROFILE", 1, "IUP_BK", "IUP_BPM")
     assert found(connection, going[5]).waiting.institution_id == new_id
     assert {one: told_of(connection, one, before).count("MemberSubmitted") for one in women} == {one: int(one in going) for one in women}
     assert told_of(connection, old, before) == told_of(connection, new_id, before) == ["InstitutionChanged"]
@@ -590,7 +757,20 @@ def test_an_shg_is_closed_and_revived(connection):
     assert statuses(connection, women[1:7]) == {("ACTIVE", shg_id)}
     assert statuses(connection, [women[0], women[7]]) == {("INACTIVE", shg_id)}
     assert stays(connection, women[1]) == [(shg_id, "2023-04-14", ON, "INSTITUTION_CLOSED"), (shg_id, "2026-03-25", "", "")]
-    assert [entry.act for entry in queries.life_of(connection, manager(), shg_id).acts] == ["CLOSE", "REVIVE"]
+    assert [entry.act for entry in queries.life_of(connection, manager(), shg_id).acts] == ["PROFILE", "CLOSE", "REVIVE"]
+
+
+def test_who_never_was_verified_does_not_make_a_closed_shg_whole_again(connection):
+    shg_id, maker, women = active_shg(connection, members=7)
+    connection.execute(members.update().where(members.c.id.in_(women[4:])).values(status="LEGACY", code=None))
+    befalls(connection, maker, shg_id, "CLOSE", reason="DEFUNCT")
+    approve_institution(connection, shg_id, 2)
+    revive = {"act": "REVIVE", "revision": 3, "on": "2026-03-25", "ids": [str(one) for one in women]}
+    assert code_of(befalls, connection, maker, shg_id, **revive) == "MEMBERS_TOO_FEW"
+    connection.execute(institutions.update().where(institutions.c.id == shg_id).values(code=None))  # But where it never was verified itself.
+    befalls(connection, maker, shg_id, **revive)
+    assert approve_institution(connection, shg_id, 3).row.status == "LEGACY"
+    assert statuses(connection, women[4:]) == {("LEGACY", shg_id)}
 
 
 # --- Federations
@@ -666,9 +846,8 @@ def test_a_clf_is_revived_with_its_vos(connection):
     seats = sitting(shg[1][6:9], [vo] * 3)
     institution.submit(connection, clf_bookkeeper(), clf, 1, said_of("CLF", seats=seats), TODAY)
     held = found_institution(connection, vo)
-    institution.submit(connection, vo_bookkeeper(vo), vo, 2, edited(held, parent_id=str(clf)), TODAY)
-    approve_institution(connection, vo, 2)
     approve_institution(connection, clf)
+    assert found_institution(connection, vo).row.parent_id == clf
     assert code_of(leave, connection, bookkeeper(shg[0]), shg[1][6]) == "OFFICE_HELD"
     assert code_of(befalls, connection, vo_bookkeeper(vo), vo, "CLOSE", 3, reason="DEFUNCT") == "CHILDREN_LEFT"
     institution.submit(connection, vo_bookkeeper(vo), vo, 3, edited(held, parent_id=""), TODAY)
@@ -701,12 +880,15 @@ def test_a_life_is_read_by_whoever_sees_the_record(connection):
     leave(connection, maker, she, 3, words="To her husband's village")
     approve(connection, she, 3)
     shown = show.history(queries.life_of(connection, maker, she))
-    assert [(entry.act, entry.revision, entry.decided_by) for entry in shown.entries] == [
-        (profiles_pb2.ACT_PROFILE, 2, "IUP_BPM"),
-        (profiles_pb2.ACT_LEAVE, 3, "IUP_BPM"),
+    assert [(entry.act, entry.revision, entry.maker_user, entry.decided_by) for entry in shown.entries] == [
+        (profiles_pb2.ACT_PROFILE, 1, "IUP_BK", "IUP_BPM"),
+        (profiles_pb2.ACT_PROFILE, 2, "IUP_BK", "IUP_BPM"),
+        (profiles_pb2.ACT_LEAVE, 3, "IUP_BK", "IUP_BPM"),
     ]
-    assert not shown.entries[0].HasField("event")
-    assert (shown.entries[1].event.words, shown.entries[1].event.on) == ("To her husband's village", ON)
+    kept = connection.execute(select(history.c.content).where(history.c.record_id == she).order_by(history.c.revision)).scalars().all()
+    assert (kept[0], kept[1]["name"], shown.entries[0].decided_at.seconds > 0) == ({}, "Member f", True)
+    assert not any(entry.HasField("event") for entry in shown.entries[:2])
+    assert (shown.entries[2].event.words, shown.entries[2].event.on) == ("To her husband's village", ON)
     assert [(stay.to, stay.reason) for stay in shown.stays] == [(ON, "MARRIAGE")]
     assert code_of(queries.life_of, connection, bookkeeper(uuid7()), she) == "RECORD_UNKNOWN"
     assert code_of(queries.life_of, connection, manager(), uuid7()) == "RECORD_UNKNOWN"
@@ -733,7 +915,7 @@ def test_an_act_over_the_wire(connection, serving, monkeypatch):
     made.ApproveMember(profiles_pb2.ApproveMemberRequest(member_id=str(women[4]), revision=2), None)
     seen.clear()
     told = made.GetHistory(profiles_pb2.GetHistoryRequest(record_id=str(women[4])), None)
-    assert (told.entries[0].event, told.stays[0].reason, seen) == (death, "DEATH", [("history.get", women[4])])
+    assert (told.entries[1].event, told.stays[0].reason, seen) == (death, "DEATH", [("history.get", women[4])])
 
 
 # --- At once

@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 TODAY = date(2026, 4, 1)
 LANGUAGES = ("en", "hi", "bn")
 ADMIN = Caller("IUP_ADMIN", Role.STATE_ADMIN, "9")
-NAMES = """SOCIAL_CATEGORY RELIGION MARITAL_STATUS DISABILITY PIP_CATEGORY WELLBEING_CATEGORY EDUCATION INSURANCE LIVELIHOOD CADRE PHONE_OWNER
+NAMES = """SOCIAL_CATEGORY RELIGION MARITAL_STATUS DISABILITY PIP_CATEGORY WELLBEING_CATEGORY DUTY EDUCATION INSURANCE LIVELIHOOD CADRE PHONE_OWNER
     DOCUMENT ADDRESS_KIND HEAD_OF_FAMILY GUARDIAN_RELATION LEAVING_REASON CLOSING_REASON PROMOTED_BY SPECIAL_TAG EXTERNAL_SYSTEM BODY POST
     REJECTION_REASON SAVING_TYPE FUND_SOURCE PAYMENT_MODE LOAN_PURPOSE"""
 
@@ -476,7 +476,7 @@ def test_a_states_team_edits_in_a_spreadsheet(up, tmp_path, leaves_nothing):
     with database.transaction(SERVICE) as connection:
         apply(connection, new(labels={"en": "=1+1", "hi": "अति पिछड़ा वर्ग"}))
         count = len(connection.execute(select(list_values)).all())
-    assert f"{count} values of 27 lists" in run(up, "export", str(file)).stdout
+    assert f"{count} values of 28 lists" in run(up, "export", str(file)).stdout
     untouched = run(up, "import", str(file))
     assert untouched.returncode == 0, untouched.stderr
     assert f"0 values have changed, {count} are as they were, 0 rows are refused." in untouched.stdout
@@ -503,9 +503,11 @@ def test_a_states_team_edits_in_a_spreadsheet(up, tmp_path, leaves_nothing):
     assert f"refused: row {last - 1}, Order: Write a whole number." in tried.stdout
     assert f"refused: row {last}, Active: Write YES or NO." in tried.stdout
     assert "2 values would change" in tried.stdout
-    assert "2 values have changed" in run(up, "import", str(file)).stdout
+    assert "2 values have changed" in run(up, "import", str(file), "--by", "IUP_X").stdout
     assert "0 values have changed" in run(up, "import", str(file)).stdout
     with database.transaction(SERVICE) as connection:
+        noted = connection.scalars(select(audit.audit.c.user_id).where(audit.audit.c.action == "masters.edit").order_by(audit.audit.c.id.desc()))
+        assert noted.first() == "operator IUP_X"
         held = lists.entries_by_list(connection)["SOCIAL_CATEGORY"]
     assert held["TEST_EBC"].value.labels == {"en": "Extremely Backward Class"}
     assert held["TEST_SEBC"].value == Value("TEST_SEBC", "OBC", TODAY, None, active=True, labels={"en": "SEBC"})

@@ -33,6 +33,12 @@ def upgrade(connection, revision):
     command.upgrade(made, revision)
 
 
+def migrate_down(connection, revision):
+    made = migrate.config(SERVICE, SERVICE)
+    made.attributes["connection"] = connection
+    command.downgrade(made, revision)
+
+
 def insert(connection, table, **values):
     names = ", ".join(values)
     connection.execute(text(f"insert into {table} ({names}) values ({', '.join(f':{name}' for name in values)})"), values)
@@ -191,6 +197,20 @@ def test_members_of_every_status_are_there_after_the_upgrade(connection):
     [task] = tasks.page(connection, manager(), tasks.Wanted(), None, 25)
     assert (task.record_id, task.kind, task.revision, task.submitted_at, task.live) == (before["SUBMITTED"]["id"], "MEMBER", 3, AT, False)
     assert (task.block, task.gp, task.name, task.institution_name, task.open_questions) == (BLOCK, GP, "Member SUBMITTED", "SHG ACTIVE", True)
+
+
+def test_a_state_whose_lists_lack_the_duties_gets_them_as_an_edit(connection):
+    upgrade(connection, "profiles_0010")
+    before = connection.execute(text("select version, stamp from lists_version")).one()
+    upgrade(connection, "profiles_0011")
+    assert connection.execute(text("select version, stamp from lists_version")).one() == before  # A new state has them.
+    migrate_down(connection, "profiles_0010")
+    upgrade(connection, "profiles_0011")
+    after = connection.execute(text("select version, stamp from lists_version")).one()
+    assert (after.version, after.stamp != before.stamp) == (before.version + 1, True)
+    added = connection.execute(text("select code, version from list_values where list = 'DUTY'")).all()
+    assert {"AUDIT", "RETURN", "GENERAL_BODY"} <= {row.code for row in added}
+    assert {row.version for row in added} == {after.version}
 
 
 def test_institutions_of_every_kind_and_status_are_there_after_the_upgrade(connection):

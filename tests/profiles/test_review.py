@@ -12,7 +12,7 @@ from services.kernel.approval import ACTS, LIVE, MOVES, Act, Status, Step, move,
 from services.kernel.errors import Conflict, Refused
 from services.kernel.ids import uuid7
 from services.profiles import queries
-from services.profiles.commands import institution, member, sheet
+from services.profiles.commands import institution, member, restate, sheet
 from services.profiles.queries import MEMBER, tasks
 from services.profiles.rules.form import Section
 from services.profiles.rules.review import SectionReview
@@ -31,6 +31,8 @@ from tests.profiles.builders import (
     emptied,
     enrol,
     events,
+    last,
+    live_at_once,
     manager,
     new_shg,
     office,
@@ -87,8 +89,10 @@ class Case:
         self.id, self.revision = (self.listed(), 0) if own == "DRAFT" else (uuid7(), 1)
         if own != "DRAFT":
             self.submit(1, "Sunita Devi")
-        if own == "REJECTED":
+        if own in {"REJECTED", "WITHDRAWN"}:
             self.reject()
+        if own == "WITHDRAWN":
+            self.withdraw()
         if own in LIVE:
             self.approve()
             table = members if kind == MEMBER else institutions
@@ -118,11 +122,15 @@ class Case:
         if self.kind == MEMBER:
             screen(self.connection, self.held())
             return approve(self.connection, self.id, self.revision)
-        self.connection.execute(update(institutions).where(institutions.c.id == self.shg_id).values(parent_id=self.id))
         return approve_institution(self.connection, self.id, self.revision)
 
     def reject(self, remark="again"):
         return reject(self.connection, self.id, self.revision, remark=remark, kind=MEMBER if self.kind == MEMBER else "")
+
+    def withdraw(self):
+        if self.kind == MEMBER:
+            return member.withdraw(self.connection, self.maker, self.id, self.revision)
+        return institution.withdraw(self.connection, vo_bookkeeper(self.id), self.id, self.revision)
 
     def held(self):
         find = queries.member if self.kind == MEMBER else queries.institution
@@ -136,18 +144,19 @@ class Case:
         return f"{subject.row.status}+{subject.waiting.status}" if beside else subject.row.status
 
 
-# What a step makes of a record, or its refusal; a repeated approval is the same answer.
+# What a step makes of a record, or its refusal: to submit, approve, reject, withdraw. A repeated approval or withdrawal is the same answer.
 STEPS = {
-    "DRAFT": ("SUBMITTED", "MOVE_NOT_ALLOWED", "MOVE_NOT_ALLOWED"),
-    "SUBMITTED": ("LOCKED", "ACTIVE", "REJECTED"),
-    "REJECTED": ("SUBMITTED", "MOVE_NOT_ALLOWED", "MOVE_NOT_ALLOWED"),
-    "ACTIVE": ("ACTIVE+SUBMITTED", "ACTIVE", "NOTHING_WAITS"),
-    "ACTIVE+SUBMITTED": ("LOCKED", "ACTIVE", "ACTIVE+REJECTED"),
-    "ACTIVE+REJECTED": ("ACTIVE+SUBMITTED", "MOVE_NOT_ALLOWED", "MOVE_NOT_ALLOWED"),
-    "LEGACY": ("LEGACY+SUBMITTED", "LEGACY", "NOTHING_WAITS"),
-    "LEGACY+SUBMITTED": ("LOCKED", "ACTIVE", "LEGACY+REJECTED"),
-    "LEGACY+REJECTED": ("LEGACY+SUBMITTED", "MOVE_NOT_ALLOWED", "MOVE_NOT_ALLOWED"),
-    "INACTIVE": ("ACT_NOT_ALLOWED", "INACTIVE", "NOTHING_WAITS"),
+    "DRAFT": ("SUBMITTED", "MOVE_NOT_ALLOWED", "MOVE_NOT_ALLOWED", "WITHDRAWN"),
+    "SUBMITTED": ("LOCKED", "ACTIVE", "REJECTED", "MOVE_NOT_ALLOWED"),
+    "REJECTED": ("SUBMITTED", "MOVE_NOT_ALLOWED", "MOVE_NOT_ALLOWED", "WITHDRAWN"),
+    "WITHDRAWN": ("SUBMITTED", "MOVE_NOT_ALLOWED", "MOVE_NOT_ALLOWED", "WITHDRAWN"),
+    "ACTIVE": ("ACTIVE+SUBMITTED", "ACTIVE", "NOTHING_WAITS", "MOVE_NOT_ALLOWED"),
+    "ACTIVE+SUBMITTED": ("LOCKED", "ACTIVE", "ACTIVE+REJECTED", "MOVE_NOT_ALLOWED"),
+    "ACTIVE+REJECTED": ("ACTIVE+SUBMITTED", "MOVE_NOT_ALLOWED", "MOVE_NOT_ALLOWED", "MOVE_NOT_ALLOWED"),
+    "LEGACY": ("LEGACY+SUBMITTED", "LEGACY", "NOTHING_WAITS", "MOVE_NOT_ALLOWED"),
+    "LEGACY+SUBMITTED": ("LOCKED", "ACTIVE", "LEGACY+REJECTED", "MOVE_NOT_ALLOWED"),
+    "LEGACY+REJECTED": ("LEGACY+SUBMITTED", "MOVE_NOT_ALLOWED", "MOVE_NOT_ALLOWED", "MOVE_NOT_ALLOWED"),
+    "INACTIVE": ("ACT_NOT_ALLOWED", "INACTIVE", "NOTHING_WAITS", "MOVE_NOT_ALLOWED"),
 }
 
 
@@ -155,7 +164,7 @@ STEPS = {
 def test_each_step_leads_where_the_table_says(connection, kind, state):
     case = Case(connection, kind, state)
     assert case.state() == state
-    steps = (lambda: case.submit(case.revision + 1, "Sunita Kumari"), case.approve, lambda: case.reject("otherwise"))
+    steps = (lambda: case.submit(case.revision + 1, "Sunita Kumari"), case.approve, lambda: case.reject("otherwise"), case.withdraw)
     for step, expected in zip(steps, STEPS[state], strict=True):
         with connection.begin_nested() as tried:
             try:
@@ -165,6 +174,93 @@ def test_each_step_leads_where_the_table_says(connection, kind, state):
                 found = refused.code
             assert found == expected
             tried.rollback()
+
+
+def waits(connection, record_id):
+    return [one.record_id for one in tasks.page(connection, manager(), tasks.Wanted(), None, 25) if one.record_id == record_id]
+
+
+def test_what_is_withdrawn_is_its_makers_to_bring_again(connection):
+    shg_id, maker = new_shg(connection)
+    her = submit(connection, maker, shg_id).row.id
+    reject(connection, her)
+    assert code_of(member.withdraw, connection, maker, her, 0) == "REVISION_OLD"
+    assert code_of(member.withdraw, connection, bookkeeper(uuid7()), her, 1) == "MEMBER_UNKNOWN"
+    gone = member.withdraw(connection, maker, her, 1)
+    told = len(events(connection))
+    assert member.withdraw(connection, maker, her, 1) == gone
+    assert len(events(connection)) == told
+    changed, version = last(connection, profiles_pb2.MemberChanged)
+    assert (changed.status, version) == (profiles_pb2.STATUS_WITHDRAWN, gone.row.version)
+    assert gone.content["name"] == "Sunita Devi"  # Nothing of it is lost.
+    # Told anew, to the duplicate check she is who was handed back: nobody's double.
+    restate.restate_submissions(connection, "dedup", None)
+    [decided] = events(connection, "MemberDecided", to="dedup")
+    assert profiles_pb2.MemberDecided.FromString(decided.body).status == profiles_pb2.STATUS_REJECTED
+    made = submit(connection, maker, shg_id, her, 2)
+    screen(connection, made)
+    assert waits(connection, her) == [her]
+    assert approve(connection, her, 2).row.status == "ACTIVE"
+
+
+def test_an_shg_is_let_in_once_the_wrong_rows_of_its_list_are_withdrawn(connection):
+    ids = sorted(uuid7() for _ in range(5))
+    shg_id, maker = new_shg(connection, seats=office(*ids[:3]))
+    for place, member_id in enumerate(ids):
+        enrol(connection, maker, shg_id, member_id, name=f"Member {'abcde'[place]}")
+    cells = dict.fromkeys(sheet.MEMBER_COLUMNS.values(), "") | {"SHG": "Ujala", "Village": "999111", "Name": "Sunita Devi"}
+    rows = [sheets.Row(2, cells)]
+    [listed] = sheet.take_members(connection, maker, rows, TODAY, dry_run=False)
+    assert code_of(approve_institution, connection, shg_id) == "MEMBERS_PENDING"
+    member.withdraw(connection, maker, listed.id, 0)
+    assert approve_institution(connection, shg_id).row.status == "ACTIVE"
+    assert sheet.take_members(connection, maker, rows, TODAY, dry_run=False) == [listed]  # The list again does not bring her back.
+    assert queries.member(connection, maker, listed.id).row.status == "WITHDRAWN"
+
+
+def test_an_institution_is_withdrawn_by_whoever_brought_it_and_its_name_is_free(connection):
+    cells = dict.fromkeys(sheet.INSTITUTION_COLUMNS.values(), "") | {"Kind": "SHG", "Region": "999111", "Formed on": "2023-04-14", "Name": "Ujala"}
+    rows = [sheets.Row(2, cells)]
+    [listed] = sheet.take_institutions(connection, clerk(), rows, TODAY, dry_run=False)
+    maker = bookkeeper(listed.id)
+    assert code_of(institution.withdraw, connection, clerk_elsewhere(), listed.id, 0) == "INSTITUTION_UNKNOWN"
+    assert code_of(institution.withdraw, connection, bookkeeper(uuid7(), user="IUP_BK2"), listed.id, 0) == "INSTITUTION_UNKNOWN"
+    assert code_of(institution.withdraw, connection, clerk(), uuid7(), 0) == "INSTITUTION_UNKNOWN"
+    her = submit(connection, maker, listed.id).row.id
+    assert code_of(institution.withdraw, connection, clerk(), listed.id, 0) == "MEMBERS_LEFT"
+    reject(connection, her)
+    assert institution.withdraw(connection, clerk(), listed.id, 0).row.status == "WITHDRAWN"
+    assert code_of(submit, connection, maker, listed.id, her, 2) == "INSTITUTION_INACTIVE"
+    assert sheet.take_institutions(connection, clerk(), rows, TODAY, dry_run=False) == [listed]
+    other, others_maker = new_shg(connection)  # Of the same name.
+    assert code_of(institution.submit, connection, maker, listed.id, 1, said_of(), TODAY) == "NAME_TAKEN"
+    reject_institution(connection, other)
+    assert institution.withdraw(connection, bookkeeper(), other, 1).row.status == "WITHDRAWN"  # Hers, though not mapped to her yet.
+    assert institution.submit(connection, maker, listed.id, 1, said_of(), TODAY).row.status == "SUBMITTED"
+    vo = uuid7()
+    institution.submit(connection, vo_bookkeeper(), vo, 1, said_of("VO"), TODAY)
+    reject_institution(connection, vo)
+    institution.withdraw(connection, vo_bookkeeper(vo), vo, 1)
+    assert code_of(institution.submit, connection, others_maker, other, 2, said_of(name="Roshni", parent_id=str(vo)), TODAY) == "INSTITUTION_INACTIVE"
+
+
+def clerk_elsewhere():
+    return replace(clerk(), user_id="IUP_MIS2", region="9.178.1505")
+
+
+def test_withdrawn_over_the_wire(connection, serving):
+    shg_id, maker = new_shg(connection)
+    her = submit(connection, maker, shg_id).row.id
+    reject(connection, her)
+    reject_institution(connection, shg_id)
+    made, calling = serving
+    calling["who"] = maker
+    withdrawn = profiles_pb2.STATUS_WITHDRAWN
+    assert made.WithdrawMember(profiles_pb2.WithdrawMemberRequest(member_id=str(her), revision=1), None).status == withdrawn
+    asked = profiles_pb2.WithdrawInstitutionRequest(institution_id=str(shg_id), revision=1)
+    assert made.WithdrawInstitution(asked, None).status == withdrawn
+    found = made.ListMembers(profiles_pb2.ListMembersRequest(status=withdrawn), None).members
+    assert [one.member_id for one in found] == [str(her)]
 
 
 # --- Section by section
@@ -283,7 +379,7 @@ def test_a_members_edit_waits_beside_what_is_live(connection, serving):
     screen(connection, again)
     active = approve(connection, her, 3)
     assert (active.content["name"], active.row.code, active.row.revision, active.row.activated_on) == ("Sunita Rani", live.row.code, 3, TODAY)
-    past = connection.execute(select(history).where(history.c.record_id == her)).one()
+    past = connection.execute(select(history).where(history.c.record_id == her, history.c.revision == 3)).one()
     assert (past.revision, past.act, past.content, past.maker_user, past.decided_by) == (3, "PROFILE", live.content, "IUP_BK", "IUP_BPM")
 
 
@@ -305,6 +401,7 @@ def test_an_institutions_edit_waits_beside_what_is_live(connection):
     live = queries.institution(connection, maker, shg_id)
     vo = uuid7()
     institution.submit(connection, vo_bookkeeper(), vo, 1, said_of("VO"), TODAY)
+    live_at_once(connection, vo)
     before, told = everything(connection), len(events(connection))
     seats = [seat | {"ended_on": "2026-03-31"} if seat["post"] == "PRESIDENT" else seat for seat in live.content["seats"]]
     seats.append(row("new", body="OFFICE", post="PRESIDENT", member_id=str(women[3]), **{"from": "2026-04-01"}))

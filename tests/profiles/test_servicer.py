@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -71,7 +71,7 @@ def test_a_block_begins_over_the_wire(serving):
         group.seats.add(**{name: value for name, value in seat.items() if name != "from"}, **{"from": "2026-01-01"})
     group = made.SubmitInstitution(profiles_pb2.SubmitInstitutionRequest(institution=group), None)
     assert group.status == profiles_pb2.STATUS_SUBMITTED
-    assert [one.code for one in group.warnings] == ["SIZE_UNUSUAL", "ACCOUNT_MISSING"]
+    assert [one.code for one in group.warnings] == ["ACCOUNT_MISSING", "SIZE_UNUSUAL", "PARENT_NOT_LIVE"]
     calling["who"] = manager()
     said = profiles_pb2.RejectInstitutionRequest(institution_id=group.institution_id, revision=1, remark="too few", reasons=["INCOMPLETE"])
     said.sections.add(section=profiles_pb2.SECTION_SEATS, reasons=["POST_WRONG"], remark="who is the president?")
@@ -148,7 +148,7 @@ def test_the_same_geography_twice_is_the_same_file(up, tmp_path):
     assert "0 lines are new" in second.stdout
     assert path.read_bytes() == content
     land = geography.load(path)
-    assert land.path_of(5, "999111") == VILLAGE
+    assert land.find(5, "999111", date(2026, 4, 1)) == VILLAGE
     assert not any(place.startswith("10") for place in land.below(""))
     assert run(up, "geography", str(tmp_path), LOKOS_GEOGRAPHY_FILE=str(path)).returncode == 1
     assert path.read_bytes() == content

@@ -1,6 +1,7 @@
 """Lists on a real PostgreSQL: institutions and members row by row, the good ones in, the same list again and at once."""
 
 import io
+import os
 import time
 from collections import Counter
 from datetime import UTC, date, datetime
@@ -13,6 +14,7 @@ from sqlalchemy import event
 
 from protos import profiles_pb2
 from services.chassis import database, sheets
+from services.kernel import geography
 from services.kernel.approval import Status
 from services.kernel.errors import Invalid
 from services.profiles import queries
@@ -20,8 +22,10 @@ from services.profiles.commands import institution, member, restate, sheet
 from tests.profiles.builders import (
     BLOCK,
     GP,
+    OTHER_GP,
     SERVICE,
     TODAY,
+    VILLAGE,
     approve,
     at_once,
     bookkeeper,
@@ -167,6 +171,28 @@ def test_two_parents_of_one_name_are_told_apart_by_the_gram_panchayat(connection
     parents = {row.id: row.parent_id for row in queries.institutions_within(connection, [BLOCK])}
     assert parents[answers[0].id] == answers[1].id
     assert parents[answers[4].id] == answers[3].id
+
+
+def test_a_village_in_two_gram_panchayats_is_named_by_its_path(connection):
+    twice = f"{OTHER_GP}.999111"
+    path = Path(os.environ["LOKOS_GEOGRAPHY_FILE"])
+    geography.save(path, [*geography.read_places(path), geography.Place(twice, twice, "", date(1900, 1, 1))])
+    plain = dict.fromkeys(sheet.INSTITUTION_COLUMNS.values(), "") | {"Kind": "SHG", "Name": "Asha", "Formed on": "2023-04-14"}
+    rows = [sheets.Row(number, plain | {"Region": region}) for number, region in enumerate(("999111", VILLAGE, twice), 2)]
+    several, first, second = sheet.take_institutions(connection, clerk(), rows, TODAY, dry_run=False)
+    assert (several.refused.code, several.column) == ("REGION_SEVERAL", "Region")
+    assert several.refused.params["places"] == f"{VILLAGE} ({GP}); {twice} ({OTHER_GP})"
+
+    her = dict.fromkeys(sheet.MEMBER_COLUMNS.values(), "") | {"SHG": "Asha", "Name": "Sunita", "Gender": "FEMALE", "Birth year": "1985"}
+    her |= {"Relation": "SPOUSE", "Relation name": "Ramesh", "Social category": "OBC"}
+    rows = [sheets.Row(number, her | {"Village": region}) for number, region in enumerate(("999111", VILLAGE, twice, f"{GP}.999112", "9.x"), 2)]
+    answers = sheet.take_members(connection, bookkeeper(first.id, second.id), rows, TODAY, dry_run=False)
+    assert [one.refused and one.refused.code for one in answers] == ["REGION_SEVERAL", None, None, "INSTITUTION_UNKNOWN", "REGION_INVALID"]
+    assert answers[0].column == "Village"
+    assert [queries.member_counts(connection, one.id) for one in (first, second)] == [{Status.DRAFT: 1}] * 2
+    # Where she keeps the books of one of them alone, the code says enough.
+    [one] = sheet.take_members(connection, bookkeeper(second.id), rows[:1], TODAY, dry_run=False)
+    assert one.id == answers[2].id
 
 
 def test_a_member_of_somebody_elses_shg_is_refused(connection):

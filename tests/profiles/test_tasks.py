@@ -96,6 +96,12 @@ FILTERS = {
     "one of her clusters": (manager(clusters=(OTHER_GP,)), Wanted(region=BLOCK)),
     "a village of her cluster": (manager(clusters=(GP,)), Wanted(region=NEXT_VILLAGE)),
     "no cluster": (manager(clusters=(NOWHERE,)), Wanted()),
+    "a cluster": (manager(), Wanted(gps=[OTHER_GP, "9.178.1505.88"])),
+    "a cluster's village": (manager(), Wanted(region=VILLAGE, gps=[GP, OTHER_GP])),
+    "a cluster and hers": (manager(clusters=(GP,)), Wanted(region=BLOCK, gps=[GP, OTHER_GP])),
+    "a cluster that is not hers": (manager(clusters=(GP,)), Wanted(gps=[OTHER_GP])),
+    "a cluster of two blocks": (manager(region="9.178"), Wanted(gps=[OTHER_GP, "9.178.1505.88"])),
+    "maker in a cluster": (manager(), Wanted(maker_user="IUP_BK3", gps=[OTHER_GP])),
     "days": (manager(), Wanted(until=NOW - timedelta(days=9))),
     "maker": (manager(), Wanted(maker_user="IUP_BK3")),
     "maker in a village": (manager(), Wanted(maker_user="IUP_BK3", region=VILLAGE)),
@@ -114,6 +120,7 @@ def seen(waiting, caller, wanted):
         and one["kind"] in wanted.kinds
         and any(contains(region, one["region"]) for region in regions)
         and contains(wanted.region, one["region"])
+        and (not wanted.gps or any(contains(gp, one["region"]) for gp in wanted.gps))
         and (wanted.until is None or one["submitted_at"] <= wanted.until)
         and wanted.maker_user in {"", one["maker_user"]}
         and wanted.institution_id in {None, one["institution_id"]}
@@ -141,7 +148,7 @@ def ids(page):
 def test_a_filter_shows_what_it_says_in_order_page_by_page(connection, waiting, name):
     caller, wanted = FILTERS[name]
     expected = seen(waiting, caller, wanted)
-    assert expected or name in {"not hers", "no cluster"}
+    assert expected or name in {"not hers", "no cluster", "a cluster that is not hers"}
     for size in (7, 25, 500):
         assert [one for page in pages(connection, caller, wanted, size) for one in ids(page)] == expected
 
@@ -154,7 +161,22 @@ def test_an_shgs_own_rows(connection, waiting):
 
 
 @pytest.mark.parametrize("by", tasks.GROUPINGS)
-@pytest.mark.parametrize("name", ["all", "village", "gp", "district", "state", "her clusters", "no cluster", "not hers", "a village of her cluster"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "all",
+        "village",
+        "gp",
+        "district",
+        "state",
+        "her clusters",
+        "no cluster",
+        "not hers",
+        "a village of her cluster",
+        "a cluster",
+        "a cluster and hers",
+    ],
+)
 def test_counts_equal_the_rows(connection, waiting, name, by):
     caller, wanted = FILTERS[name]
     shown = set(seen(waiting, caller, wanted))
@@ -167,7 +189,7 @@ def test_counts_equal_the_rows(connection, waiting, name, by):
 
     expected = counted(), counted(lambda one: one["submitted_at"] <= week_ago), counted(lambda one: one["submitted_at"] <= month_ago)
     plain = counted(lambda one: not one["open_questions"])
-    found = {(one.kind, one.of): one for one in tasks.counts(connection, caller, wanted.region, by, week_ago, month_ago)}
+    found = {(one.kind, one.of): one for one in tasks.counts(connection, caller, wanted, by, week_ago, month_ago)}
     assert found.keys() == expected[0].keys()
     for key, one in found.items():
         assert (one.waiting, one.over_7_days, one.over_30_days, one.plain) == (*(each[key] for each in expected), plain[key])
@@ -255,6 +277,25 @@ def test_what_no_request_may_say(serving):
     assert code_of(made.ListTasks, profiles_pb2.ListTasksRequest(kinds=[9]), None) == "TASK_KIND_UNKNOWN"
     assert code_of(made.ListTasks, profiles_pb2.ListTasksRequest(institution_id="x"), None) == "ID_INVALID"
     assert code_of(made.CountTasks, profiles_pb2.CountTasksRequest(by="CASTE"), None) == "GROUPING_UNKNOWN"
+    for gps, code in (([BLOCK], "REGION_LEVEL"), (["here"], "REGION_INVALID"), ([GP] * 101, "GPS_TOO_MANY")):
+        assert code_of(made.ListTasks, profiles_pb2.ListTasksRequest(gps=gps), None) == code
+        assert code_of(made.CountTasks, profiles_pb2.CountTasksRequest(gps=gps), None) == code
+
+
+def test_counts_by_gp_add_up_to_those_of_a_cluster(serving, waiting):
+    """Which Gram Panchayats are a cluster's, identity says: one answer serves all clusters of a block, and a page is of one."""
+    made, calling = serving
+    calling["who"] = manager(region="9.178")
+    cluster = [GP, "9.178.1505.88"]
+    by_gp = made.CountTasks(profiles_pb2.CountTasksRequest(by="GP"), None).counts
+    added = Counter()
+    for one in by_gp:
+        added[one.kind] += one.waiting if one.of in cluster else 0
+    of_cluster = {one.kind: one.waiting for one in made.CountTasks(profiles_pb2.CountTasksRequest(gps=cluster), None).counts}
+    request = profiles_pb2.ListTasksRequest(gps=cluster)
+    request.page.size = 500
+    assert of_cluster == +added == Counter(one.kind for one in made.ListTasks(request, None).tasks)
+    assert sum(of_cluster.values()) < sum(one.waiting for one in by_gp)
 
 
 # --- What a page reads
@@ -298,6 +339,7 @@ CROWDED = {
     "village": (manager(), Wanted(region=f"{BLOCK}.507.701")),
     "a village where nothing waits": (manager(), Wanted(region=f"{BLOCK}.507.799")),
     "clusters": (manager(clusters=SOME_GPS), Wanted()),
+    "clusters that she names": (manager(), Wanted(gps=SOME_GPS)),
     "plain of clusters": (manager(clusters=SOME_GPS), Wanted(plain=True)),
     "days": (manager(), Wanted(until=NOW - timedelta(days=30))),
     "older than any": (manager(), Wanted(until=NOW - timedelta(days=400))),

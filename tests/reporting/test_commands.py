@@ -201,6 +201,121 @@ def test_a_rebuild_forgets_everything_and_hears_it_all_again(connection):
     assert all_figures(connection) == before
 
 
+@st.composite
+def lives(draw, places=VILLAGES):
+    """When somebody was let in, and what is known after each act of her life: where she stayed, as [place, from, to], each day after the other.
+
+    An act may be told late: its day may come before the one on which she was let in.
+    """
+    activated_on, day = date(2026, 3, 15), date(2026, 1, 20)
+    stays = [[draw(st.sampled_from(places)), None, None]]
+    known = [[tuple(stay) for stay in stays]]
+    for gap_days, goes_on in draw(st.lists(st.tuples(st.integers(1, 45), st.booleans()), max_size=6)):
+        day += timedelta(days=gap_days)
+        lasts = stays[-1][2] is None
+        if lasts:
+            stays[-1][2] = day
+        if goes_on or not lasts:  # She is transferred, or comes back.
+            stays.append([draw(st.sampled_from(places)), day, None])
+        known.append([tuple(stay) for stay in stays])
+    return activated_on, known
+
+
+def counted(activated_on, stays, region, month):
+    """Whether she counts in a region at the end of a month: she had been let in, she had come, and she had not gone."""
+    begun = [(place, max(from_on or activated_on, activated_on), to_on) for place, from_on, to_on in stays if f"{place}.".startswith(f"{region}.")]
+    return sum(f"{from_on}"[:7] <= month and (to_on is None or month < f"{to_on}"[:7]) for _, from_on, to_on in begun)
+
+
+MONTHS = [f"2026-{month:02}" for month in range(1, 13)]
+
+
+def end_of_month(connection, measure):
+    """The figure of each region at the end of each month, nought where there is none."""
+    changes = [(row.region, row.month, row.amount) for row in connection.execute(select(figures).where(figures.c.measure == measure.number))]
+    regions = {region for village in VILLAGES for region in rules.regions.ancestors(village)}
+    return {
+        (region, month): sum(amount for place, changed, amount in changes if place == region and changed <= month)
+        for region in regions
+        for month in MONTHS
+    }
+
+
+def told_of(activated_on, stays):
+    """What profiles says of stays."""
+    lasts = stays[-1][2] is None
+    ended = stays[:-1] if lasts else stays
+    since = stays[-1][1] if lasts else None
+    status = Status.STATUS_ACTIVE if lasts else Status.STATUS_INACTIVE
+    said = {"region": stays[-1][0], "status": status, "month": f"{activated_on}"[:7], "since_on": f"{since or ''}"}
+    return said, [{"from_on": f"{from_on or ''}", "to_on": f"{to_on}"} for _, from_on, to_on in ended]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data(), st.lists(st.tuples(lives(), st.booleans()), min_size=1, max_size=3))
+def test_a_member_counts_in_each_month_where_she_was_and_leaving_changes_no_month_before(connection, data, women):
+    commands.empty(connection)
+    told, newest = [], []
+    for (activated_on, known), verified in women:
+        member_id = uuid7()
+        told.append(member(member_id, 1, region=known[0][0][0], status=Status.STATUS_SUBMITTED, month="2026-01"))
+        for version, stays in enumerate(known, 2):
+            said, ended = told_of(activated_on, stays)
+            ended = [{"region": stay[0], **days} for stay, days in zip(stays, ended, strict=False)]
+            told.append(member(member_id, version, identity_verified=verified, activated=True, ended_stays=ended, **said))
+        newest.append(told[-1])
+    for came in data.draw(st.permutations([*told, *data.draw(st.lists(st.sampled_from(told), max_size=4))])):
+        hear(connection, came)
+    figures_now = end_of_month(connection, rules.MEMBERS_ACTIVE)
+    assert figures_now == {
+        (region, month): sum(counted(activated_on, known[-1], region, month) for (activated_on, known), _ in women) for region, month in figures_now
+    }
+    of_verified = [life for life, verified in women if verified]
+    assert end_of_month(connection, rules.MEMBERS_IDENTITY_VERIFIED) == {
+        (region, month): sum(counted(activated_on, known[-1], region, month) for activated_on, known in of_verified) for region, month in figures_now
+    }
+    live = all_figures(connection)
+    commands.empty(connection)
+    hear(connection, *newest)
+    assert all_figures(connection) == live
+
+
+def test_what_happened_later_changes_no_month_before(connection):
+    member_id, region = uuid7(), VILLAGES[0]
+    hear(connection, member(member_id, 1, month="2026-02", activated=True))
+    before = end_of_month(connection, rules.MEMBERS_ACTIVE)
+    went = {"region": region, "to_on": "2026-05-09"}
+    hear(connection, member(member_id, 2, region=VILLAGES[3], month="2026-02", activated=True, ended_stays=[went], since_on="2026-05-09"))
+    after = end_of_month(connection, rules.MEMBERS_ACTIVE)
+    assert {cell for cell in before if before[cell] != after[cell]} == {
+        (place, month) for place in {*rules.regions.ancestors(region), *rules.regions.ancestors(VILLAGES[3])} - {"9"} for month in MONTHS[4:]
+    }
+    assert [after[region, "2026-04"], after[region, "2026-05"], after[VILLAGES[3], "2026-05"]] == [1, 0, 1]
+
+
+def test_who_was_never_let_in_by_a_checker_was_never_active(connection):
+    ended = [{"region": VILLAGES[0], "to_on": "2026-05-09"}]
+    hear(connection, member(status=Status.STATUS_INACTIVE, ended_stays=ended))
+    plain = {"kind": "KIND_SHG", "region": VILLAGES[0], "status": Status.STATUS_INACTIVE, "month": "2026-04"}
+    hear(connection, envelope("profiles", InstitutionChanged(ended_periods=[{"to_on": "2026-05-09"}], **plain), uuid7()))
+    assert all_figures(connection) == {}
+    hear(connection, member(status=Status.STATUS_LEGACY, ended_stays=ended, since_on="2026-05-10"))
+    assert {measure for _, _, measure in all_figures(connection)} == {rules.MEMBERS_LEGACY.number}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lives(VILLAGES[:1]), st.sampled_from([("SHG", rules.SHGS_ACTIVE), ("VO", rules.VOS_ACTIVE), ("CLF", rules.CLFS_ACTIVE)]))
+def test_an_institution_counts_in_each_month_in_which_it_was_in_being(connection, life, kind):
+    commands.empty(connection)
+    (activated_on, known), (name, measure), shg_id = life, kind, uuid7()
+    for version, stays in enumerate(known, 1):
+        said, ended = told_of(activated_on, stays)
+        message = InstitutionChanged(institution_id=str(shg_id), kind=f"KIND_{name}", code="S091", ended_periods=ended, **said)
+        hear(connection, envelope("profiles", message, shg_id, version))
+        held = end_of_month(connection, measure)
+        assert held == {(region, month): counted(activated_on, stays, region, month) for region, month in held}
+
+
 STATUSES = st.sampled_from([Status.STATUS_DRAFT, Status.STATUS_SUBMITTED, Status.STATUS_REJECTED, Status.STATUS_ACTIVE])
 EDITS = st.lists(st.tuples(st.sampled_from(VILLAGES), STATUSES, st.booleans()), min_size=1, max_size=4)
 

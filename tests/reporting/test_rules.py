@@ -12,7 +12,17 @@ from services.kernel.errors import Invalid
 from services.kernel.geography import Geography, Place
 from services.kernel.region import Level, at_level
 from services.reporting import rules
-from services.reporting.rules import MEMBERS_ACTIVE, MEMBERS_FLAGGED, MEMBERS_IDENTITY_VERIFIED, MEMBERS_PENDING, Asked, Contribution, Kind, Meeting
+from services.reporting.rules import (
+    MEMBERS_ACTIVE,
+    MEMBERS_FLAGGED,
+    MEMBERS_IDENTITY_VERIFIED,
+    MEMBERS_PENDING,
+    Asked,
+    Contribution,
+    Kind,
+    Meeting,
+    Stay,
+)
 
 VILLAGES = ["9.178.1204.77.5", "9.178.1204.77.6", "9.178.1205.80.9", "9.141.1300.0.3"]
 MONTHS = ["2026-03", "2026-04", "2026-05"]
@@ -79,6 +89,30 @@ def test_a_user_counts_once_for_each_thing_she_is(roles, active, added):
     assert names(rules.user("2026-04", [(role, "9.178.1204") for role in roles], active=active)) == added
 
 
+HERE, THERE = VILLAGES[0], VILLAGES[3]
+
+
+@pytest.mark.parametrize(
+    ("status", "ended", "since_month", "added"),
+    [
+        (Status.ACTIVE, [Stay(THERE, "", "2026-05")], "2026-05", [(THERE, "2026-04", 1), (THERE, "2026-05", -1), (HERE, "2026-05", 1)]),
+        (Status.INACTIVE, [Stay(HERE, "", "2026-06")], "", [(HERE, "2026-04", 1), (HERE, "2026-06", -1)]),
+        (Status.ACTIVE, [Stay(HERE, "", "2026-06")], "2026-08", [(HERE, "2026-04", 1), (HERE, "2026-06", -1), (HERE, "2026-08", 1)]),
+        # She came and went within a month, or was back before it ended.
+        (Status.INACTIVE, [Stay(HERE, "", "2026-04")], "", []),
+        (Status.ACTIVE, [Stay(HERE, "", "2026-06")], "2026-06", [(HERE, "2026-04", 1)]),
+        # What happened before she was let in, of which it was told later.
+        (Status.INACTIVE, [Stay(HERE, "", "2026-02")], "", []),
+        (Status.ACTIVE, [Stay(THERE, "", "2026-02")], "2026-02", [(HERE, "2026-04", 1)]),
+    ],
+)
+def test_a_stay_counts_from_the_month_in_which_it_began_to_the_one_in_which_it_ended(status, ended, since_month, added):
+    of_member = rules.member(HERE, "2026-04", status, "CLEAR", identity_verified=False, ended=ended, since_month=since_month)
+    assert of_member == {(region, month, MEMBERS_ACTIVE.number): amount for region, month, amount in added}
+    of_shg = rules.institution(HERE, "2026-04", "SHG", status, ended=ended, since_month=since_month)
+    assert of_shg == {(region, month, rules.SHGS_ACTIVE.number): amount for region, month, amount in added}
+
+
 def test_a_meeting_adds_its_totals():
     held = Meeting(present=9, due=12, savings_paise=120000, disbursed_paise=500000, repaid_paise=80000, interest_paise=9000, fines_paise=0)
     assert names(rules.meeting(VILLAGES[0], "2026-04", held)) == {
@@ -124,8 +158,9 @@ def test_an_older_or_equal_version_changes_nothing():
 STATUSES = st.sampled_from(list(Status))
 PLACES = st.sampled_from(VILLAGES)
 VERDICTS = st.sampled_from(["CLEAR", "POTENTIAL", "CONFIRMED"])
-MEMBER = st.builds(rules.member, PLACES, st.sampled_from(MONTHS), STATUSES, VERDICTS, identity_verified=st.booleans())
-SHG = st.builds(rules.institution, PLACES, st.sampled_from(MONTHS), st.sampled_from(["SHG", "VO", "CLF"]), STATUSES)
+ENDED = st.lists(st.builds(Stay, PLACES, st.sampled_from(["", *MONTHS]), st.sampled_from(MONTHS)), max_size=3)
+MEMBER = st.builds(rules.member, PLACES, st.sampled_from(MONTHS), STATUSES, VERDICTS, identity_verified=st.booleans(), ended=ENDED)
+SHG = st.builds(rules.institution, PLACES, st.sampled_from(MONTHS), st.sampled_from(["SHG", "VO", "CLF"]), STATUSES, ended=ENDED)
 PAISE = st.integers(0, 10**9)
 MEETING = st.builds(
     rules.meeting, PLACES, st.sampled_from(MONTHS), st.builds(Meeting, st.integers(0, 20), st.integers(0, 20), PAISE, PAISE, PAISE, PAISE, PAISE)

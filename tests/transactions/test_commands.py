@@ -22,7 +22,7 @@ from services.chassis.hears import Event
 from services.chassis.mailbox import outbox
 from services.kernel import tally
 from services.kernel.caller import Role
-from services.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
+from services.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Unavailable
 from services.kernel.ids import derived, uuid7
 from services.kernel.policies import Policies
 from services.transactions import queries
@@ -135,6 +135,67 @@ def test_a_meeting_waits_for_who_is_not_heard_of(connection):
         hear_member(connection, group, member_id, version=3)
         hear_member(connection, group, member_id, version=2, status="STATUS_SUBMITTED")
     assert sync(connection, group, one) == "STORED"
+
+
+def ended_in(group, to_on, from_on=""):
+    return {"institution_id": str(group.institution_id), "region": group.region, "from_on": from_on, "to_on": to_on}
+
+
+def refusal(connection, group, one):
+    with pytest.raises(Refused) as refused:
+        sync(connection, group, one)
+    return refused.value.code, refused.value.field
+
+
+def test_what_was_held_before_she_left_is_taken_when_it_is_handed_in_after(connection, group):
+    she, goes, *_ = group.member_ids
+    other = hear(connection, Group())
+    left, transferred = ended_in(group, "2026-10-06"), ended_in(group, "2026-10-07")
+    hear_member(connection, group, she, version=2, status="STATUS_INACTIVE", ended_stays=[left])
+    hear_member(connection, other, goes, version=2, ended_stays=[transferred], since_on="2026-10-07")
+    for number, day in enumerate((5, 6), 1):
+        assert sync(connection, group, saved(group, number, before=250 * (number - 1), held_on=date(2026, 10, day))) == "STORED"
+    assert refusal(connection, group, saved(group, 3, before=500, held_on=date(2026, 10, 7))) == ("MEMBER_LEFT", "attendance[0].member_id")
+    without = Group(group.institution_id, member_ids=group.member_ids[1:])
+    assert sync(connection, group, saved(without, 3, before=500, held_on=date(2026, 10, 7))) == "STORED"
+    assert refusal(connection, group, saved(without, 4, before=700, held_on=date(2026, 10, 8))) == ("MEMBER_LEFT", "attendance[0].member_id")
+    # Where she came, she is on the same day.
+    joined = Group(other.institution_id, member_ids=[*other.member_ids, goes])
+    assert refusal(connection, other, saved(joined, held_on=date(2026, 10, 6))) == ("MEMBER_ELSEWHERE", "attendance[5].member_id")
+    assert sync(connection, other, saved(joined, held_on=date(2026, 10, 7))) == "STORED"
+    # She who left comes back; what an older version says of her changes nothing.
+    hear_member(connection, group, she, version=3, ended_stays=[left], since_on="2026-10-09")
+    hear_member(connection, group, she, version=2, status="STATUS_INACTIVE", ended_stays=[left])
+    back = Group(group.institution_id, member_ids=[she, *group.member_ids[2:]])
+    assert refusal(connection, group, saved(back, 4, before=700, held_on=date(2026, 10, 8))) == ("MEMBER_LEFT", "attendance[0].member_id")
+    assert sync(connection, group, saved(back, 4, before=700, held_on=date(2026, 10, 9))) == "STORED"
+    assert queries.adrift(connection) == []
+
+
+def test_a_meeting_waits_for_who_may_have_come_from_elsewhere(connection, group):
+    other = hear(connection, Group())
+    joined = saved(Group(group.institution_id, member_ids=[*group.member_ids, other.member_ids[0]]))
+    assert refusal(connection, group, joined) == ("MEMBER_WAITING", "attendance[5].member_id")
+    ended = [ended_in(other, "2026-10-05")]
+    hear_member(connection, group, other.member_ids[0], version=2, ended_stays=ended, since_on="2026-10-05")
+    assert sync(connection, group, joined) == "STORED"
+
+
+def test_what_was_held_before_an_institution_was_closed_is_taken_after_it(connection, group):
+    ended = [{"to_on": "2026-10-06"}]
+    hear_institution(connection, group, version=2, status="STATUS_INACTIVE", ended_periods=ended)
+    for member_id in group.member_ids:
+        hear_member(connection, group, member_id, version=2, status="STATUS_INACTIVE", ended_stays=[ended_in(group, "2026-10-06")])
+    assert sync(connection, group, saved(group)) == "STORED"
+    assert sync(connection, group, saved(group, 2, before=250, held_on=date(2026, 10, 6))) == "STORED"
+    after = saved(group, 3, before=500, held_on=date(2026, 10, 7))
+    assert refusal(connection, group, after) == ("INSTITUTION_CLOSED", "held_on")
+    hear_institution(connection, group, version=3, ended_periods=ended, since_on="2026-10-08")
+    assert refusal(connection, group, after) == ("INSTITUTION_CLOSED", "held_on")
+    assert refusal(connection, group, replace(after, held_on=date(2026, 10, 8))) == ("MEMBER_LEFT", "attendance[0].member_id")
+    for member_id in group.member_ids:
+        hear_member(connection, group, member_id, version=3, ended_stays=[ended_in(group, "2026-10-06")], since_on="2026-10-08")
+    assert sync(connection, group, replace(after, held_on=date(2026, 10, 8))) == "STORED"
 
 
 def test_the_version_decides_and_never_the_order(connection):

@@ -16,7 +16,7 @@ from services.kernel.errors import Conflict, Forbidden, Invalid, Refused
 from services.kernel.ids import uuid7
 from services.kernel.money import AMOUNT_PAISE_MAX
 from services.kernel.policies import Period, Policies
-from services.transactions.rules.books import Chain, Institution, Loan, Member, Recorded
+from services.transactions.rules.books import Chain, Institution, Loan, Member, Recorded, Span
 from services.transactions.rules.heads import HEADS_OF, TITLES, Head, Item
 from services.transactions.rules.meeting import Attendance, Fine, LoanGiven, Repayment, Saving, Waiting, check, content, effect, lines
 from services.transactions.rules.partitions import partition
@@ -152,9 +152,64 @@ def test_a_states_policy_of_the_day_of_the_meeting_bounds_a_loan():
     assert (refused.value.code, str(refused.value)) == ("MONTHS_INVALID", "A loan runs for 1 to 9 months.")
 
 
-def test_a_member_of_another_institution_is_refused_and_one_not_active_is_waited_for():
-    elsewhere = replace(BOOKS, members={**BOOKS.members, ONE: Member(uuid7(), active=True)})
-    assert refusal(sound(), elsewhere) == ("MEMBER_ELSEWHERE", "attendance[0].member_id")
+HERE, THERE = GROUP.institution_id, uuid7()
+DAY = sound().held_on
+BEFORE, AFTER = DAY - timedelta(days=1), DAY + timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("member", "code"),
+    [
+        (Member(HERE, active=False, ended=[(HERE, Span(None, AFTER))]), ""),
+        (Member(HERE, active=False, ended=[(HERE, Span(None, DAY))]), ""),
+        (Member(HERE, active=False, ended=[(HERE, Span(None, BEFORE))]), "MEMBER_LEFT"),
+        # Transferred from here: the day itself is of both.
+        (Member(THERE, active=True, since_on=AFTER, ended=[(HERE, Span(None, AFTER))]), ""),
+        (Member(THERE, active=True, since_on=DAY, ended=[(HERE, Span(None, DAY))]), ""),
+        (Member(THERE, active=True, since_on=BEFORE, ended=[(HERE, Span(None, BEFORE))]), "MEMBER_LEFT"),
+        # Transferred to here.
+        (Member(HERE, active=True, since_on=BEFORE, ended=[(THERE, Span(None, BEFORE))]), ""),
+        (Member(HERE, active=True, since_on=DAY, ended=[(THERE, Span(None, DAY))]), ""),
+        (Member(HERE, active=True, since_on=AFTER, ended=[(THERE, Span(None, AFTER))]), "MEMBER_ELSEWHERE"),
+        # She left and came back: here at once, after a gap, or elsewhere in between.
+        (Member(HERE, active=True, since_on=AFTER, ended=[(HERE, Span(None, DAY))]), ""),
+        (Member(HERE, active=True, since_on=AFTER, ended=[(HERE, Span(None, BEFORE))]), "MEMBER_LEFT"),
+        (Member(HERE, active=True, since_on=BEFORE, ended=[(HERE, Span(None, FORMED_ON))]), ""),
+        (Member(THERE, active=True, since_on=AFTER, ended=[(THERE, Span(None, FORMED_ON)), (HERE, Span(FORMED_ON, AFTER))]), ""),
+        (Member(THERE, active=False, ended=[(THERE, Span(None, DAY)), (HERE, Span(AFTER, AFTER))]), "MEMBER_ELSEWHERE"),
+        # News that she is here may still come: she is not active yet, or was elsewhere when last heard of.
+        (Member(HERE, active=False), "MEMBER_WAITING"),
+        (Member(HERE, active=False, since_on=BEFORE, ended=[(THERE, Span(None, BEFORE))]), "MEMBER_WAITING"),
+        (Member(THERE, active=True), "MEMBER_WAITING"),
+        (Member(THERE, active=False), "MEMBER_WAITING"),
+        (Member(THERE, active=True, since_on=BEFORE, ended=[(uuid7(), Span(None, BEFORE))]), "MEMBER_WAITING"),
+        (Member(THERE, active=False, ended=[(THERE, Span(None, BEFORE))]), "MEMBER_WAITING"),
+        # It can come no more: she was elsewhere that very day, or later.
+        (Member(THERE, active=True, since_on=DAY, ended=[(uuid7(), Span(None, DAY))]), "MEMBER_ELSEWHERE"),
+        (Member(THERE, active=False, ended=[(THERE, Span(None, AFTER))]), "MEMBER_ELSEWHERE"),
+    ],
+)
+def test_a_member_is_judged_by_where_she_was_on_the_meetings_day(member, code):
+    books = replace(BOOKS, members={**BOOKS.members, TWO: member})
+    if not code:
+        assert check(sound(), books, Policies(), TODAY) == []
+        return
+    assert refusal(sound(), books) == (code, "attendance[1].member_id")
+    with pytest.raises(Refused) as refused:
+        check(sound(), books, Policies(), TODAY)
+    assert isinstance(refused.value, Waiting) == (code == "MEMBER_WAITING")
+
+
+def test_who_left_is_refused_before_anybody_is_waited_for():
+    left = Member(HERE, active=False, ended=[(HERE, Span(None, BEFORE))])
+    books = replace(BOOKS, members={**BOOKS.members, ONE: Member(HERE, active=False), TWO: left})
+    assert refusal(sound(), books) == ("MEMBER_LEFT", "attendance[1].member_id")
+    with pytest.raises(Invalid) as refused:
+        check(sound(), books, Policies(), TODAY)
+    assert str(refused.value) == "This member was of this institution until 2026-10-04; take her off the lists of a meeting held later."
+
+
+def test_who_is_not_active_is_waited_for_and_may_repay():
     pending = replace(BOOKS, members={**BOOKS.members, TWO: Member(GROUP.institution_id, active=False)})
     with pytest.raises(Waiting):
         check(sound(), pending, Policies(), TODAY)
@@ -183,6 +238,26 @@ def test_who_may_bring_which_meeting():
     assert admitted(sound(), replace(BOOKS, institution=None)) == "Waiting INSTITUTION_WAITING institution_id"
     draft = Institution("SHG", GROUP.region, active=False, formed_on=FORMED_ON)
     assert admitted(sound(), replace(BOOKS, institution=draft)) == "Waiting INSTITUTION_WAITING institution_id"
+
+
+@pytest.mark.parametrize(
+    ("active", "since_on", "ended", "outcome"),
+    [
+        (False, None, [Span(None, AFTER)], "STORE"),
+        (False, None, [Span(None, DAY)], "STORE"),
+        (False, None, [Span(None, BEFORE)], "Conflict INSTITUTION_CLOSED held_on"),
+        (True, AFTER, [Span(None, DAY)], "STORE"),
+        (True, AFTER, [Span(None, BEFORE)], "Conflict INSTITUTION_CLOSED held_on"),
+        (True, DAY, [Span(None, BEFORE)], "STORE"),
+        (False, None, [Span(None, FORMED_ON), Span(BEFORE, DAY)], "STORE"),
+        (False, None, [Span(None, FORMED_ON), Span(AFTER, AFTER)], "Conflict INSTITUTION_CLOSED held_on"),
+        # It came from the old MIS, was closed there and revived, and is not verified yet.
+        (False, BEFORE, [Span(None, FORMED_ON)], "Waiting INSTITUTION_WAITING institution_id"),
+    ],
+)
+def test_an_institutions_meetings_are_those_held_while_it_was_in_being(active, since_on, ended, outcome):
+    institution = Institution("SHG", GROUP.region, active, FORMED_ON, since_on, ended)
+    assert admitted(sound(), replace(BOOKS, institution=institution)) == outcome
 
 
 def recorded(one, status=MeetingStatus.CLOSED, **changes):

@@ -1,17 +1,17 @@
-"""The list of bank branches: taken in from a bank list's CSV or Razorpay's IFSC.json, kept as one sorted file, looked up where it lies."""
+"""The list of bank branches: taken in from a bank list's CSV or Razorpay's IFSC.json, kept as one sorted file, looked up by halves."""
 
 import csv
 import io
 import json
 import logging
-import mmap
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from services.chassis import settings
+from services.kernel import files
+from services.kernel.files import Latest
 from services.profiles.rules.account import BANK_LETTERS, IFSC, Branch
 
 log = logging.getLogger(__name__)
@@ -23,14 +23,14 @@ BAD_SHOWN = 20
 
 
 class Branches:
-    """Lines `IFSC, bank, branch` and, under a bank's four letters, how many digits its accounts have; sorted, and mapped into memory.
+    """Lines `IFSC, bank, branch` and, under a bank's four letters, how many digits its accounts have; sorted.
 
-    So 1.8 lakh branches are there at once, and cost a process only the pages that it reads.
+    Held as the bytes that they are, some ten million for 1.8 lakh branches, and not mapped: a file that somebody cuts short under a
+    process which has it mapped ends that process.
     """
 
     def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
-            self._lines = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._lines = path.read_bytes()
 
     def find(self, ifsc: str) -> Branch | None:
         found = self._find(ifsc)
@@ -53,24 +53,19 @@ class Branches:
         return None
 
 
-_lock = threading.Lock()
-_loaded: tuple[tuple[str, int], Branches | None] | None = None
+def _open(path: Path | None) -> Branches | None:
+    if path is None:
+        log.warning("there is no list of IFSC: they are looked at for their form alone (docs/operate.md, Banks and images)")
+    return Branches(path) if path else None
+
+
+_latest = Latest(_open)
 
 
 def branches() -> Branches | None:
     """The list that LOKOS_IFSC_FILE names, opened again when it was replaced; None where there is none."""
-    global _loaded  # noqa: PLW0603 - one a process, as the geography is
     path = settings.text("LOKOS_IFSC_FILE", "")
-    try:
-        at = Path(path).stat().st_mtime_ns if path else 0
-    except FileNotFoundError:
-        at = 0
-    with _lock:
-        if _loaded is None or _loaded[0] != (path, at):
-            if not at:
-                log.warning("there is no list of IFSC: they are looked at for their form alone (docs/operate.md, Banks and images)")
-            _loaded = ((path, at), Branches(Path(path)) if at else None)
-        return _loaded[1]
+    return _latest.of(Path(path) if path else None)
 
 
 # --- Taking a list in.
@@ -102,10 +97,7 @@ def install(list_text: str, digits_text: str, path: Path) -> tuple[int, list[Bad
             known[bank] = (digits, "")
         else:
             bad.append(Bad(row, f"{bank[:20]!r} is no bank's four letters, or {digits[:20]!r} no numbers of digits"))
-    draft = path.with_name(f".{path.name}.partial")
-    with draft.open("wb") as file:
-        file.writelines("\t".join((code, *known[code])).encode() + b"\n" for code in sorted(known))
-    draft.replace(path)
+    files.replace(path, ("\t".join((code, *known[code])).encode() + b"\n" for code in sorted(known)))
     return count, bad
 
 

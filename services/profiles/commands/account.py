@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Text, cast, exists, select, update
+from sqlalchemy import Connection, Text, cast, exists, func, select, update
 from sqlalchemy.dialects import postgresql
 
 from services.chassis import audit
@@ -27,6 +27,7 @@ JOB = "check_account"
 # An attempt that was made, and of which nothing was noted until then, was cut short and is made again.
 NOTED_WITHIN = timedelta(minutes=20)
 DUE_MAX = 500
+AGAIN_MAX = 1000
 
 
 def ask_for_checks(connection: Connection, record_id: UUID, name: str, accounts: Sequence[Mapping[str, Any]]) -> None:
@@ -77,20 +78,32 @@ def check_again(connection: Connection, caller: Caller, record_id: UUID, row_id:
 
 
 def ask_due(connection: Connection, now: datetime) -> int:
-    """Ask again, at most DUE_MAX at a time, what is due: unanswered, still to come, or cut short. How many there were.
+    """Ask again what is due: unanswered, still to come, or cut short. How many there were.
 
-    What still waits for its turn, or is being asked right now, is neither.
+    What still waits for its turn, or is being asked right now, is neither. No more than DUE_MAX wait for their turn by this, lest what is
+    handed in meanwhile wait behind them all.
     """
     key = cast(account_checks.c.check_id, Text) + "." + cast(account_checks.c.attempts, Text)
-    under_way = exists().where(jobs.c.name == JOB, jobs.c.key == key, jobs.c.done_at.is_(None))
+    waits = (jobs.c.name == JOB, jobs.c.done_at.is_(None))
+    under_way = exists().where(*waits, jobs.c.key == key)
+    room = DUE_MAX - connection.execute(select(func.count()).select_from(jobs).where(*waits)).scalar_one()
     due = select(account_checks.c.check_id).where(account_checks.c.next_at <= now, ~under_way).order_by(account_checks.c.next_at)
-    return len(_ask(connection, connection.scalars(due.limit(DUE_MAX).with_for_update(skip_locked=True, of=account_checks)).all(), now))
+    return len(_ask(connection, connection.scalars(due.limit(max(room, 0)).with_for_update(skip_locked=True, of=account_checks)).all(), now))
 
 
-def ask_all_again(connection: Connection) -> int:
-    """The operator's: ask again about each account that the bank gave no answer about, such as all of the time before there was one to ask."""
-    waiting = (account_checks.c.outcome == Outcome.UNKNOWN.value, account_checks.c.next_at.is_(None))
-    return connection.execute(update(account_checks).where(*waiting).values(next_at=datetime.now(UTC), tries=0)).rowcount
+def ask_all_again(connection: Connection, caller: Caller, after: UUID | None) -> tuple[int, UUID | None]:
+    """Have the bank asked about the next page of what is unanswered; how many they are, and the last of them: None when there are no more.
+
+    Each is met once a round, however soon it is unanswered again.
+    """
+    beyond = [account_checks.c.check_id > after] if after else []
+    page = select(account_checks.c.check_id).where(queries.UNANSWERED, *beyond).order_by(account_checks.c.check_id).limit(AGAIN_MAX)
+    check_ids = connection.scalars(page.with_for_update()).all()
+    if not check_ids:
+        return 0, None
+    connection.execute(update(account_checks).where(among(account_checks.c.check_id, check_ids)).values(next_at=datetime.now(UTC), tries=0))
+    audit.changed(connection, caller, "account.check_all", accounts=len(check_ids))
+    return len(check_ids), check_ids[-1]
 
 
 def _ask(connection: Connection, check_ids: Sequence[UUID], now: datetime) -> list[AnyRow]:

@@ -1,5 +1,6 @@
 """From which day on a block enters here, and no more on the old MIS (domain 12: no entry there from then on)."""
 
+from collections.abc import Sequence
 from datetime import date
 
 from sqlalchemy import Connection, delete, select
@@ -28,6 +29,16 @@ def forget_day(connection: Connection, caller: Caller, block: str) -> None:
     """A block that never had another system, and was given a day by mistake."""
     connection.execute(delete(cutovers).where(cutovers.c.block == block))
     audit.changed(connection, caller, "cutover.forget", block)
+
+
+def follow(connection: Connection, caller: Caller, block: str, heirs: Sequence[str]) -> None:
+    """Give a block's day to what the block is now; where one of these has a day already, that holds."""
+    on = connection.execute(delete(cutovers).where(cutovers.c.block == block).returning(cutovers.c.on)).scalar_one_or_none()
+    if on is None:  # Another has done it meanwhile.
+        return
+    made = insert(cutovers).values([{"block": heir, "on": on} for heir in heirs])
+    connection.execute(made.on_conflict_do_nothing(index_elements=["block"]))
+    audit.changed(connection, caller, "cutover.follow", block, *heirs, on=on.isoformat())
 
 
 def must_be_cut_over(connection: Connection, region: str, today: date) -> None:

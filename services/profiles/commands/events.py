@@ -1,17 +1,19 @@
 """The events of this service, made from rows: what each hearer is told, and nothing more."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from google.protobuf.message import Message
 from sqlalchemy import Connection, insert
 
 from protos import profiles_pb2
 from services.chassis.mailbox import outbox, outbox_row
-from services.kernel.approval import Status
+from services.kernel.approval import Act, Status
 from services.kernel.month import month_of
+from services.profiles import queries
 from services.profiles.commands.lists import lists
-from services.profiles.queries import Subject
+from services.profiles.queries import AnyRow, Subject
 from services.profiles.rules import member as rules
 from services.profiles.rules.lists import Lists
 from services.profiles.rules.review import Decided
@@ -32,8 +34,21 @@ def tell_all(connection: Connection, told: Sequence[Told], to: str | None = None
         connection.execute(insert(outbox), [outbox_row(one.message, one.subject, one.version, to=to) for one in told])
 
 
-def institution_changed(institution: Subject) -> Told:
+def institutions_changed(connection: Connection, institutions: Collection[Subject]) -> list[Told]:
+    acts = queries.ends_and_returns(connection, [one.row.id for one in institutions if one.live])
+    return [_institution_changed(one, acts.get(one.row.id, ())) for one in institutions]
+
+
+def _institution_changed(institution: Subject, acts: Sequence[AnyRow]) -> Told:
     row = institution.row
+    ended: list[profiles_pb2.EndedPeriod] = []
+    since: date | None = None
+    for act in acts:
+        if act.act == Act.REVIVE:
+            since = act.on
+        else:
+            ended.append(profiles_pb2.EndedPeriod(from_on=_written(since), to_on=act.on.isoformat()))
+            since = None
     message = profiles_pb2.InstitutionChanged(
         institution_id=str(row.id),
         kind=f"KIND_{row.kind}",
@@ -44,21 +59,28 @@ def institution_changed(institution: Subject) -> Told:
         code=row.code or "",
         month=month_of(row.activated_on or row.entered_on),
         formed_on=str(institution.content["formed_on"]),
+        ended_periods=ended,
+        since_on=_written(since),
     )
     return Told(message, row.id, row.version)
+
+
+def _written(day: date | None) -> str:
+    return day.isoformat() if day else ""
 
 
 def member_changed(connection: Connection, member: Subject) -> Told:
     return members_changed(connection, [member])[0]
 
 
-def members_changed(connection: Connection, members: Iterable[Subject]) -> list[Told]:
+def members_changed(connection: Connection, members: Collection[Subject]) -> list[Told]:
     """Of one who is not live yet, what waits of her."""
     known = lists(connection)
-    return [_member_changed(known, member) for member in members]
+    ended = queries.ended_stays(connection, [one.row.id for one in members if one.live])
+    return [_member_changed(known, one, ended.get(one.row.id, ())) for one in members]
 
 
-def _member_changed(known: Lists, member: Subject) -> Told:
+def _member_changed(known: Lists, member: Subject, ended: Sequence[AnyRow]) -> Told:
     row, content = member.row, member.content
     spoken_of = row if member.live or member.waiting is None else member.waiting
     message = profiles_pb2.MemberChanged(
@@ -74,7 +96,17 @@ def _member_changed(known: Lists, member: Subject) -> Told:
         identity_verified=spoken_of.identity_token is not None,
         account_known=rules.default_account(content) is not None,
         month=month_of(row.activated_on or row.entered_on),
+        activated=row.activated_on is not None,
     )
+    since: date | None = None
+    for stay in ended:
+        # Nobody is in two places: a day of joining that was corrected since does not reach back into the stay before.
+        begun = max(stay.from_on, since) if since else None
+        said = {"institution_id": str(stay.institution_id), "region": stay.region}
+        message.ended_stays.add(**said, from_on=_written(begun), to_on=stay.to_on.isoformat())
+        since = stay.to_on
+    if since and member.live is not Status.INACTIVE:
+        message.since_on = max(queries.since(row, ended[-1], since), since).isoformat()
     return Told(message, row.id, row.version)
 
 

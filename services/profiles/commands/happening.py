@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from services.chassis import places
-from services.kernel.approval import Act, Status
+from services.kernel.approval import IN_BOOKS, OVER, Act, Status
 from services.kernel.errors import Conflict, Invalid
 from services.profiles import queries
 from services.profiles.commands import institution
@@ -19,8 +19,6 @@ from services.profiles.rules import life as rules
 from services.profiles.rules import member as member_rules
 from services.profiles.rules.form import Facts, Held, word
 from services.profiles.rules.institution import Kind
-
-IN_BOOKS = frozenset({Status.ACTIVE, Status.LEGACY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +38,10 @@ class Happening:
     @property
     def on(self) -> date:
         return rules.day(self.content)
+
+    @property
+    def own_formed_on(self) -> date:
+        return date.fromisoformat(word(self.own.content, "formed_on"))
 
     @property
     def new_id(self) -> UUID:
@@ -109,13 +111,18 @@ def check(connection: Connection, event: Happening) -> None:
 
 def _check_member(connection: Connection, event: Happening) -> None:
     subject, back = event.subject, event.act is Act.REVIVE
+    if event.act is Act.REINSTATE:
+        rules.check_reinstated(subject.row.inactive_reason)
+        if event.own.row.status in OVER:
+            raise Conflict("INSTITUTION_INACTIVE", "Her SHG is closed by now: have it revived first.")
+        return
     _check_days(connection, event, [subject])
     if back and subject.row.inactive_reason == rules.DEATH:
-        raise Conflict("ACT_NOT_ALLOWED", "Who has died is not revived.")
+        raise Conflict("ACT_NOT_ALLOWED", "Who has died is not revived; where that was noted wrongly, she is reinstated.")
     if event.act is Act.TRANSFER or "to_institution_id" in event.content:
         target = _target(event)
         _check_fit(event, [subject], target.row.id, target.content, "to_institution_id")
-    elif back and event.own.live is Status.INACTIVE:
+    elif back and event.own.row.status in OVER:
         raise Conflict("INSTITUTION_INACTIVE", "Her SHG is closed; name the one that she comes to.", field="to_institution_id")
     if not back:
         _check_offices(event, [event.own, *event.above], {str(subject.row.id)})
@@ -137,11 +144,12 @@ def _check_days(connection: Connection, event: Happening, whom: Sequence[Subject
     """For each it must come after what happened to her before."""
     last = queries.last_stays(connection, [one.row.id for one in whom])
     for one in whom:
-        rules.check_day(event.on, queries.since(one.row, last.get(one.row.id)), last[one.row.id].to_on if one.row.id in last else None)
+        since = queries.since(one.row, last.get(one.row.id), event.own_formed_on)
+        rules.check_day(event.on, since, last[one.row.id].to_on if one.row.id in last else None)
 
 
 def _check_institution_day(event: Happening) -> None:
-    rules.check_day(event.on, date.fromisoformat(word(event.subject.content, "formed_on")), event.subject.row.inactive_on)
+    rules.check_day(event.on, event.own_formed_on, event.subject.row.inactive_on)
 
 
 def _check_split(connection: Connection, event: Happening) -> None:
@@ -169,6 +177,7 @@ def _check_split(connection: Connection, event: Happening) -> None:
             raise Conflict("ID_TAKEN", "There is an institution of that id already; make a new one.", field="institution_id")
         institution.check_others(connection, event.new_id, new)
         institution_rules.check_seats(new, acting)
+        institution_rules.check_stands_for(new, under, ids)
 
 
 def _check_fit(event: Happening, going: Sequence[Subject], to_id: UUID, to: Held, field: str) -> None:
@@ -196,8 +205,7 @@ def _check_merge(connection: Connection, event: Happening) -> None:
 
 def _check_close(connection: Connection, event: Happening) -> None:
     _check_institution_day(event)
-    if event.children:
-        raise Conflict("CHILDREN_LEFT", "{left} institutions belong to it still: have each mapped to another, or merge it.", left=len(event.children))
+    institution_rules.check_no_children_left(len(event.children))
     _check_end(connection, event, event.going())
 
 
@@ -214,16 +222,21 @@ def _check_revival(connection: Connection, event: Happening) -> None:
     going, old = event.going(), event.subject
     content = rules.profile(event.content) or old.content
     _must_be_decided(going)
-    acting = ids = {str(one.row.id) for one in going}
+    ids = {str(one.row.id) for one in going}
+    # Who was never verified comes back so, and neither counts nor acts; but in an SHG that never was itself.
+    acting = {str(one.row.id) for one in going if one.row.code or not old.row.code}
+    under: dict[str, set[str]] = {}
     if event.of_shg:
-        rules.check_sizes(len(going))
+        rules.check_sizes(len(acting))
         _check_days(connection, event, going)
     else:
-        acting = {member_id for member_id, above in _under(connection, content).items() if above & ids}
+        under = _under(connection, content)
+        acting = {member_id for member_id, above in under.items() if above & ids}
         _check_fit(event, going, old.row.id, content, "ids")
     with rules.within("new_institution"):
         institution.check_others(connection, old.row.id, content)
         institution_rules.check_seats(content, acting)
+        institution_rules.check_stands_for(content, under, ids)
 
 
 _CHECKS = {Act.SPLIT: _check_split, Act.MERGE: _check_merge, Act.CLOSE: _check_close, Act.REVIVE: _check_revival}

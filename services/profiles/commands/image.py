@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql
 
 from services.chassis import audit
 from services.chassis.sight import among
+from services.kernel.approval import Act
 from services.kernel.caller import Caller
 from services.kernel.canonical import Content
 from services.kernel.errors import Exhausted, Invalid
@@ -79,6 +80,8 @@ def name_images(connection: Connection, record_id: UUID, institution_id: UUID, c
     for content in contents:
         named = rules.names_of_images(content) | named
     before = set(connection.scalars(select(image_uses.c.image_id).where(image_uses.c.record_id == record_id)))
+    if not named and not before:
+        return
     # Locked in one order; what is being erased meanwhile is seen as such after the wait.
     locked = select(images).where(among(images.c.id, {*named, *before})).order_by(images.c.id).with_for_update()
     held = {row.id: row for row in connection.execute(locked)}
@@ -86,6 +89,14 @@ def name_images(connection: Connection, record_id: UUID, institution_id: UUID, c
         _must_be_there(held.get(image_id), one, institution_id, is_named=image_id in before)
     _use(connection, record_id, named.keys() - before)
     _let_go(connection, record_id, before - named.keys())
+
+
+def let_go_of_split(connection: Connection, waited: AnyRow | None) -> None:
+    """What waited is replaced: of a split, what was to come out of it names no images any more."""
+    if waited is not None and waited.act == Act.SPLIT:
+        new_id = UUID(waited.content["new_institution"]["institution_id"])
+        if not queries.institutions_among(connection, [new_id]):  # Of one that has come about otherwise, its own profile says.
+            name_images(connection, new_id, new_id, [])
 
 
 def _must_be_there(row: AnyRow | None, named: Named, institution_id: UUID, *, is_named: bool) -> None:
@@ -112,10 +123,11 @@ def _let_go(connection: Connection, record_id: UUID, image_ids: Collection[UUID]
 def to_erase(connection: Connection, now: datetime) -> list[UUID]:
     """Images that no record has named for long, some at a time: from here on they are gone, and the store is to erase them."""
     loose = (images.c.loose_since < now - rules.LOOSE_KEPT, images.c.erasing_at.is_(None))
-    some = select(images.c.id).where(*loose).limit(ERASED_AT_ONCE_MAX).with_for_update(skip_locked=True)
+    some = select(images.c.id).where(*loose).order_by(images.c.loose_since).limit(ERASED_AT_ONCE_MAX).with_for_update(skip_locked=True)
     connection.execute(update(images).where(images.c.id.in_(some)).values(erasing_at=now))
     # Those too that an earlier round was cut short at.
-    return list(connection.scalars(select(images.c.id).where(images.c.erasing_at.is_not(None)).limit(ERASED_AT_ONCE_MAX)))
+    gone = select(images.c.id).where(images.c.erasing_at.is_not(None)).order_by(images.c.erasing_at)
+    return list(connection.scalars(gone.limit(ERASED_AT_ONCE_MAX)))
 
 
 def forget(connection: Connection, image_ids: Collection[UUID]) -> None:

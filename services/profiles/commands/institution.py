@@ -5,11 +5,12 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, text, update
+from sqlalchemy import Connection, literal, text, update
+from sqlalchemy.dialects.postgresql import JSONB
 
 from services.chassis import audit, places
 from services.chassis.sight import among
-from services.kernel.approval import Act, Status, outcome
+from services.kernel.approval import IN_BOOKS, LIVE, OVER, Act, Status, outcome
 from services.kernel.caller import Caller
 from services.kernel.errors import Conflict
 from services.kernel.region import Level, at_level
@@ -17,16 +18,18 @@ from services.profiles import queries
 from services.profiles.commands import record
 from services.profiles.commands.account import ask_for_checks
 from services.profiles.commands.cutover import must_be_cut_over
-from services.profiles.commands.events import institution_changed, tell_all
-from services.profiles.commands.image import name_images
+from services.profiles.commands.events import Told, institutions_changed, tell_all
+from services.profiles.commands.image import let_go_of_split, name_images
 from services.profiles.commands.lists import lists
-from services.profiles.queries import AnyRow, Subject
+from services.profiles.commands.places import members_follow
+from services.profiles.queries import MEMBER, AnyRow, Subject
 from services.profiles.rules import institution as rules
 from services.profiles.rules import review
 from services.profiles.rules.account import Branches, must_be_known
-from services.profiles.rules.form import Facts, Held, live, rows_of
+from services.profiles.rules.form import Facts, Held, live, rows_of, words_of
 from services.profiles.rules.institution import Kind
-from services.profiles.rules.revision import is_repeat, must_stay
+from services.profiles.rules.life import blaming
+from services.profiles.rules.revision import is_repeat, is_withdrawn, must_stay
 from services.profiles.tables import institutions, mappings
 
 
@@ -64,18 +67,23 @@ def submit(
 ) -> Subject:
     """Hand an institution in, or a change of it, to the checker; as it then stands. `branches` is the list of all IFSC, if there is one."""
     kind = rules.parse_kind(str(said["kind"]))
-    # Where it lies was known once; a place that has ended since does not lock its institutions.
-    region = queries.region_of(connection, institution_id) or places.geography().must_know(str(said["region"]), today)
-    lock_names(connection, at_level(region, Level.BLOCK))
+    region, held_at = str(said["region"]).strip(), queries.region_of(connection, institution_id)
+    if not held_at:
+        places.geography().must_know(region, today)
+    for block in sorted({at_level(one, Level.BLOCK) for one in (region, held_at) if one}):
+        lock_names(connection, block)
     before = queries.institution_for_update(connection, institution_id)
     _must_be_hers(caller, kind, region, before)
     facts = Facts(today, lists(connection))
     content = rules.read(said, facts, before.row.content if before else None)
-    if is_repeat(before.held if before else None, revision, Act.PROFILE, content):
+    if is_repeat(before.held if before else None, revision, Act.PROFILE, content, _moved(connection, before, content, today)):
         assert before is not None
         return before
     if before:
-        must_stay(before.content, content, "kind", "region")
+        if region != before.row.region:  # Where it lies was known once; a place that has ended since does not lock its institutions.
+            places.geography().must_know(region, today)
+        must_stay(before.content, content, "kind")
+        rules.check_place(before.content, content, live=before.live is not None)
     must_be_known(rows_of(content, "accounts"), rows_of(before.row.content or {}, "accounts") if before else [], branches)
     outcome(before.live if before else None, Act.PROFILE)
     must_be_cut_over(connection, region, today)
@@ -83,16 +91,37 @@ def submit(
     row = _entered(connection, institution_id, before, content, source, today)
     if row is None:  # Another call with the same id was quicker; what it stored is now to be compared with.
         return submit(connection, caller, institution_id, revision, said, today, branches=branches, source=source)
-    warned = bool(rules.warnings(kind, content, queries.member_counts(connection, institution_id).get(Status.ACTIVE, 0), facts))
-    said_of_it = record.waiting_row(institution_id, kind.value, institution_id, region, content)
-    waiting = record.hand_in(connection, caller, before, said_of_it, act=Act.PROFILE, revision=revision, open_questions=warned)
+    # Of one that is live it stays her task where it lies until it is let in.
+    said_of_it = record.waiting_row(institution_id, kind.value, institution_id, row.region, content)
+    asks = bool(rules.questions(kind, content, facts))
+    waiting = record.hand_in(connection, caller, before, said_of_it, act=Act.PROFILE, revision=revision, open_questions=asks)
     made = Subject(kind.value, row, waiting)
+    _with_its_members(connection, caller, before, row)
     name_images(connection, institution_id, institution_id, [made.content, content])
+    let_go_of_split(connection, before.waiting if before else None)
     ask_for_checks(connection, institution_id, str(content["name"]), live(rows_of(content, "accounts")))
     audit.changed(connection, caller, "institution.submit", institution_id, revision=revision)
     if not made.live:
-        tell_all(connection, [institution_changed(made)])
+        tell_all(connection, institutions_changed(connection, [made]))
     return made
+
+
+def _moved(connection: Connection, before: Subject | None, said: Held, today: date) -> list[str]:
+    """What has changed of it since it was said: its place or one that it serves ended in favour of another, or its federation was split or merged."""
+    if before is None:
+        return []
+    at, moved, here = columns(said), [], places.geography()
+    if at["region"] != before.row.region and not here.place(at["region"], today):
+        moved.append("region")
+    if any(not here.place(served, today) for served in words_of(said, "area")):
+        moved.append("area")
+    if (
+        before.waiting is None
+        and at["parent_id"] not in {None, before.row.parent_id}
+        and queries.was_under(connection, before.row.id, at["parent_id"])
+    ):
+        moved.append("parent_id")
+    return moved
 
 
 def _entered(connection: Connection, institution_id: UUID, before: Subject | None, content: Held, source: str, today: date) -> AnyRow | None:
@@ -104,22 +133,55 @@ def _entered(connection: Connection, institution_id: UUID, before: Subject | Non
     return record.change(connection, institutions, before.row, status=Status.SUBMITTED.value, **columns(content))
 
 
+def _with_its_members(connection: Connection, caller: Caller, before: Subject | None, row: AnyRow) -> None:
+    """Where it lies was put right: its members lie there too."""
+    if before is not None and before.row.region != row.region:
+        members_follow(connection, caller, [row.id], row.region)
+
+
 def _must_be_hers(caller: Caller, kind: Kind, region: str, before: Subject | None) -> None:
-    """It must be mapped to her. What is new, or was made by her and is not mapped to her yet, must lie in her region and be of her own kind."""
-    if before is None or (before.handed_in_by(caller) and before.row.id not in caller.institutions):
-        caller.must_see_region(region if before is None else before.row.region)
+    """It must be mapped to her. What is new, or was made by her and is not mapped to her yet, must lie in her region and be of her own kind.
+
+    Until it is live she may put it anywhere in her region; of what is live the checker says whether it lies elsewhere.
+    """
+    if before is None or (before.live is None and region != before.row.region):
+        caller.must_see_region(region)
+    if before is None:
+        rules.check_maker(kind, caller.role)
+    elif before.handed_in_by(caller) and before.row.id not in caller.institutions:
+        caller.must_see_region(before.row.region)
         rules.check_maker(kind, caller.role)
     else:
         caller.must_see(before.row.id, before.row.region)
 
 
+def withdraw(connection: Connection, caller: Caller, institution_id: UUID, revision: int) -> Subject:
+    """Take back what was never live, as a list's row that is wrong; again is the same answer."""
+    if held_at := queries.region_of(connection, institution_id):
+        lock_names(connection, at_level(held_at, Level.BLOCK))  # So that nobody names it meanwhile.
+    subject = queries.institution_for_update(connection, institution_id)
+    if subject is None or not (
+        caller.sees(institution_id, subject.row.region) or (subject.handed_in_by(caller) and caller.sees_region(subject.row.region))
+    ):
+        raise queries.unknown_institution()
+    if is_withdrawn(Status(subject.row.status), subject.held.revision, revision):
+        return subject
+    rules.check_nobody_left(queries.member_counts(connection, institution_id))
+    rules.check_no_children_left(len(queries.live_children(connection, institution_id)))
+    # Its name is free for another: the key is its own id, which is nobody's name, until it is handed in again.
+    made = record.withdraw(connection, institutions, subject, name_key=str(institution_id))
+    audit.changed(connection, caller, "institution.withdraw", institution_id, revision=revision)
+    tell_all(connection, institutions_changed(connection, [made]))
+    return made
+
+
 def check_others(connection: Connection, institution_id: UUID, content: Held) -> None:
-    """The federation that it names, and that no other has its name in its place."""
+    """The federation that it names; and that no other has its name in its place."""
     parent_id = columns(content)["parent_id"]
     parents = queries.institutions_among(connection, [parent_id]) if parent_id else []
     rules.check_parent(content, parents[0].content if parents else None)
-    if parents and parents[0].live is Status.INACTIVE:
-        raise Conflict("INSTITUTION_INACTIVE", "That federation is closed; choose another.", field="parent_id")
+    if parents and parents[0].row.status in OVER:
+        raise Conflict("INSTITUTION_INACTIVE", "That federation is closed or withdrawn; choose another.", field="parent_id")
     named = queries.institution_named(connection, str(content["region"]), str(content["kind"]), rules.name_key(content))
     if named not in {None, institution_id}:
         raise name_taken()
@@ -135,32 +197,84 @@ def let_in(connection: Connection, caller: Caller, subject: Subject, today: date
     assert waiting is not None
     kind, content = Kind(subject.kind), dict(waiting.content)
     status = outcome(subject.live, Act.PROFILE)
+    caller.must_see_region(str(content["region"]))  # What moves out of her clusters another lets in.
     check_others(connection, subject.row.id, content)  # Others may have been let in since it was handed in.
+    if content["region"] != subject.row.region:  # The place that it is to have may have ended.
+        places.geography().must_know(str(content["region"]), today)
     if subject.live is not Status.ACTIVE:  # Also of the old MIS: it is verified as a new one is.
         rules.check_members(kind, queries.member_counts(connection, subject.row.id))
-    named = [UUID(member_id) for member_id in set(rules.named_members(content).values())]
-    rules.check_seats(content, queries.active_below(connection, subject.row.id, named))
+    coming = _coming(connection, subject.row.id, content) if subject.live is None else []
+    named_it = queries.live_children(connection, subject.row.id) if subject.live is None else []
+    with blaming("area"):  # It may have been put elsewhere since.
+        for one in named_it:
+            rules.check_parent(one.content, content)
+    check_acting(connection, subject.row.id, content, [one.row.id for one in coming])
     record.let_in(connection, caller, subject)
     values = columns(content) | {"status": status.value, "revision": waiting.revision, "content": content}
     values |= {"code": subject.row.code or record.issue_code(connection, subject.kind), "activated_on": subject.row.activated_on or today}
     made = Subject(subject.kind, record.change(connection, institutions, subject.row, **values), None)
     name_images(connection, made.row.id, made.row.id, [content])
     map_to(connection, [made.row.id], made.row.parent_id, today)
-    tell_all(connection, [institution_changed(made)])
+    _with_its_members(connection, caller, subject, made.row)
+    under = put_under(connection, [one.row.id for one in coming], made.row.id, today)
+    map_to(connection, [one.row.id for one in named_it], made.row.id, today)
+    tell_all(connection, [*institutions_changed(connection, [made]), *under])
     return made
 
 
+def warned(connection: Connection, subject: Subject, today: date) -> bool:
+    """Whether there is something to look at in what waits of an institution, as of now."""
+    if subject.kind == MEMBER or subject.waiting is None:
+        return False
+    active, facts = queries.member_counts(connection, subject.row.id).get(Status.ACTIVE, 0), Facts(today, lists(connection))
+    # That the federation over it is not live yet is no question: it is mapped to it by itself.
+    return bool(rules.warnings(Kind(subject.kind), dict(subject.profile.content), active, facts))
+
+
+def check_acting(connection: Connection, institution_id: UUID, content: Held, coming: Sequence[UUID] = ()) -> None:
+    """Who acts for it is active in it, and whoever sits in a federation is so where she stands for; `coming` are about to belong to it."""
+    of_shg = content["kind"] == Kind.SHG
+    own = [institution_id] if of_shg else [*(one.row.id for one in queries.live_children(connection, institution_id)), *coming]
+    ids, under = {str(one) for one in own}, queries.active_under(connection, {UUID(one) for one in rules.named_members(content).values()})
+    rules.check_seats(content, {member_id for member_id, above in under.items() if above & ids})
+    rules.check_stands_for(content, under, ids)
+
+
+def _coming(connection: Connection, institution_id: UUID, content: Held) -> list[Subject]:
+    """What comes into a federation with its activation beside those that name it: whom its seats stand for, and which name none yet."""
+    ids = {UUID(str(seat["institution_id"])) for seat in live(rows_of(content, "seats")) if "institution_id" in seat}
+    found = [one for one in queries.institutions_among(connection, ids) if one.live in IN_BOOKS and one.row.parent_id is None]
+    with blaming("seats"):
+        for one in found:
+            if one.waiting is not None and one.waiting.status == Status.SUBMITTED and one.waiting.content.get("parent_id") != str(institution_id):
+                raise Conflict("CHILD_PENDING", "An edit of {name} waits, which says nothing of this; have it decided first.", name=one.row.name)
+            rules.check_parent({**one.content, "parent_id": str(institution_id)}, content)
+    return found
+
+
+def put_under(connection: Connection, child_ids: Sequence[UUID], parent_id: UUID, today: date) -> list[Told]:
+    """All of them to one federation, in as many statements as one; what others are to be told."""
+    if not child_ids:
+        return []
+    map_to(connection, child_ids, parent_id, today)
+    content = institutions.c.content.op("||")(literal({"parent_id": str(parent_id)}, JSONB))
+    moved = update(institutions).where(among(institutions.c.id, child_ids))
+    rows = connection.execute(moved.values(version=institutions.c.version + 1, parent_id=parent_id, content=content).returning(institutions)).all()
+    return institutions_changed(connection, [Subject(row.kind, row, None) for row in rows])
+
+
 def map_to(connection: Connection, child_ids: Sequence[UUID], parent_id: UUID | None, on: date) -> None:
-    """Keep in which federation these are from a day on, and in which each was until then (R-SHG-7)."""
+    """Keep in which federation these are from a day on, and in which each was until then (R-SHG-7); in one that is not live yet, nobody is."""
     open_ones = among(mappings.c.child_id, child_ids), mappings.c.to_on.is_(None)
     connection.execute(update(mappings).where(*open_ones, mappings.c.parent_id.is_distinct_from(parent_id)).values(to_on=on))
     if parent_id:
         made = text(
             "insert into mappings (child_id, from_on, parent_id) select child, :on, :parent from unnest(cast(:children as uuid[])) as child"
             " where not exists (select from mappings where child_id = child and to_on is null)"
+            " and exists (select from institutions where id = :parent and status = any(:live))"
             " on conflict (child_id, from_on) do update set parent_id = excluded.parent_id, to_on = null"
         )
-        connection.execute(made, {"children": list(child_ids), "on": on, "parent": parent_id})
+        connection.execute(made, {"children": list(child_ids), "on": on, "parent": parent_id, "live": sorted(LIVE)})
 
 
 def hand_back(connection: Connection, subject: Subject, words: review.HandedBack) -> Subject:
@@ -168,5 +282,5 @@ def hand_back(connection: Connection, subject: Subject, words: review.HandedBack
     if subject.live:
         return Subject(subject.kind, subject.row, waiting)
     made = Subject(subject.kind, record.change(connection, institutions, subject.row, status=Status.REJECTED.value), waiting)
-    tell_all(connection, [institution_changed(made)])
+    tell_all(connection, institutions_changed(connection, [made]))
     return made

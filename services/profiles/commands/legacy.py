@@ -22,11 +22,10 @@ from services.kernel.canonical import first_difference
 from services.kernel.errors import Conflict, Invalid, Refused
 from services.kernel.geography import Codes
 from services.kernel.ids import uuid7
-from services.kernel.region import check_region
 from services.profiles.commands import cutover, record
 from services.profiles.commands import institution as institution_commands
 from services.profiles.commands import member as member_commands
-from services.profiles.commands.events import institution_changed, member_submitted, members_changed, tell_all
+from services.profiles.commands.events import institutions_changed, member_submitted, members_changed, tell_all
 from services.profiles.commands.lists import lists
 from services.profiles.queries import MEMBER, AnyRow, Subject
 from services.profiles.queries import legacy as queries
@@ -234,7 +233,7 @@ def take_institutions(connection: Connection, caller: Caller, source: Source, ro
     for one in taken:
         if one.row.version > 1:
             institution_commands.map_to(connection, [one.row.id], one.row.parent_id, today)
-    tell_all(connection, [institution_changed(one) for one in taken])
+    tell_all(connection, institutions_changed(connection, taken))
     return batch.end(caller, "legacy.institutions", taken)
 
 
@@ -286,20 +285,10 @@ def _parent(cells: Cells, kind: Kind, parents: Mapping[UUID, AnyRow]) -> AnyRow 
 
 def _place(cells: Cells, kind: Kind, today: date) -> str:
     """By the LGD's code, or a path where a village lies in several Gram Panchayats; else by the old MIS's. Where it has moved, there."""
-    geography, depth = places.geography(), institution_rules.LEVEL_OF[kind]
+    depth = institution_rules.LEVEL_OF[kind]
     lgd, legacy = (cells.get(column, "").strip() for column in (rules.PLACE_LGD, rules.PLACE_LEGACY))
-    column = rules.PLACE_LGD if lgd or not legacy else rules.PLACE_LEGACY
     if not lgd and not legacy:
-        raise missing(column)
-    if "." in lgd:
-        path: str | None = check_region(lgd, column)
-    else:
-        path = geography.path_of(depth, lgd.lstrip("0")) if lgd else geography.path_of(depth, legacy, Codes.LEGACY)
-    now = geography.now(path, today) if path else []
-    if not now:
-        raise Invalid("REGION_UNKNOWN", "There is no place {path} in this state.", field=column, path=(lgd or legacy)[:20])
-    if len(now) > 1:
-        raise Invalid(
-            "REGION_SEVERAL", "{path} is several places by now; give the LGD code of the right one.", field=column, path=(lgd or legacy)[:20]
-        )
-    return now[0]
+        raise missing(rules.PLACE_LGD)
+    if lgd:
+        return places.geography().find(depth, lgd, today, rules.PLACE_LGD)
+    return places.geography().find(depth, legacy, today, rules.PLACE_LEGACY, Codes.LEGACY)

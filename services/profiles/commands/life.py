@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, case, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, case, delete, insert, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from services.chassis import audit
@@ -20,9 +20,9 @@ from services.profiles import queries
 from services.profiles.commands import institution, record
 from services.profiles.commands.account import ask_for_checks
 from services.profiles.commands.cutover import must_be_cut_over
-from services.profiles.commands.events import institution_changed, member_decided, member_submitted, members_changed, tell_all
+from services.profiles.commands.events import institutions_changed, member_decided, member_submitted, members_changed, tell_all
 from services.profiles.commands.happening import Happening, check, gather, own_id_of, target_id
-from services.profiles.commands.image import name_images
+from services.profiles.commands.image import let_go_of_split, name_images
 from services.profiles.commands.lists import lists
 from services.profiles.queries import MEMBER, Subject
 from services.profiles.rules import life as rules
@@ -61,6 +61,7 @@ def submit(connection: Connection, caller: Caller, kind: str, record_id: UUID, r
         released_person="",
     )
     made = Subject(subject.kind, subject.row, waiting)
+    let_go_of_split(connection, subject.waiting)
     _name_images(connection, made, act, content)
     audit.changed(connection, caller, "member.event" if of_member else "institution.event", record_id, revision=revision, act=act.value)
     return made
@@ -131,6 +132,8 @@ def carry_out(connection: Connection, caller: Caller, subject: Subject, today: d
         rules.must_be_other(caller, waiting.released_by, waiting.released_person)
     record.let_in(connection, caller, subject)
     made, touched = _change_member(connection, event) if subject.kind == MEMBER else _CHANGES[act](connection, event)
+    if act is Act.SPLIT:  # What is split off is let in with it.
+        record.note_approval(connection, caller, waiting, event.new_id, 1, Act.PROFILE, {})
     if touched:
         audit.changed(connection, caller, f"life.{act.lower()}", *touched, of=str(subject.row.id), revision=waiting.revision)
     return made
@@ -153,7 +156,11 @@ def _change_member(connection: Connection, event: Happening) -> tuple[Subject, l
     subject, waiting = event.subject, event.subject.waiting
     assert waiting is not None
     values = {"revision": waiting.revision, "status": outcome(subject.live, event.act).value, "submitted_version": members.c.version + 1}
-    if event.act is Act.REVIVE:
+    if event.act is Act.REINSTATE:
+        values |= _back(members)
+        noted = memberships.c.member_id == subject.row.id, memberships.c.to_on == subject.row.inactive_on
+        connection.execute(delete(memberships).where(*noted))  # She never was away; what was approved of it stays in the history.
+    elif event.act is Act.REVIVE:
         values |= _back(members)
         if event.other is None:
             _note_return(connection, event, [subject])
@@ -161,7 +168,7 @@ def _change_member(connection: Connection, event: Happening) -> tuple[Subject, l
         _note_stays(connection, event, [subject])
     if event.other is not None:
         values |= _moved_to(event.other, event.on)
-    elif event.act is not Act.REVIVE:
+    elif event.act not in {Act.REVIVE, Act.REINSTATE}:
         values |= {"inactive_on": event.on, "inactive_reason": rules.reason(event.act, event.content)}
     [made] = _change_members(connection, [subject], **values)
     _tell(connection, people=[made], screened=True)
@@ -212,7 +219,8 @@ def _close(connection: Connection, event: Happening) -> tuple[Subject, list[UUID
 
 def _revive(connection: Connection, event: Happening) -> tuple[Subject, list[UUID]]:
     going = event.going()
-    content = rules.profile(event.content) or event.subject.content
+    # Where it lies, its place may have moved since it was handed in.
+    content = (rules.profile(event.content) or dict(event.subject.content)) | {"region": event.own.row.region}
     made = _change_own(connection, event, content=content, **institution.columns(content), **_back(institutions))
     name_images(connection, made.row.id, made.row.id, [content])
     ask_for_checks(connection, made.row.id, str(content["name"]), live(rows_of(content, "accounts")))
@@ -249,13 +257,7 @@ def _move(connection: Connection, event: Happening, going: Sequence[Subject], to
         return
     ids = [one.row.id for one in going]
     if to.kind != Kind.SHG:
-        institution.map_to(connection, ids, to.row.id, event.facts.today)
-        content = _with(institutions.c.content, parent_id=str(to.row.id))
-        moved = (
-            update(institutions).where(among(institutions.c.id, ids)).values(version=institutions.c.version + 1, parent_id=to.row.id, content=content)
-        )
-        rows = connection.execute(moved.returning(institutions)).all()
-        _tell(connection, institutions=[Subject(row.kind, row, None) for row in rows])
+        tell_all(connection, institution.put_under(connection, ids, to.row.id, event.facts.today))
         return
     _note_stays(connection, event, going)
     # What was handed back to the maker comes again from where she is now.
@@ -286,7 +288,7 @@ def _note_stays(connection: Connection, event: Happening, whom: Sequence[Subject
         {
             "member_id": one.row.id,
             "institution_id": one.row.institution_id,
-            "from_on": queries.since(one.row, last.get(one.row.id)),
+            "from_on": queries.since(one.row, last.get(one.row.id), event.own_formed_on),
             "to_on": event.on,
             "reason": why or rules.reason(event.act, event.content),
         }
@@ -304,7 +306,7 @@ def _note_return(connection: Connection, event: Happening, whom: Sequence[Subjec
 
 def _tell(connection: Connection, *, people: Sequence[Subject] = (), institutions: Sequence[Subject] = (), screened: bool = False) -> None:
     """What others keep of them; `screened`: the duplicate check too keeps where she is, or of which revision."""
-    told = [institution_changed(one) for one in institutions]
+    told = institutions_changed(connection, institutions)
     told += members_changed(connection, people) if people else []
     told += [member_submitted(one) for one in people if screened]
     told += [member_decided(one, one.row.revision, Status(one.row.status), []) for one in people]

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql
 
 from protos import dedup_pb2
 from services.chassis import audit
-from services.kernel.approval import Act, Status, outcome
+from services.kernel.approval import OVER, Act, Status, outcome
 from services.kernel.caller import Caller
 from services.kernel.errors import Conflict, Invalid
 from services.kernel.month import today as this_day
@@ -28,7 +28,7 @@ from services.profiles.rules import review
 from services.profiles.rules.account import Branches, must_be_known
 from services.profiles.rules.form import Facts, Held, day_of, live, rows_of, word
 from services.profiles.rules.institution import Kind
-from services.profiles.rules.revision import is_repeat, must_stay
+from services.profiles.rules.revision import is_repeat, is_withdrawn, must_stay
 from services.profiles.tables import findings, members, submissions
 
 
@@ -72,20 +72,21 @@ def submit(  # noqa: PLR0913 - a submission is that much
     if shg is None:
         raise queries.unknown_institution()
     caller.must_see(shg.row.id, shg.row.region)
-    if shg.live is Status.INACTIVE:
-        raise Conflict("INSTITUTION_INACTIVE", "This SHG is closed; nobody joins it.", field="institution_id")
+
     before = queries.member_for_update(connection, member_id)
     if before:
         caller.must_see(before.row.institution_id, before.row.region)
     facts = Facts(today, lists(connection))
     content = rules.read(said, shg_of(shg), facts, before.row.content if before else None)
-    if is_repeat(before.held if before else None, revision, Act.PROFILE, content):
+    if is_repeat(before.held if before else None, revision, Act.PROFILE, content, _moved(connection, before, shg.row.id)):
         assert before is not None
         if isinstance(evidence, Evidence):
             _must_be_same_evidence(before, evidence)
         return before
     if isinstance(evidence, Invalid):
         raise evidence
+    if shg.row.status in OVER:
+        raise Conflict("INSTITUTION_INACTIVE", "This SHG is closed or withdrawn; nobody joins it.", field="institution_id")
     must_be_known(rows_of(content, "accounts"), rows_of(before.row.content or {}, "accounts") if before else [], branches)
     if before and before.live:  # Who is live moves by an act of her own; an entry under the wrong SHG is put right.
         must_stay(before.content, content, "institution_id")
@@ -113,6 +114,27 @@ def submit(  # noqa: PLR0913 - a submission is that much
     audit.changed(connection, caller, "member.submit", member_id, revision=revision, verified=waiting.identity_token is not None)
     # Also of one who is live, of whom nothing has changed but her version: copies are counted by it.
     tell_all(connection, [member_submitted(made), member_changed(connection, made)])
+    return made
+
+
+def _moved(connection: Connection, before: Subject | None, shg_id: UUID) -> tuple[str, ...]:
+    """What a split or a merge has changed of what is live of her, since she was in that SHG."""
+    if before is None or before.waiting is not None or before.row.institution_id == shg_id:
+        return ()
+    return ("institution_id", "joined_on") if queries.was_in(connection, before.row.id, shg_id) else ()
+
+
+def withdraw(connection: Connection, caller: Caller, member_id: UUID, revision: int) -> Subject:
+    """Take back who was never live, as of a list's row that is wrong; again is the same answer.
+
+    The duplicate check need not hear of it: who was rejected is nobody's double already, and of who is a list's alone it never heard.
+    """
+    subject = queries.member(connection, caller, member_id, for_update=True)
+    if is_withdrawn(Status(subject.row.status), subject.held.revision, revision):
+        return subject
+    made = record.withdraw(connection, members, subject)
+    audit.changed(connection, caller, "member.withdraw", member_id, revision=revision)
+    tell_all(connection, [member_changed(connection, made)])
     return made
 
 

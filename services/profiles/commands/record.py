@@ -24,10 +24,14 @@ def issue_code(connection: Connection, kind: str) -> str:
     return codes.issue(codes.LETTERS[kind], settings.state_lgd(), serial)
 
 
+def first(record_id: UUID, source: str, today: date) -> dict[str, Any]:
+    """What every record begins with."""
+    return {"id": record_id, "version": 1, "revision": 0, "source": source, "entered_on": today}
+
+
 def new(connection: Connection, table: Table, record_id: UUID, source: str, today: date, **values: object) -> AnyRow | None:
     """A record that nobody has let in yet, unless `values` say otherwise; None where the id was to be new and is not any more."""
-    first: dict[str, Any] = {"id": record_id, "version": 1, "revision": 0, "source": source, "entered_on": today}
-    made = postgresql.insert(table).values(first | values)
+    made = postgresql.insert(table).values(first(record_id, source, today) | values)
     return connection.execute(made.on_conflict_do_nothing(index_elements=["id"]).returning(table)).one_or_none()
 
 
@@ -38,7 +42,11 @@ def change(connection: Connection, table: Table, row: AnyRow, **values: object) 
 
 def place(institution_id: UUID, region: str) -> dict[str, Any]:
     """Where a submission stands: whose task it is."""
-    return {"institution_id": institution_id, "region": region, "block": at_level(region, Level.BLOCK), "gp": at_level(region, Level.GP)}
+    return {"institution_id": institution_id, **place_at(region)}
+
+
+def place_at(region: str) -> dict[str, Any]:
+    return {"region": region, "block": at_level(region, Level.BLOCK), "gp": at_level(region, Level.GP)}
 
 
 def waiting_row(record_id: UUID, kind: str, institution_id: UUID, region: str, content: Held) -> dict[str, Any]:
@@ -99,10 +107,22 @@ def let_in(connection: Connection, caller: Caller, subject: Subject) -> None:
     waiting = subject.waiting
     assert waiting is not None
     connection.execute(delete(submissions).where(submissions.c.record_id == waiting.record_id))
-    kept = subject.row.content if waiting.act == Act.PROFILE else waiting.content
-    if kept is not None:
-        past = {"record_id": waiting.record_id, "revision": waiting.revision, "act": waiting.act, "content": kept}
-        connection.execute(insert(history).values(past | {"maker_user": waiting.maker_user, "decided_by": caller.user_id}))
+    kept = (subject.row.content or {}) if waiting.act == Act.PROFILE else waiting.content
+    note_approval(connection, caller, waiting, waiting.record_id, waiting.revision, Act(waiting.act), kept)
+
+
+def note_approval(connection: Connection, caller: Caller, waiting: AnyRow, record_id: UUID, revision: int, act: Act, kept: Held) -> None:
+    """Who handed in what waited, and who let it in: that is how the record came to this revision."""
+    past = {"record_id": record_id, "revision": revision, "act": act.value, "content": kept}
+    who = {"maker_user": waiting.maker_user, "released_by": waiting.released_by, "decided_by": caller.user_id}
+    connection.execute(insert(history).values(past | who))
+
+
+def withdraw(connection: Connection, table: Table, subject: Subject, **values: object) -> Subject:
+    """Nobody waits for it any more; what it said stays, to be handed in again."""
+    withdrawn = {"status": Status.WITHDRAWN.value}
+    waiting = connection.execute(update(submissions).where(submissions.c.record_id == subject.row.id).values(withdrawn).returning(submissions)).one()
+    return Subject(subject.kind, change(connection, table, subject.row, **withdrawn, **values), waiting)
 
 
 def hand_back(connection: Connection, subject: Subject, reviews: Mapping[str, Any], reasons: Sequence[str], remark: str) -> AnyRow:

@@ -11,7 +11,7 @@ from protos import profiles_pb2
 from services.kernel.approval import Status
 from services.kernel.tally import MODULUS, fingerprint
 from services.profiles import queries
-from services.profiles.commands.events import Told, as_checked, institution_changed, member_decided, member_submitted, members_changed, tell_all
+from services.profiles.commands.events import Told, as_checked, institutions_changed, member_decided, member_submitted, members_changed, tell_all
 from services.profiles.queries import Subject
 from services.profiles.rules.review import Decided, Decision
 
@@ -23,7 +23,7 @@ Page = Callable[[Connection, str, UUID | None], UUID | None]
 def restate_institutions(connection: Connection, hearer: str, after: UUID | None) -> UUID | None:
     """Tell the next page of institutions; the id to go on after, or None at the end."""
     found = queries.institutions_after(connection, after, PAGE)
-    tell_all(connection, [institution_changed(one) for one in found], hearer)
+    tell_all(connection, institutions_changed(connection, found), hearer)
     return _last(found)
 
 
@@ -34,7 +34,7 @@ def restate_members(connection: Connection, hearer: str, after: UUID | None) -> 
 
 
 def restate_submissions(connection: Connection, hearer: str, after: UUID | None) -> UUID | None:
-    """As restate_members, for dedup: what was submitted, and what was decided on it."""
+    """As restate_members, for dedup: what was submitted, and what was decided on it. On who came from the old MIS nobody has yet."""
     found = queries.members_after(connection, after, PAGE)
     findings = queries.findings_of(connection, found)
     told: list[Told] = []
@@ -43,10 +43,10 @@ def restate_submissions(connection: Connection, hearer: str, after: UUID | None)
         if checked := as_checked(one):
             told.append(member_submitted(checked))
         decisions = [Decided(f.finding_id, Decision(f.decision), f.reason) for f in findings[one.row.id] if f.decision]
-        if one.live:
+        if held.revision and held.status in {Status.REJECTED, Status.WITHDRAWN}:  # To the duplicate check one is as the other.
+            told.append(member_decided(one, held.revision, one.live or Status.REJECTED, decisions))
+        elif one.live and one.live is not Status.LEGACY:
             told.append(member_decided(one, one.row.revision, one.live, decisions))
-        elif held.status is Status.REJECTED:
-            told.append(member_decided(one, held.revision, Status.REJECTED, decisions))
     tell_all(connection, told, hearer)
     return _last(found)
 

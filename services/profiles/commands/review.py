@@ -55,7 +55,7 @@ def approve(
 def approve_plain(connection: Connection, caller: Caller, kind: str, record_id: UUID, revision: int, today: date) -> Subject:
     """As one of many, of which none is looked at by itself: nothing about it may be open."""
     subject = _subject(connection, caller, kind, record_id)
-    if subject.waiting is not None and subject.waiting.open_questions:
+    if subject.waiting is not None and (subject.waiting.open_questions or institution.warned(connection, subject, today)):
         raise Conflict("QUESTIONS_OPEN", "There is something to look at; decide on this one by itself.")
     return approve(connection, caller, kind, record_id, revision, (), today)
 

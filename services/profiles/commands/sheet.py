@@ -18,12 +18,12 @@ from services.kernel.errors import Invalid, Refused
 from services.kernel.ids import derived, uuid7
 from services.kernel.money import parse_rupees
 from services.kernel.month import month_of
-from services.kernel.region import Level, at_level
+from services.kernel.region import Level, at_level, check_region
 from services.profiles import queries
 from services.profiles.commands import institution as institution_commands
 from services.profiles.commands import member as member_commands
 from services.profiles.commands import record
-from services.profiles.commands.events import institution_changed, members_changed, tell_all
+from services.profiles.commands.events import institutions_changed, members_changed, tell_all
 from services.profiles.commands.lists import lists
 from services.profiles.queries import MEMBER, AnyRow, Subject
 from services.profiles.rules import institution as institution_rules
@@ -118,7 +118,7 @@ class _Institutions:
         region = self._region(kind, cells["region"])
         name_key = key(cells["name"])
         listed_as = derived("institution", kind, region, name_key)
-        held = self.listed.get(listed_as) or self.named.get((region, kind, name_key))
+        held = self.named.get((region, kind, name_key)) or self.listed.get(listed_as)
         if held:
             return held
         said = cells | {
@@ -134,12 +134,9 @@ class _Institutions:
         return institution_id
 
     def _region(self, kind: Kind, cell: str) -> str:
-        """The path of an LGD code at the level of that kind; a path is as good, where a village lies in several Gram Panchayats."""
-        geography = places.geography()
-        path = cell if "." in cell else geography.path_of(institution_rules.LEVEL_OF[kind], cell.lstrip("0"))
-        if not path:
-            raise Invalid("REGION_UNKNOWN", "There is no place {path} in this state.", field="region", path=cell[:20])
-        self.caller.must_see_region(geography.must_know(path, self.facts.today))
+        """The path of an LGD code at the level of that kind; or a path, which it must be where a village lies in several Gram Panchayats."""
+        path = places.geography().find(institution_rules.LEVEL_OF[kind], cell.strip(), self.facts.today)
+        self.caller.must_see_region(path)
         return path
 
     def _parent(self, kind: Kind, name_key: str, region: str) -> UUID | None:
@@ -172,7 +169,7 @@ def take_institutions(connection: Connection, caller: Caller, rows: Sequence[Row
         values = [_draft(one, today) | institution_commands.columns(one.content) for one in block.new]
         made = connection.execute(insert(institutions).returning(institutions), values).all()
         found = _wait(connection, caller, made, block.new)
-        tell_all(connection, [institution_changed(one) for one in found])
+        tell_all(connection, institutions_changed(connection, found))
         audit.changed(connection, caller, "institution.upload", *(row.id for row in made), month=month_of(today))
     return answers
 
@@ -180,14 +177,15 @@ def take_institutions(connection: Connection, caller: Caller, rows: Sequence[Row
 def take_members(connection: Connection, caller: Caller, rows: Sequence[Row], today: date, *, dry_run: bool) -> list[Answer]:
     """The members of the caller's SHGs."""
     facts = Facts(today, lists(connection))
-    shgs = {(shg.row.region.rpartition(".")[2], shg.row.name_key): shg for shg in _shgs(connection, caller)}
+    shgs: dict[tuple[str, str], list[Subject]] = {}
+    for shg in _shgs(connection, caller):
+        shgs.setdefault((shg.row.region.rpartition(".")[2], shg.row.name_key), []).append(shg)
     taken: dict[UUID, _New] = {}  # a row's key -> her
     ids = _ids(len(rows))
 
     def take(cells: dict[str, str]) -> UUID:
-        shg = shgs.get((cells["region"].rpartition(".")[2].lstrip("0"), key(cells["institution_id"])))
-        if shg is None:
-            raise queries.unknown_institution()
+        village = cells["region"].strip()
+        shg = _at(village, shgs.get((village.rpartition(".")[2].lstrip("0"), key(cells["institution_id"])), []), today)
         content = member_rules.read(_said(cells, shg.row.id), member_commands.shg_of(shg), facts, complete=False)
         born = content.get("born_on") or content.get("birth_year")
         listed_as = derived("member", shg.row.id, key(str(content["name"])), key(str(content.get("relation_name", ""))), born)
@@ -230,6 +228,20 @@ def _shgs(connection: Connection, caller: Caller) -> list[Subject]:
     return [shg for shg in queries.institutions_among(connection, caller.institutions) if shg.kind == Kind.SHG]
 
 
+def _at(village: str, named: Sequence[Subject], today: date) -> Subject:
+    """The one of these SHGs of one name that lies in a village, by its code or its path; the code may be in several Gram Panchayats."""
+    geography = places.geography()
+    found = named
+    if "." in village:
+        now = geography.now(check_region(village), today)
+        found = [one for one in named if one.row.region in now]
+    if not found:
+        raise queries.unknown_institution()
+    if len(found) > 1:
+        raise geography.several(village, sorted(one.row.region for one in found), today, "region")
+    return found[0]
+
+
 def _enrol(connection: Connection, caller: Caller, new: Sequence[_New], today: date) -> dict[UUID, UUID]:
     """Insert the drafts; the ids by the keys of their rows, also of those that the same list sent at once has made."""
     if not new:
@@ -261,15 +273,7 @@ def _ids(count: int) -> Iterator[UUID]:
 
 
 def _draft(one: _New, today: date) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "listed_as": one.listed_as,
-        "version": 1,
-        "revision": 0,
-        "status": Status.DRAFT.value,
-        "source": "SHEET",
-        "entered_on": today,
-    }
+    return record.first(one.id, "SHEET", today) | {"listed_as": one.listed_as, "status": Status.DRAFT.value}
 
 
 def _dry(answers: Sequence[Answer], new: Sequence[_New]) -> list[Answer]:

@@ -6,17 +6,20 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Date, Row, Select, Table, Text, and_, exists, func, literal, or_, select, union
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.chassis import sight
 from services.chassis.sight import among, within
-from services.kernel.approval import LIVE, Act, Status
+from services.kernel.approval import IN_BOOKS, LIVE, Act, Status
 from services.kernel.caller import Caller
 from services.kernel.canonical import Content
 from services.kernel.errors import NotFound
 from services.kernel.region import Level, at_level
 from services.profiles.rules import revision
+from services.profiles.rules.account import Outcome
 from services.profiles.rules.form import day_of
+from services.profiles.rules.institution import Kind
 from services.profiles.tables import account_checks, findings, history, image_uses, images, institutions, mappings, members, memberships, submissions
 
 AnyRow = Row[Any]
@@ -210,6 +213,12 @@ def institutions_among(connection: Connection, ids: Collection[UUID]) -> list[Su
     return subjects(connection, connection.execute(select(institutions).where(among(institutions.c.id, ids))).all())
 
 
+def not_live(connection: Connection, ids: Collection[UUID]) -> set[UUID]:
+    """Which of these institutions no checker has let in."""
+    asked = select(institutions.c.id).where(among(institutions.c.id, ids), institutions.c.status.not_in(sorted(LIVE)))
+    return set(connection.scalars(asked)) if ids else set()
+
+
 def above(connection: Connection, institution_id: UUID) -> list[Subject]:
     """The federation that it belongs to, and the one over that."""
     one, parent = institutions.alias(), institutions.alias()
@@ -220,7 +229,7 @@ def above(connection: Connection, institution_id: UUID) -> list[Subject]:
 
 def live_children(connection: Connection, institution_id: UUID) -> list[Subject]:
     """The institutions that belong to a federation and are not closed."""
-    asked = select(institutions).where(institutions.c.parent_id == institution_id, institutions.c.status.in_([Status.ACTIVE, Status.LEGACY]))
+    asked = select(institutions).where(institutions.c.parent_id == institution_id, institutions.c.status.in_(sorted(IN_BOOKS)))
     return subjects(connection, connection.execute(asked.order_by(institutions.c.id)).all())
 
 
@@ -247,6 +256,41 @@ def last_stays(connection: Connection, member_ids: Collection[UUID]) -> dict[UUI
     return {row.member_id: row for row in connection.execute(asked)}  # The last one stays.
 
 
+def was_in(connection: Connection, member_id: UUID, institution_id: UUID) -> bool:
+    asked = exists().where(memberships.c.member_id == member_id, memberships.c.institution_id == institution_id)
+    return bool(connection.execute(select(asked)).scalar_one())
+
+
+def was_under(connection: Connection, institution_id: UUID, parent_id: UUID) -> bool:
+    asked = exists().where(mappings.c.child_id == institution_id, mappings.c.parent_id == parent_id, mappings.c.to_on.is_not(None))
+    return bool(connection.execute(select(asked)).scalar_one())
+
+
+def ended_stays(connection: Connection, member_ids: Collection[UUID]) -> dict[UUID, list[AnyRow]]:
+    """All stays of these members that ended, the oldest first, each with the region in which that institution lies now."""
+    if not member_ids:
+        return {}
+    asked = select(memberships, institutions.c.region).join(institutions, institutions.c.id == memberships.c.institution_id)
+    return _grouped(connection, asked.where(among(memberships.c.member_id, member_ids)).order_by(memberships.c.to_on))
+
+
+def ends_and_returns(connection: Connection, institution_ids: Collection[UUID]) -> dict[UUID, list[AnyRow]]:
+    """Each approved act by which one of these institutions ended or began again, with its day, the oldest first."""
+    if not institution_ids:
+        return {}
+    acts = history.c.act.in_([Act.CLOSE, Act.MERGE, Act.REVIVE])
+    asked = select(history.c.record_id, history.c.act, history.c.content["on"].astext.cast(Date).label("on")).where(acts)
+    return _grouped(connection, asked.where(among(history.c.record_id, institution_ids)).order_by(history.c.revision))
+
+
+def _grouped(connection: Connection, asked: Select[Any]) -> dict[UUID, list[AnyRow]]:
+    """Rows by whom they are of, which their first column says."""
+    of: dict[UUID, list[AnyRow]] = {}
+    for row in connection.execute(asked):
+        of.setdefault(row[0], []).append(row)
+    return of
+
+
 @dataclass(frozen=True, slots=True)
 class Stay:
     """Where a record belonged; `to_on` is None where it does still."""
@@ -259,7 +303,7 @@ class Stay:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """What was approved about a live record, and where it belonged, the oldest first."""
+    """What was approved of a record, and where it belonged, the oldest first."""
 
     acts: list[AnyRow]
     stays: list[Stay]
@@ -281,17 +325,20 @@ def _stays(connection: Connection, member: AnyRow) -> list[Stay]:
     """Where she was, and where she is."""
     past = connection.execute(select(memberships).where(memberships.c.member_id == member.id).order_by(memberships.c.to_on)).all()
     stays = [Stay(one.institution_id, one.from_on, one.to_on, one.reason) for one in past]
-    if Status(member.status) in {Status.ACTIVE, Status.LEGACY}:
-        stays.append(Stay(member.institution_id, since(member, past[-1] if past else None), None))
+    if Status(member.status) in IN_BOOKS:
+        [own] = institutions_among(connection, [member.institution_id])
+        formed_on = day_of(own.content, "formed_on")
+        assert formed_on is not None  # Without it there is no institution.
+        stays.append(Stay(member.institution_id, since(member, past[-1] if past else None, formed_on), None))
     return stays
 
 
-def since(member: AnyRow, last: AnyRow | None) -> date:
-    """Since when a live member is in her SHG; of one who came in by a list it may not be known better than when that was.
+def since(member: AnyRow, last: AnyRow | None, formed_on: date) -> date:
+    """Since when a live member is in her SHG; of one whom the old MIS brought it may not be known better than since when there is that.
 
     `last` is her last stay anywhere.
     """
-    came_on: date = (last.back_on if last is not None else None) or day_of(member.content, "joined_on") or member.entered_on
+    came_on: date = (last.back_on if last is not None else None) or day_of(member.content, "joined_on") or formed_on
     return came_on
 
 
@@ -299,19 +346,6 @@ def act_of(connection: Connection, record_id: UUID, revision_number: int) -> Any
     """The act of life that a revision was, once it was approved."""
     found = history.c.record_id == record_id, history.c.revision == revision_number, history.c.act != Act.PROFILE
     return connection.execute(select(history).where(*found)).one_or_none()
-
-
-def active_below(connection: Connection, institution_id: UUID, member_ids: Collection[UUID]) -> set[str]:
-    """Which of these are active members of the SHG itself, or of one below the federation."""
-    shg, vo = institutions.alias(), institutions.alias()
-    below = or_(shg.c.id == institution_id, shg.c.parent_id == institution_id, vo.c.parent_id == institution_id)
-    asked = (
-        select(members.c.id)
-        .join(shg, shg.c.id == members.c.institution_id)
-        .outerjoin(vo, vo.c.id == shg.c.parent_id)
-        .where(among(members.c.id, member_ids), members.c.status == Status.ACTIVE, below)
-    )
-    return {str(member_id) for member_id in connection.execute(asked).scalars()}
 
 
 def members_listed_as(connection: Connection, keys: Collection[UUID]) -> dict[UUID, UUID]:
@@ -350,6 +384,28 @@ def institutions_at(connection: Connection, region: str) -> list[UUID]:
     return list(connection.execute(asked).scalars())
 
 
+def areas(connection: Connection) -> set[str]:
+    """Every place that a federation serves, or will by what waits of it."""
+    contents = (institutions.c.content, submissions.c.content, submissions.c.previous)
+    asked = union(*(select(func.jsonb_array_elements_text(one["area"])).where(one.has_key("area")) for one in contents))
+    return set(connection.execute(asked).scalars())
+
+
+def federations_serving(connection: Connection, paths: Collection[str], after: UUID | None = None, most: int | None = None) -> list[AnyRow]:
+    """Those that serve one of these places, or will by what waits of them, by id, and locked."""
+
+    def serves(content: ColumnElement[Any]) -> ColumnElement[bool]:
+        named: ColumnElement[bool] = content["area"].has_any(literal(list(paths), ARRAY(Text)))
+        return named
+
+    kinds = (Kind.VO.value, Kind.CLF.value)
+    waits = or_(serves(submissions.c.content), serves(submissions.c.previous))
+    waiting = select(submissions.c.record_id).where(submissions.c.kind.in_(kinds), waits)
+    asked = select(institutions).where(institutions.c.kind.in_(kinds), or_(serves(institutions.c.content), institutions.c.id.in_(waiting)))
+    asked = asked.where(institutions.c.id > after) if after else asked
+    return list(connection.execute(asked.order_by(institutions.c.id).limit(most).with_for_update()))
+
+
 def institutions_after(connection: Connection, after: UUID | None, size: int) -> list[Subject]:
     """All institutions by id, a page at a time, for a restatement."""
     return subjects(connection, _page(connection, select(institutions), institutions.c.id, institutions.c.status, None, after, size))
@@ -375,6 +431,15 @@ def check_at(connection: Connection, check_id: UUID, attempt: int) -> AnyRow | N
     """A check that waits for this very attempt."""
     waits = and_(account_checks.c.check_id == check_id, account_checks.c.attempts == attempt, account_checks.c.next_at.is_not(None))
     return connection.execute(select(account_checks).where(waits)).one_or_none()
+
+
+# The bank gave no answer, and is not asked for one by itself any more.
+UNANSWERED = and_(account_checks.c.outcome == Outcome.UNKNOWN.value, account_checks.c.next_at.is_(None))
+
+
+def unanswered(connection: Connection) -> int:
+    """How many checks the bank gave no answer to."""
+    return connection.execute(select(func.count()).select_from(account_checks).where(UNANSWERED)).scalar_one()
 
 
 def _sees_record(caller: Caller, record_id: ColumnElement[UUID] | UUID) -> ColumnElement[bool]:

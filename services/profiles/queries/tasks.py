@@ -4,7 +4,7 @@ A page merges the oldest keys of each list (place or maker, kind, with questions
 an index: two lakh waiting rows cost it as much as two hundred.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -32,6 +32,7 @@ class Wanted:
 
     kinds: Sequence[str] = KINDS
     region: str = ""
+    gps: Sequence[str] = ()  # Such as a cluster's.
     until: datetime | None = None  # What was handed in then or before.
     maker_user: str = ""
     institution_id: UUID | None = None
@@ -46,11 +47,15 @@ class After:
     record_id: UUID
 
 
-def _regions(caller: Caller, region: str) -> list[str]:
-    """What she sees of the region that she asks for."""
-    if not region:
-        return list(caller.regions)
-    return [seen if contains(region, seen) else region for seen in caller.regions if contains(region, seen) or contains(seen, region)]
+def _regions(caller: Caller, wanted: Wanted) -> list[str]:
+    """What she sees of the region and of the Gram Panchayats that she asks for."""
+    seen = _common(caller.regions, [wanted.region])
+    return _common(seen, wanted.gps) if wanted.gps else seen
+
+
+def _common(some: Iterable[str], others: Collection[str]) -> list[str]:
+    """What lies in both."""
+    return [one if contains(other, one) else other for one in some for other in others if contains(other, one) or contains(one, other)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ _OF_LEVEL = {Level.BLOCK: submissions.c.block, Level.GP: submissions.c.gp, Level
 
 def _scope(caller: Caller, wanted: Wanted) -> _Scope:
     """What one SHG or one bookkeeper has handed in is little, and is looked at; of a region the index says all."""
-    regions = [region for region in _regions(caller, wanted.region) if region != NOWHERE]
+    regions = [region for region in _regions(caller, wanted) if region != NOWHERE]
     if not regions:
         return _Scope(submissions.c.block, ())
     within_hers = within(submissions.c.region, regions)
@@ -141,9 +146,9 @@ _BY: dict[str, ColumnElement[str]] = {
 GROUPINGS = tuple(_BY)
 
 
-def counts(connection: Connection, caller: Caller, region: str, by: str, week_ago: datetime, month_ago: datetime) -> list[AnyRow]:
-    """How much waits, by kind and by what is asked for."""
-    scope = _scope(caller, Wanted(region=region))
+def counts(connection: Connection, caller: Caller, wanted: Wanted, by: str, week_ago: datetime, month_ago: datetime) -> list[AnyRow]:
+    """How much waits in a place, by kind and by what is asked for."""
+    scope = _scope(caller, wanted)
     if not scope.values:
         return []
     group = _BY[by].label("of")

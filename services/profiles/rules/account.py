@@ -13,7 +13,8 @@ from services.kernel.names import name_key
 
 IFSC = re.compile(r"[A-Z]{4}0[A-Z0-9]{6}")
 BANK_LETTERS = 4  # Of an IFSC: all that a penny drop looks at.
-_NUMBER = re.compile(r"[0-9]{6,18}")
+# Some co-operative banks and post offices have letters in it. Zeros alone are what is written where there is no account.
+_NUMBER = re.compile(r"(?=.*[1-9])[A-Z0-9]{6,20}")
 
 # A bank that gives no answer is asked again after a pause that doubles, for about a day and a half.
 TRIES_MAX = 14
@@ -64,7 +65,7 @@ class Branches(Protocol):
         """The branch of a code; None where no branch has it."""
 
     def digits(self, ifsc: str) -> tuple[int, ...]:
-        """How many digits an account of that bank may have; empty where nobody has said."""
+        """How many digits or letters an account of that bank may have; empty where nobody has said."""
 
 
 def check_ifsc(text: str, field: str) -> str:
@@ -76,10 +77,10 @@ def check_ifsc(text: str, field: str) -> str:
 
 
 def check_number(text: str, field: str) -> str:
-    """The digits, spaces taken off."""
-    number = "".join(text.split())
+    """The digits, and letters in capitals, spaces taken off."""
+    number = "".join(text.split()).upper()
     if not _NUMBER.fullmatch(number):
-        raise Invalid("ACCOUNT_INVALID", "An account number has 6 to 18 digits.", field=field)
+        raise Invalid("ACCOUNT_INVALID", "An account number has 6 to 20 digits or letters, and not zeros alone.", field=field)
     return number
 
 
@@ -100,7 +101,12 @@ def must_be_known(accounts: Sequence[Mapping[str, Any]], held: Sequence[Mapping[
         digits = branches.digits(ifsc)
         if digits and len(number) not in digits:
             known = " or ".join(map(str, digits))
-            raise Invalid("ACCOUNT_LENGTH", "An account of this bank has {digits} digits.", field=f"accounts[{place}].account_number", digits=known)
+            raise Invalid(
+                "ACCOUNT_LENGTH",
+                "An account number of this bank has {digits} digits or letters.",
+                field=f"accounts[{place}].account_number",
+                digits=known,
+            )
 
 
 def account_of(account: Mapping[str, Any]) -> tuple[str, str]:

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Collection, Mapping
 from enum import StrEnum
 
-from services.kernel.approval import Status
+from services.kernel.approval import IN_BOOKS, Status
 from services.kernel.caller import Role
 from services.kernel.canonical import Content
 from services.kernel.errors import Conflict, Forbidden, Invalid
@@ -19,6 +19,7 @@ from services.profiles.rules.form import (
     Held,
     Needed,
     Notice,
+    Rows,
     Said,
     Section,
     goes_with,
@@ -40,6 +41,7 @@ REMARK_LENGTH_MAX = 500
 PHONES_MAX = 3
 ACCOUNTS_MAX = 10
 AREA_MAX = 500
+DUTIES_MAX = 100
 TAGS_MAX = 10
 TENURE_MONTHS_MAX = 60
 
@@ -118,6 +120,22 @@ def _terms(kind: Kind) -> tuple[Field, ...]:
     )
 
 
+# The calendar of what law and bylaws ask of it: what is due on which day, and when it was done (mission P9).
+_DUTIES = Rows(
+    "duties",
+    (
+        rows.ROW_ID,
+        Field("kind", kinds.listed("DUTY"), needed=Needed.ALWAYS),
+        Field("due_on", kinds.day, needed=Needed.ALWAYS),
+        Field("done_on", kinds.past_day),
+        rows.ENDED_ON,
+    ),
+    Section.REGISTRATION,
+    DUTIES_MAX,
+    check=lambda duties, at: rows.none_twice(duties, at, "kind", "due_on"),
+)
+
+
 def _form(kind: Kind) -> Form:
     area = () if kind == Kind.SHG else (Field("area", kinds.several(kinds.region(*AREA_OF[kind]), AREA_MAX)),)
     stands_for = () if kind == Kind.SHG else (seats.STANDS_FOR,)
@@ -135,6 +153,7 @@ def _form(kind: Kind) -> Form:
                 Field("tan", _tan),
                 Field("startup_cost_paise", kinds.amount_paise),
             ),
+            _DUTIES,
             *within(Section.IMAGES, Field("resolution", kinds.image)),
             rows.ADDRESSES,
             rows.phones(PHONES_MAX, Field("member_id", kinds.record_id)),
@@ -266,6 +285,16 @@ def check_maker(kind: Kind, role: Role | None) -> None:
         raise Forbidden("KIND_NOT_YOURS", "A {kind} is entered by its own bookkeeper.", field="kind", kind=kind.value)
 
 
+def check_place(held: Held, content: Held, *, live: bool) -> None:
+    """Until it is live an institution may lie anywhere; then its books and its federation stand in its block."""
+    if live and block(held) != block(content):
+        raise Conflict(
+            "REGION_OTHER_BLOCK",
+            "What is live stays in its block: enter it anew in the other one, have its members transferred, and have this one closed.",
+            field="region",
+        )
+
+
 def check_members(kind: Kind, members: Mapping[Status, int]) -> None:
     """An SHG is activated after its members; who was rejected does not hold it up."""
     if kind != Kind.SHG:
@@ -274,6 +303,12 @@ def check_members(kind: Kind, members: Mapping[Status, int]) -> None:
         raise Conflict("MEMBERS_PENDING", "{pending} of its members are not decided yet.", pending=pending)
     if (active := members.get(Status.ACTIVE, 0)) < ACTIVE_MEMBERS_MIN:
         raise Conflict("MEMBERS_TOO_FEW", "An SHG needs {least} active members; this has {active}.", least=ACTIVE_MEMBERS_MIN, active=active)
+
+
+def check_nobody_left(members: Mapping[Status, int]) -> None:
+    """Nobody stays behind in an SHG that is withdrawn but who was handed back, and is her maker's to withdraw."""
+    if left := sum(members.get(status, 0) for status in (Status.DRAFT, Status.SUBMITTED, *IN_BOOKS)):
+        raise Conflict("MEMBERS_LEFT", "{left} members are entered in it still: withdraw each, or have her transferred.", left=left)
 
 
 def named_members(content: Held) -> dict[str, str]:
@@ -290,14 +325,41 @@ def check_seats(content: Held, active: Collection[str]) -> None:
             raise Conflict("SEAT_NOT_ACTIVE", "Whoever holds a seat or keeps the books from inside is an active member.", field=field)
 
 
-def warnings(kind: Kind, content: Held, active_members: int, facts: Facts) -> list[Notice]:
+def check_stands_for(content: Held, under: Mapping[str, Collection[str]], children: Collection[str]) -> None:
+    """Whoever sits in a federation stands for an institution of its own, in which she is active; `under` says of each what she belongs to."""
+    for seat in live(rows_of(content, "seats")):
+        child, field = word(seat, "institution_id"), f"seats.{word(seat, 'row_id')}"
+        if child and child not in children:
+            raise Conflict("SEAT_NOT_BELOW", "What she stands for does not belong to it, or is not live; have it mapped first.", field=field)
+        if child and child not in under.get(word(seat, "member_id"), ()):
+            raise Conflict("SEAT_NOT_FROM_THERE", "She is no active member of the institution that she stands for; choose another.", field=field)
+
+
+def check_no_children_left(children: int) -> None:
+    if children:
+        raise Conflict("CHILDREN_LEFT", "{left} institutions belong to it still: have each mapped to another, or merge it.", left=children)
+
+
+def warnings(kind: Kind, content: Held, active_members: int, facts: Facts, *, parent_live: bool = True) -> list[Notice]:
     """What a checker should look at before she approves."""
-    found = seats.notices(content, facts)
+    found = questions(kind, content, facts)
     least = ACTIVE_MEMBERS_MIN if word(content, "type") == "SPECIAL" else USUAL_MEMBERS_MIN
     if kind == Kind.SHG and not least <= active_members <= USUAL_MEMBERS_MAX:
         found.append(Notice("SIZE_UNUSUAL", f"It has {active_members} active members; usual are {least} to {USUAL_MEMBERS_MAX}."))
+    if not parent_live:
+        found.append(Notice("PARENT_NOT_LIVE", "Its federation is not approved yet: it belongs to it from the day on which both are."))
+    return found
+
+
+def questions(kind: Kind, content: Held, facts: Facts) -> list[Notice]:
+    """Of the warnings those that follow from what was handed in alone, and not from what becomes of others meanwhile."""
+    found = seats.notices(content, facts)
     if kind == Kind.CLF and "registration_number" not in content:
         found.append(Notice("REGISTRATION_MISSING", "A CLF is usually registered; no registration is named."))
+    overdue = sorted(word(duty, "due_on") for duty in live(rows_of(content, "duties")) if "done_on" not in duty)
+    overdue = [due_on for due_on in overdue if due_on < facts.today.isoformat()]
+    if overdue:
+        found.append(Notice("DUTIES_OVERDUE", f"{len(overdue)} of its duties are overdue, the first one since {overdue[0]}."))
     if not live(rows_of(content, "accounts")):
         found.append(Notice("ACCOUNT_MISSING", "It has no bank account here."))
     return found

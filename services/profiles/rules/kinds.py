@@ -15,10 +15,9 @@ from services.kernel.month import parse_date
 from services.kernel.phone import check_mobile
 from services.kernel.region import Level, check_region, level
 from services.profiles.rules.form import At, Field, Kind, Needed, as_list, ill_written, is_empty, one_line, read_entries
+from services.profiles.rules.image import BYTES_MAX, MEDIA_TYPES
 
 RATE_BASIS_POINTS_MAX = 6000
-IMAGE_BYTES_MAX = 1 << 20
-IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp")
 YES, NO = "YES", "NO"
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
@@ -169,15 +168,15 @@ def _sha256(said: object, at: At) -> str:
 
 def _media_type(said: object, at: At) -> str:
     media_type = said_text(said, at).lower()
-    if media_type not in IMAGE_TYPES:
-        raise Invalid("VALUE_UNKNOWN", "This must be one of: {known}.", field=at.path, known=", ".join(IMAGE_TYPES))
+    if media_type not in MEDIA_TYPES:
+        raise Invalid("VALUE_UNKNOWN", "This must be one of: {known}.", field=at.path, known=", ".join(MEDIA_TYPES))
     return media_type
 
 
 _IMAGE = (
     Field("image_id", row_key, needed=Needed.ALWAYS),
     Field("media_type", _media_type, needed=Needed.ALWAYS),
-    Field("size_bytes", count(1, IMAGE_BYTES_MAX), needed=Needed.ALWAYS),
+    Field("size_bytes", count(1, BYTES_MAX), needed=Needed.ALWAYS),
     Field("sha256", _sha256, needed=Needed.ALWAYS),
 )
 

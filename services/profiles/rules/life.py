@@ -1,5 +1,5 @@
-"""What happens to a live record in the course of life (mission P14): a member leaves, dies, moves, comes back; an institution is split,
-merged, closed, revived.
+"""What happens to a live record in the course of life (mission P14): a member leaves, dies, moves, comes back, or never was away;
+an institution is split, merged, closed, revived.
 
 No money is spoken of here: what she has saved and owes is settled in the books (domain 4.7), which hear that she is INACTIVE.
 """
@@ -80,6 +80,7 @@ _OF_MEMBERS = {
     Act.DEATH: Form((_ON, _WORDS)),
     Act.TRANSFER: Form((_ON, _TO, _WORDS)),
     Act.REVIVE: Form((_ON, replace(_TO, needed=Needed.NEVER), _WORDS)),
+    Act.REINSTATE: Form((replace(_WORDS, needed=Needed.ALWAYS),)),
 }
 _OF_INSTITUTIONS = {
     Act.SPLIT: Form((_ON, _IDS, _WORDS, Field("new_institution", _new_institution, needed=Needed.ALWAYS))),
@@ -148,6 +149,12 @@ def check_day(on: date, since: date, last: date | None) -> None:
     """Nothing happens before what it ends began, nor on or before the day of what happened last."""
     if on < since or (last and on <= last):
         raise Invalid("EVENT_TOO_EARLY", "Something that is known of it happened later; give a later day.", field="on")
+
+
+def check_reinstated(inactive_reason: str) -> None:
+    """What was noted of her alone may have been noted wrongly; her SHG's end was its own."""
+    if inactive_reason == INSTITUTION_CLOSED:
+        raise Conflict("ACT_NOT_ALLOWED", "She is inactive since her SHG was closed: she comes back with it, or is revived into another.")
 
 
 def check_offices(bodies: Iterable[Held], going: Collection[str], ended: Collection[str], lists: Lists) -> None:

@@ -235,6 +235,14 @@ POST
     CONVENER | Convener | संयोजक
     BOOKKEEPER | Bookkeeper | पुस्तक संचालक
     MEMBER* | Member | सदस्य
+DUTY
+    AUDIT* | Audit of the books | लेखा परीक्षा
+    RETURN* | Return to the registrar | पंजीयक को विवरणी
+    TAX_RETURN | Income tax return | आयकर विवरणी
+    GENERAL_BODY* | Meeting of the general body | आम सभा की बैठक
+    ELECTION | Election of office bearers | पदाधिकारियों का चुनाव
+    RENEWAL | Renewal of the registration | पंजीकरण का नवीनीकरण
+    OTHER | Other | अन्य
 REJECTION_REASON
     DUPLICATE* | Duplicate | दोहरा रिकॉर्ड
     NAME_WRONG | Name is wrong | नाम गलत है

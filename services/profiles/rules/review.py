@@ -13,7 +13,6 @@ from services.profiles.rules.institution import check_remark
 from services.profiles.rules.lists import Lists
 
 REASON_LENGTH_MAX = 500
-_CONFIRMED = "A confirmed duplicate cannot be overruled: reject her, or have her transferred."
 
 
 class Verdict(StrEnum):
@@ -48,6 +47,10 @@ def must_not_be_maker(caller: Caller, maker_user: str, maker_person: str) -> Non
         raise Forbidden("OWN_ENTRY", "Nobody approves her own entry: another officer must.")
 
 
+def _confirmed() -> Conflict:
+    return Conflict("FINDING_CONFIRMED", "A confirmed duplicate cannot be overruled: reject her, or have her transferred.", field="decisions")
+
+
 def check_decisions(findings: Mapping[str, Verdict], decisions: Sequence[Decided]) -> list[Decided]:
     """The decisions with their reasons trimmed; each on a finding of this screening, and one a finding."""
     checked: dict[str, Decided] = {}
@@ -61,9 +64,7 @@ def check_decisions(findings: Mapping[str, Verdict], decisions: Sequence[Decided
             raise Invalid("REASON_TOO_LONG", "A reason has at most {most} characters.", field="decisions", most=REASON_LENGTH_MAX)
         if decided.decision == Decision.NOT_A_DUPLICATE:
             if findings[decided.finding_id] == Verdict.CONFIRMED:
-                raise Conflict(
-                    "FINDING_CONFIRMED", "A confirmed duplicate cannot be overruled: reject her, or have her transferred.", field="decisions"
-                )
+                raise _confirmed()
             if not reason:
                 raise Invalid("REASON_MISSING", "Say why she is not the same woman.", field="decisions")
         checked[decided.finding_id] = Decided(decided.finding_id, decided.decision, reason)
@@ -75,7 +76,7 @@ def check_approval(*, screened: bool, findings: Mapping[str, Verdict], decisions
     if not screened:
         raise Conflict("NOT_SCREENED", "The duplicate check has not spoken of this revision yet; wait for it.")
     if Verdict.CONFIRMED in findings.values():
-        raise Conflict("FINDING_CONFIRMED", _CONFIRMED, field="decisions")
+        raise _confirmed()
     checked = check_decisions(findings, decisions)
     of = {decided.finding_id: decided.decision for decided in checked}
     for finding in findings:

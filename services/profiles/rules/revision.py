@@ -1,6 +1,6 @@
 """Which revision of a record may follow which (decision 7); institutions and members share it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from services.kernel.approval import LIVE, Act, Status, Step, move
@@ -20,9 +20,10 @@ class Held:
     content: Mapping[str, Content]
 
 
-def is_repeat(held: Held | None, revision: int, act: Act, content: Mapping[str, Content]) -> bool:
+def is_repeat(held: Held | None, revision: int, act: Act, content: Mapping[str, Content], moved: Collection[str] = ()) -> bool:
     """True where this very submission was taken already, False where it is a later one; else a refusal.
 
+    `moved` are fields that something else than a submission has changed since: what was said in them then, it may say again.
     A device may be ahead by more than one: a record that came back from a backup does not know the revisions since.
     """
     if not 0 < revision <= REVISION_MAX:
@@ -33,7 +34,8 @@ def is_repeat(held: Held | None, revision: int, act: Act, content: Mapping[str, 
     if held is None:
         return False
     if revision == current:
-        field = "act" if held.act != act else first_difference(held.content, content)
+        as_said = {**held.content, **{name: content.get(name) for name in moved}}
+        field = "act" if held.act != act else first_difference(as_said, content)
         if field:
             raise Conflict("REVISION_CONTENT", "Revision {revision} was sent before with another {field}.", field=field, revision=revision)
         return True
@@ -48,6 +50,12 @@ def must_be_current(current: int, revision: int) -> None:
     """A checker decides on what she has seen, not on what came after."""
     if revision != current:
         raise _old(current)
+
+
+def is_withdrawn(status: Status, current: int, revision: int) -> bool:
+    """True where it was taken back already, False where it may be; else a refusal. Its maker has seen what she takes back."""
+    must_be_current(current, revision)
+    return status is Status.WITHDRAWN or move(status, Step.WITHDRAW) is not Status.WITHDRAWN
 
 
 def _old(current: int) -> Conflict:

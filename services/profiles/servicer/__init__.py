@@ -17,9 +17,10 @@ from services.profiles.commands import institution, life, member, review, sheet
 from services.profiles.queries import MEMBER, AnyRow, Subject
 from services.profiles.servicer import given, show
 from services.profiles.servicer.assets import Assets
+from services.profiles.servicer.given import named, page
 from services.profiles.servicer.masters import Masters
 from services.profiles.servicer.places import Places
-from services.profiles.servicer.show import SERVICE, named, page, transaction
+from services.profiles.servicer.show import SERVICE, transaction
 from services.profiles.servicer.tasks import Tasks
 from services.profiles.servicer.uploads import Uploads
 
@@ -83,6 +84,20 @@ class Servicer(Tasks, Assets, Masters, Places, Uploads, profiles_pb2_grpc.Profil
             made = life.submit(connection, caller(), "", record_id, one.revision, texts, today())
             return show.institutions(connection, [made])[0]
 
+    def WithdrawInstitution(self, request: profiles_pb2.WithdrawInstitutionRequest, _context: Context) -> profiles_pb2.Institution:
+        institution_id = parse_id(request.institution_id, "institution_id")
+        with transaction() as connection:
+            made = institution.withdraw(connection, caller(), institution_id, request.revision)
+            return show.institutions(connection, [made])[0]
+
+    def WithdrawMember(self, request: profiles_pb2.WithdrawMemberRequest, _context: Context) -> profiles_pb2.Member:
+        member_id = parse_id(request.member_id, "member_id")
+        with transaction() as connection:
+            made = member.withdraw(connection, caller(), member_id, request.revision)
+            [shown], findings = show.members(connection, [made])
+        self._seen("member.get", findings)
+        return shown
+
     def GetInstitution(self, request: profiles_pb2.GetInstitutionRequest, _context: Context) -> profiles_pb2.Institution:
         institution_id = parse_id(request.institution_id, "institution_id")
         with transaction() as connection:
@@ -120,7 +135,7 @@ class Servicer(Tasks, Assets, Masters, Places, Uploads, profiles_pb2_grpc.Profil
         return profiles_pb2.ListMembersResponse(members=shown, next=_next(found, size), instance_epoch=epoch)
 
     def ApproveMember(self, request: profiles_pb2.ApproveMemberRequest, _context: Context) -> profiles_pb2.Member:
-        member_id, decisions = parse_id(request.member_id, "member_id"), show.decisions(request.decisions)
+        member_id, decisions = parse_id(request.member_id, "member_id"), given.decisions(request.decisions)
         with transaction() as connection:
             made = review.approve(connection, caller(), MEMBER, member_id, request.revision, decisions, today())
             [shown], findings = show.members(connection, [made])
@@ -128,8 +143,8 @@ class Servicer(Tasks, Assets, Masters, Places, Uploads, profiles_pb2_grpc.Profil
         return shown
 
     def RejectMember(self, request: profiles_pb2.RejectMemberRequest, _context: Context) -> profiles_pb2.Member:
-        member_id, decisions = parse_id(request.member_id, "member_id"), show.decisions(request.decisions)
-        sections = show.section_reviews(request.sections)
+        member_id, decisions = parse_id(request.member_id, "member_id"), given.decisions(request.decisions)
+        sections = given.section_reviews(request.sections)
         with transaction() as connection:
             words = review.words(connection, request.reasons, request.remark, sections, today())
             made = review.reject(connection, caller(), MEMBER, member_id, request.revision, words, decisions)
@@ -145,7 +160,7 @@ class Servicer(Tasks, Assets, Masters, Places, Uploads, profiles_pb2_grpc.Profil
 
     def RejectInstitution(self, request: profiles_pb2.RejectInstitutionRequest, _context: Context) -> profiles_pb2.Institution:
         institution_id = parse_id(request.institution_id, "institution_id")
-        sections = show.section_reviews(request.sections)
+        sections = given.section_reviews(request.sections)
         with transaction() as connection:
             words = review.words(connection, request.reasons, request.remark, sections, today())
             made = review.reject(connection, caller(), "", institution_id, request.revision, words, ())

@@ -1,13 +1,65 @@
-"""What a device handed in, as the rules read it."""
+"""What a device asked for or handed in, as the rules read it."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from protos import profiles_pb2
+from google.protobuf import json_format
+from google.protobuf.descriptor import EnumDescriptor
+from google.protobuf.message import Message
+
+from protos import common_pb2, profiles_pb2
 from services.chassis import tokens
 from services.kernel.errors import Invalid, Unauthenticated
+from services.kernel.ids import parse_id
+from services.kernel.page import page_size, page_unknown
 from services.profiles.commands.member import Evidence
-from services.profiles.servicer.show import named, said
+from services.profiles.rules import review
+from services.profiles.rules.form import Section
+
+
+def said(message: Message) -> dict[str, Any]:
+    """A form as it was handed in, by the contract's names."""
+    return json_format.MessageToDict(message, preserving_proto_field_name=True)
+
+
+def page(asked: common_pb2.Page) -> tuple[UUID | None, int]:
+    try:
+        return (parse_id(asked.after, "page.after") if asked.after else None), page_size(asked.size)
+    except Invalid as refused:
+        raise refused if refused.code == "PAGE_INVALID" else page_unknown() from None
+
+
+def named(enum: EnumDescriptor, number: int, field: str) -> str | None:
+    """The name of an enum's value without its prefix, None where it is unspecified."""
+    value = enum.values_by_number.get(number)
+    if value is None and field == "status":
+        raise Invalid("STATUS_UNKNOWN", "There is no such status.", field=field)
+    if value is None:
+        raise Invalid("KIND_UNKNOWN", "An institution is an SHG, a VO or a CLF.", field=field)
+    return value.name.removeprefix(f"{field.upper()}_") if number else None
+
+
+def decisions(given: Iterable[profiles_pb2.FindingDecision]) -> list[review.Decided]:
+    known = profiles_pb2.Decision.DESCRIPTOR.values_by_number
+    made = []
+    for one in given:
+        value = known.get(one.decision) if one.decision else None
+        if value is None:
+            raise Invalid("DECISION_UNKNOWN", "A decision is missing or unknown.", field="decisions")
+        made.append(review.Decided(one.finding_id, review.Decision(value.name.removeprefix("DECISION_")), one.reason))
+    return made
+
+
+def section_reviews(given: Sequence[profiles_pb2.SectionReview]) -> list[review.SectionReview]:
+    known = profiles_pb2.Section.DESCRIPTOR.values_by_number
+    made = []
+    for place, one in enumerate(given):
+        value = known.get(one.section) if one.section else None
+        if value is None:
+            raise Invalid("SECTION_UNKNOWN", "A profile has no such section.", field=f"sections[{place}].section")
+        made.append(review.SectionReview(Section(value.name.removeprefix("SECTION_")), one.accepted, list(one.reasons), one.remark))
+    return made
 
 
 def institution(given: profiles_pb2.Institution) -> dict[str, Any]:

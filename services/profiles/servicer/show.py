@@ -1,22 +1,16 @@
-"""What is kept, as the contract shows it; and what was said, as the rules read it."""
+"""What is kept, as the contract shows it."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
 from uuid import UUID
 
 from google.protobuf import json_format
-from google.protobuf.descriptor import EnumDescriptor
-from google.protobuf.message import Message
 from sqlalchemy import Connection
 
-from protos import common_pb2, profiles_pb2
+from protos import profiles_pb2
 from services.chassis import database
 from services.kernel.approval import Act, Status
 from services.kernel.canonical import Content
-from services.kernel.errors import Invalid
-from services.kernel.ids import parse_id
 from services.kernel.month import today
-from services.kernel.page import page_size, page_unknown
 from services.profiles import queries
 from services.profiles.adapters import ifsc
 from services.profiles.commands.lists import lists
@@ -31,51 +25,7 @@ from services.profiles.rules.institution import Kind
 SERVICE = "profiles"
 transaction = database.of(SERVICE)
 
-_ROWS = ("addresses", "phones", "accounts", "documents", "insurances", "cadre_posts", "external_ids", "seats")
-
-
-def said(message: Message) -> dict[str, Any]:
-    """A form as it was handed in, by the contract's names."""
-    return json_format.MessageToDict(message, preserving_proto_field_name=True)
-
-
-def page(asked: common_pb2.Page) -> tuple[UUID | None, int]:
-    try:
-        return (parse_id(asked.after, "page.after") if asked.after else None), page_size(asked.size)
-    except Invalid as refused:
-        raise refused if refused.code == "PAGE_INVALID" else page_unknown() from None
-
-
-def named(enum: EnumDescriptor, number: int, field: str) -> str | None:
-    """The name of an enum's value without its prefix, None where it is unspecified."""
-    value = enum.values_by_number.get(number)
-    if value is None and field == "status":
-        raise Invalid("STATUS_UNKNOWN", "There is no such status.", field=field)
-    if value is None:
-        raise Invalid("KIND_UNKNOWN", "An institution is an SHG, a VO or a CLF.", field=field)
-    return value.name.removeprefix(f"{field.upper()}_") if number else None
-
-
-def decisions(given: Iterable[profiles_pb2.FindingDecision]) -> list[review.Decided]:
-    known = profiles_pb2.Decision.DESCRIPTOR.values_by_number
-    made = []
-    for one in given:
-        value = known.get(one.decision) if one.decision else None
-        if value is None:
-            raise Invalid("DECISION_UNKNOWN", "A decision is missing or unknown.", field="decisions")
-        made.append(review.Decided(one.finding_id, review.Decision(value.name.removeprefix("DECISION_")), one.reason))
-    return made
-
-
-def section_reviews(given: Sequence[profiles_pb2.SectionReview]) -> list[review.SectionReview]:
-    known = profiles_pb2.Section.DESCRIPTOR.values_by_number
-    made = []
-    for place, one in enumerate(given):
-        value = known.get(one.section) if one.section else None
-        if value is None:
-            raise Invalid("SECTION_UNKNOWN", "A profile has no such section.", field=f"sections[{place}].section")
-        made.append(review.SectionReview(Section(value.name.removeprefix("SECTION_")), one.accepted, list(one.reasons), one.remark))
-    return made
+_ROWS = ("addresses", "phones", "accounts", "documents", "insurances", "cadre_posts", "external_ids", "seats", "duties")
 
 
 def form_of(kind: str) -> Form:
@@ -85,10 +35,13 @@ def form_of(kind: str) -> Form:
 def institutions(connection: Connection, found: Collection[Subject]) -> list[profiles_pb2.Institution]:
     ids = [subject.row.id for subject in found]
     checks, active, facts = queries.checks_of(connection, ids), queries.active_counts(connection, ids), Facts(today(), lists(connection))
+    parents = {one.row.id: UUID(str(parent)) for one in found if (parent := _newest(one).get("parent_id"))}
+    not_live = queries.not_live(connection, set(parents.values()))
     shown = []
     for subject in found:
         made = _institution(subject, checks)
-        notices = institution_rules.warnings(Kind(subject.kind), _newest(subject), active.get(subject.row.id, 0), facts)
+        count, parent_live = active.get(subject.row.id, 0), parents.get(subject.row.id) not in not_live
+        notices = institution_rules.warnings(Kind(subject.kind), _newest(subject), count, facts, parent_live=parent_live)
         made.warnings.extend(map(_warning, notices))
         shown.append(made)
     return shown
@@ -252,7 +205,8 @@ def _event(row: AnyRow) -> profiles_pb2.LifeEvent:
 def history(life: queries.Life) -> profiles_pb2.GetHistoryResponse:
     made = profiles_pb2.GetHistoryResponse()
     for row in life.acts:
-        entry = made.entries.add(revision=row.revision, act=f"ACT_{row.act}", maker_user=row.maker_user, decided_by=row.decided_by)
+        who = {name: getattr(row, name) for name in ("maker_user", "released_by", "decided_by")}
+        entry = made.entries.add(revision=row.revision, act=f"ACT_{row.act}", **who)
         entry.decided_at.FromDatetime(row.decided_at)
         if row.act != Act.PROFILE:
             entry.event.CopyFrom(_event(row))

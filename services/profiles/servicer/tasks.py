@@ -1,5 +1,6 @@
 """gRPC in: My Task, and what is let in among many."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import grpc
@@ -11,12 +12,14 @@ from services.kernel.errors import Invalid, Refused
 from services.kernel.ids import parse_id
 from services.kernel.month import today
 from services.kernel.page import page_size, page_unknown
+from services.kernel.region import Level, check_region, level
 from services.profiles.commands import review
 from services.profiles.queries import AnyRow, tasks
 from services.profiles.servicer.show import transaction
 
 Context = grpc.ServicerContext
 MANY_MAX = 100
+GPS_MAX = 100
 DAYS_MAX = 36_500
 
 
@@ -30,6 +33,7 @@ class Tasks:
         wanted = tasks.Wanted(
             kinds=[_kind(one) for one in request.kinds] or tasks.KINDS,
             region=request.region,
+            gps=_gps(request.gps),
             until=now - timedelta(days=min(request.days_min, DAYS_MAX)) if request.days_min > 0 else None,
             maker_user=request.maker_user,
             institution_id=parse_id(request.institution_id, "institution_id") if request.institution_id else None,
@@ -46,8 +50,9 @@ class Tasks:
             known = ", ".join(filter(None, tasks.GROUPINGS))
             raise Invalid("GROUPING_UNKNOWN", "Tasks are counted by one of: {known}.", field="by", known=known)
         now = datetime.now(UTC)
+        where = tasks.Wanted(region=request.region, gps=_gps(request.gps))
         with transaction() as connection:
-            rows = tasks.counts(connection, caller(), request.region, request.by, now - timedelta(days=7), now - timedelta(days=30))
+            rows = tasks.counts(connection, caller(), where, request.by, now - timedelta(days=7), now - timedelta(days=30))
         return profiles_pb2.CountTasksResponse(
             counts=[
                 profiles_pb2.TaskCount(
@@ -85,6 +90,15 @@ def _kind(number: int) -> str:
     if value is None:
         raise Invalid("TASK_KIND_UNKNOWN", "A task is of a member, an SHG, a VO or a CLF.", field="kinds")
     return value.name.removeprefix("TASK_KIND_")
+
+
+def _gps(paths: Sequence[str]) -> list[str]:
+    if len(paths) > GPS_MAX:
+        raise Invalid("GPS_TOO_MANY", "At most {most} Gram Panchayats at a time, as a cluster has.", field="gps", most=GPS_MAX)
+    for path in paths:
+        if level(check_region(path, "gps")) != Level.GP:
+            raise Invalid("REGION_LEVEL", "This place must be a {level}.", field="gps", level=Level.GP.name)
+    return list(dict.fromkeys(paths))
 
 
 def _after(text: str) -> tasks.After | None:

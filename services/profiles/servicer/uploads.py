@@ -1,8 +1,6 @@
 """gRPC in: what a device sends in one go, and what became of it."""
 
-import json
 from collections import Counter
-from typing import Any
 from uuid import UUID
 
 import grpc
@@ -20,7 +18,8 @@ from services.profiles.queries import uploads as queries
 from services.profiles.rules import batch as rules
 from services.profiles.rules.batch import ItemKind
 from services.profiles.servicer import given
-from services.profiles.servicer.show import SERVICE, said, transaction
+from services.profiles.servicer.given import said
+from services.profiles.servicer.show import SERVICE, transaction
 
 Context = grpc.ServicerContext
 
@@ -65,20 +64,13 @@ def _item(place: int, one: profiles_pb2.UploadItem) -> Item:
             raise Forbidden("ROLE_NOT_ALLOWED", "A {role} may not do this.", role=role.label if role else "stranger")
         parsed_id = parse_id(record_id, "record_id")
         if kind is ItemKind.INSTITUTION:
-            return Item(kind, record_id, revision, _storable(given.institution(one.institution)))
+            return Item(kind, record_id, revision, given.institution(one.institution))
         if kind is ItemKind.MEMBER:
             evidence = given.evidence_of(one.member.attestation, parsed_id)
-            return Item(kind, record_id, revision, _storable(given.member(one.member.member)), evidence)
-        return Item(kind, record_id, revision, _storable(given.event(getattr(one, name))))
+            return Item(kind, record_id, revision, given.member(one.member.member), evidence)
+        return Item(kind, record_id, revision, given.event(getattr(one, name)))
     except Refused as refused:
         return Item(kind, record_id, revision, {}, refused=refused)
-
-
-def _storable(texts: dict[str, Any]) -> dict[str, Any]:
-    """What was said, without the one character that no database takes."""
-    if "\\u0000" in json.dumps(texts):
-        raise Invalid("TEXT_INVALID", "This holds a character that is no letter, digit or sign.")
-    return texts
 
 
 def _key(one: profiles_pb2.UploadItem, kind: ItemKind) -> tuple[str, int]:
@@ -90,7 +82,7 @@ def _key(one: profiles_pb2.UploadItem, kind: ItemKind) -> tuple[str, int]:
     else:
         event = one.member_event if kind is ItemKind.MEMBER_EVENT else one.institution_event
         record_id, revision = event.record_id, event.revision
-    return record_id.replace("\0", "")[:_ID_LENGTH_MAX], revision
+    return record_id[:_ID_LENGTH_MAX], revision
 
 
 def _show(upload_id: UUID, items: list[AnyRow]) -> profiles_pb2.UploadStatus:

@@ -1,6 +1,6 @@
 """Keep what profiles tells, the newest version whatever the order, and compare it with the owner's nightly tally."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,24 +19,12 @@ def _keep_newest(connection: Connection, table: Table, key: str, values: dict[st
     connection.execute(statement.on_conflict_do_update(index_elements=[key], set_=rest, where=newer))
 
 
-def keep_institution(
-    connection: Connection, institution_id: UUID, version: int, *, kind: str, region: str, status: str, parent_id: UUID | None, formed_on: date | None
-) -> None:
-    values = {
-        "institution_id": institution_id,
-        "kind": kind,
-        "region": region,
-        "status": status,
-        "parent_id": parent_id,
-        "formed_on": formed_on,
-        "version": version,
-    }
-    _keep_newest(connection, institutions, "institution_id", values)
+def keep_institution(connection: Connection, institution_id: UUID, version: int, **told: Any) -> None:  # noqa: ANN401 - the copy's columns, by name
+    _keep_newest(connection, institutions, "institution_id", {"institution_id": institution_id, "version": version, **told})
 
 
-def keep_member(connection: Connection, member_id: UUID, version: int, *, institution_id: UUID, region: str, status: str) -> None:
-    values = {"member_id": member_id, "institution_id": institution_id, "status": status, "region": region, "version": version}
-    _keep_newest(connection, members, "member_id", values)
+def keep_member(connection: Connection, member_id: UUID, version: int, **told: Any) -> None:  # noqa: ANN401 - the copy's columns, by name
+    _keep_newest(connection, members, "member_id", {"member_id": member_id, "version": version, **told})
 
 
 def compare(connection: Connection, block: str, told: int, fingerprint: int, at: datetime) -> bool:

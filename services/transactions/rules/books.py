@@ -1,6 +1,6 @@
 """What the books hold before a meeting: all that the rules need, fetched at once (examples 17)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -10,13 +10,32 @@ from services.kernel.approval import MeetingStatus
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Days on end, the last one included. The first span of all has no first day: the books ask only what came after it."""
+
+    from_on: date | None
+    to_on: date
+
+    def holds(self, day: date) -> bool:
+        return (self.from_on is None or self.from_on <= day) and day <= self.to_on
+
+
+@dataclass(frozen=True, slots=True)
 class Institution:
-    """As profiles told it; `kind` is SHG, VO or CLF."""
+    """As profiles told it; `kind` is SHG, VO or CLF. `ended` is when it was in being before, `since_on` since when it is again."""
 
     kind: str
     region: str
     active: bool
     formed_on: date | None
+    since_on: date | None = None
+    ended: Sequence[Span] = ()
+
+    def closed_on(self, day: date) -> date | None:
+        """When it was closed, where it was not in being on that day."""
+        if any(span.holds(day) for span in self.ended) or (self.since_on and self.since_on <= day):
+            return None
+        return max((span.to_on for span in self.ended if span.to_on < day), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +52,31 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Whose she is, and what she has saved with the institution whose meeting it is."""
+    """Whose she is and was, and what she has saved with the institution whose meeting it is."""
 
     institution_id: UUID
     active: bool
     compulsory_paise: int = 0
     voluntary_paise: int = 0
+    since_on: date | None = None
+    ended: Sequence[tuple[UUID, Span]] = ()
+
+    @property
+    def known_through(self) -> date | None:
+        """The day up to which nothing that is told later can change where she was."""
+        return self.since_on or max((span.to_on for _, span in self.ended), default=None)
+
+    def has_stay(self, institution_id: UUID, day: date) -> bool:
+        """Whether that is where she is, and was on that day. With what ended and no word of a new beginning she is nowhere."""
+        return self.institution_id == institution_id and (self.since_on <= day if self.since_on else not self.ended)
+
+    def had_stay(self, institution_id: UUID, day: date) -> bool:
+        """Whether it is a stay since ended that holds that day."""
+        return any(of == institution_id and span.holds(day) for of, span in self.ended)
+
+    def left_on(self, institution_id: UUID, day: date) -> date | None:
+        """When she last left it before that day."""
+        return max((span.to_on for of, span in self.ended if of == institution_id and span.to_on < day), default=None)
 
 
 @dataclass(frozen=True, slots=True)

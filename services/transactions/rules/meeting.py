@@ -1,7 +1,7 @@
 """A meeting as its device closed it: its content, its lines, what they change, and what must hold of it."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
@@ -10,7 +10,7 @@ from services.kernel.canonical import Content
 from services.kernel.errors import Conflict, Invalid
 from services.kernel.money import check_amount, rupees
 from services.kernel.policies import Policies
-from services.transactions.rules.books import Books, Chain, Loan
+from services.transactions.rules.books import Books, Chain, Loan, Member
 from services.transactions.rules.heads import HEADS_OF, Head, Item
 
 MEMBERS_MAX = 100
@@ -236,20 +236,36 @@ def _once(name: str, key: str, ids: Sequence[UUID], code: str, sentence: str) ->
         seen.add(one)
 
 
-def _check_members(meeting: Meeting, books: Books) -> None:
+def _named(meeting: Meeting, books: Books) -> Iterator[tuple[str, Member | None]]:
+    """Every member in every list, by the field that names her."""
     for name, entries in _member_lists(meeting):
         for place, entry in enumerate(entries):
-            member = books.members.get(entry.member_id)
-            if member is not None and member.institution_id != meeting.institution_id:
-                raise Invalid("MEMBER_ELSEWHERE", "This member is not of this institution.", field=f"{name}[{place}].member_id")
+            yield f"{name}[{place}].member_id", books.members.get(entry.member_id)
+
+
+def _check_members(meeting: Meeting, books: Books) -> None:
+    """Whoever was not of the institution on the meeting's day, as far as no news to come can change that."""
+    of, on = meeting.institution_id, meeting.held_on
+    for field, member in _named(meeting, books):
+        if member is None or member.had_stay(of, on) or member.has_stay(of, on):
+            continue
+        if left_on := member.left_on(of, on):
+            raise Invalid(
+                "MEMBER_LEFT",
+                "This member was of this institution until {left_on}; take her off the lists of a meeting held later.",
+                field=field,
+                left_on=left_on.isoformat(),
+            )
+        if member.known_through and member.known_through >= on:
+            raise Invalid("MEMBER_ELSEWHERE", "This member was not of this institution on {on}; take her off.", field=field, on=on.isoformat())
 
 
 def _wait_for_members(meeting: Meeting, books: Books) -> None:
-    for name, entries in _member_lists(meeting):
-        for place, entry in enumerate(entries):
-            member = books.members.get(entry.member_id)
-            if member is None or not member.active:
-                raise Waiting("MEMBER_WAITING", "This member is not active yet; the meeting waits for her.", field=f"{name}[{place}].member_id")
+    """For who is not heard of, is not active yet, or is of another institution, from where she may have come before it is told."""
+    of, on = meeting.institution_id, meeting.held_on
+    for field, member in _named(meeting, books):
+        if member is None or not (member.had_stay(of, on) or (member.has_stay(of, on) and member.active)):
+            raise Waiting("MEMBER_WAITING", "This member is not active here yet; the meeting waits for her.", field=field)
 
 
 def _check_place(meeting: Meeting, books: Books, today: date) -> None:

@@ -11,7 +11,7 @@ from services.kernel.caller import Caller
 from services.kernel.canonical import content_hash, first_difference
 from services.kernel.errors import Conflict, Forbidden, Invalid
 from services.kernel.policies import Policies
-from services.transactions.rules.books import Books, Chain
+from services.transactions.rules.books import Books, Chain, Institution
 from services.transactions.rules.heads import Head
 from services.transactions.rules.meeting import Line, Meeting, Waiting, check, content
 
@@ -60,14 +60,27 @@ def admit(meeting: Meeting, books: Books, caller: Caller, policies: Policies, to
     sent_hash = content_hash(sent)
     if _is_recorded(meeting, books, sent_hash):
         return None
-    institution = books.institution
-    if institution is None or not institution.active:
-        raise Waiting("INSTITUTION_WAITING", "This institution is not active yet; the meeting waits for it.", field="institution_id")
+    institution = _in_being(books.institution, meeting.held_on)
     if caller.role != f"{institution.kind}_BOOKKEEPER":
         raise Forbidden(
             "BOOKKEEPER_KIND", "The meetings of a {kind} are kept by the {kind} Bookkeeper.", field="institution_id", kind=institution.kind
         )
     return Posting(dict(sent), sent_hash, check(meeting, books, policies, today))
+
+
+def _in_being(institution: Institution | None, on: date) -> Institution:
+    """The institution, where it was in being on that day: what was held before it was closed may be handed in after."""
+    if institution and (closed_on := institution.closed_on(on)):
+        raise Conflict(
+            "INSTITUTION_CLOSED",
+            "This institution was closed on {closed_on}; of its meetings those held until then are taken.",
+            field="held_on",
+            closed_on=closed_on.isoformat(),
+        )
+    was = institution is not None and any(span.holds(on) for span in institution.ended)
+    if institution is None or not (institution.active or was):
+        raise Waiting("INSTITUTION_WAITING", "This institution is not active yet; the meeting waits for it.", field="institution_id")
+    return institution
 
 
 def taken_elsewhere() -> Conflict:
