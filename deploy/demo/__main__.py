@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from deploy.demo import books, cast, meeting, screen
+from deploy.demo import books, cast, meeting, rounds, screen
 from deploy.demo.cast import Nation, State
 from deploy.demo.client import Client, RefusedError
 from deploy.machine import Machine
@@ -368,9 +368,18 @@ def show_trial_balance(keeper: Client, institution_id: str) -> None:
         raise RuntimeError("the trial balance does not balance")
 
 
+def next_round(up: State) -> None:
+    """Chapter 6: a list grows, an upload is answered, a bank speaks, a woman moves."""
+    screen.chapter(6, "The next round of the bookkeeper")
+    keeper = keeper_of(up)
+    rounds.add_to_list(up.admin, keeper)
+    shgs = cast.institutions_of(keeper)
+    rounds.go_round(keeper, up.manager, left=shgs["Ujala"], joined=shgs["Roshni"])
+
+
 def reports(machine: Machine, nation: Nation, up: State) -> None:
-    """Chapter 6: the state's report, the nation's, and the nation's while a state is away."""
-    screen.chapter(6, "What the state reads, and what the nation reads")
+    """Chapter 7: the state's report, the nation's, and the nation's while a state is away."""
+    screen.chapter(7, "What the state reads, and what the nation reads")
     this_month = month.month_of(month.today())
     held = books.position(keeper_of(up), cast.institutions_of(keeper_of(up))["Ujala"].institution_id).approved_through
     with screen.step("the state's figures hear of the meetings"):
@@ -428,7 +437,7 @@ def show_national(title: str, answer: Any) -> None:  # noqa: ANN401 - a National
 
 def farewell(machine: Machine, nation: Nation, up: State) -> None:
     """Where it all is, and how to end it."""
-    screen.chapter(7, "It goes on running")
+    screen.chapter(8, "It goes on running")
     for code, instance in machine.instances.items():
         screen.say(f"{code}: gRPC at {instance.grpc_address}, authority {instance.ca_file}")
     screen.say(f"the nation's gateway: {nation.instance.gateway_address}")
@@ -449,6 +458,7 @@ def main() -> int:
             lists(state)
         enrolments(machine, up, br)
         meetings(up)
+        next_round(up)
         reports(machine, nation, up)
         farewell(machine, nation, up)
     except (RefusedError, RuntimeError) as error:

@@ -21,6 +21,7 @@ from services.kernel.errors import Refused
 from services.kernel.month import month_of, today
 from services.kernel.tally import total
 from services.profiles import queries as profiles_queries
+from services.profiles.commands.institution import check_acting
 from services.profiles.commands.lists import lists
 from services.profiles.commands.member import shg_of
 from services.profiles.rules import institution as institution_rules
@@ -35,7 +36,7 @@ from services.transactions import queries as transactions_queries
 from services.transactions.tables import chains, meetings
 
 PAGE = 5000
-SAMPLE = 20_000  # Of members, and of institutions, are read again by their forms.
+SAMPLE = 5_000  # Of members, and of institutions, are read again by their forms.
 TRIAL_BALANCES = 200  # Of the first institutions by id, each asked for as an officer would.
 
 
@@ -85,10 +86,9 @@ def _takes_member(connection: Connection, row: Any, facts: Facts) -> bool:  # no
 
 
 def _takes_institution(connection: Connection, row: Any, facts: Facts) -> bool:  # noqa: ANN401 - a row of institutions
-    named = [UUID(member_id) for member_id in institution_rules.named_members(row.content).values()]
     above = profiles_queries.institutions_among(connection, [row.parent_id]) if row.parent_id else []
     try:
-        institution_rules.check_seats(row.content, profiles_queries.active_below(connection, row.id, named))
+        check_acting(connection, row.id, row.content)
         institution_rules.check_parent(row.content, above[0].content if above else None)
         return dict(row.content) == institution_rules.read(row.content, facts)
     except Refused:

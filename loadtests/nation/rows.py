@@ -341,7 +341,17 @@ class Made:
             return (*of_whom, _json(woman.content()), code, *_evidence(woman), "CLEAR", 1, SUBMITTED, MARK, day, day)
 
         yield Rows("profiles", "members", columns, [row(woman) for woman in self.women])
+        yield self._approvals()
         yield self._submissions()
+
+    def _approvals(self) -> Rows:
+        """Who handed in what is live, and who let it in."""
+        keepers, [manager] = self._of_role(Role.SHG_BOOKKEEPER), self._of_role(Role.BLOCK_PROGRAM_MANAGER)
+        let_in = [(one.institution_id, keepers[0].user_id, one.activated_on) for one in self.institutions]
+        let_in += [(one.member_id, keepers[one.shg // BOOKKEEPER_SHGS].user_id, self.plan.entered_on(one.serial)) for one in self.women if one.active]
+        columns = ("record_id", "revision", "act", "content", "maker_user", "decided_by", "decided_at")
+        rows = [(record_id, 1, Act.PROFILE.value, "{}", maker, manager.user_id, noon(day)) for record_id, maker, day in let_in]
+        return Rows("profiles", "history", columns, rows)
 
     def _submissions(self) -> Rows:
         """What waits: members who are not live yet."""

@@ -80,6 +80,7 @@ NOT_DONE = {
     **dict.fromkeys(("SwitchRole", "Logout", "ChangePassword"), "Nobody here has logged in."),
     **dict.fromkeys(("ApproveMember", "ApproveInstitution"), "Done once for each subject, or there would be none."),
     **dict.fromkeys(("RejectMember", "RejectInstitution", "ApproveMany", "ApproveMeeting", "RejectMeeting"), "Done once, in the last test here."),
+    **dict.fromkeys(("WithdrawMember", "WithdrawInstitution"), "What was handed in stays with the checker until she has decided."),
     "SubmitInstitutionEvent": "Done there too: what has members to be decided, or is not approved yet, is not closed.",
     **dict.fromkeys(("StartKyc", "ConfirmKyc"), "For residents whom the provider knows."),
     "InviteStateAdmin": "In the national instance alone.",
