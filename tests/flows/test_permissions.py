@@ -349,6 +349,8 @@ class Walk:
         except grpc.RpcError as error:
             told = refused(error)
             return Answer(told.status, told.code, told.sentence)
+        if method.name not in BY_ITEM:  # Of what was uploaded, a refused item is no refusal of whoever asks what became of it.
+            return Answer(grpc.StatusCode.OK, "", "", said)
         items = [row.refusal for one, rows in said.ListFields() if one.message_type and one.is_repeated for row in rows if hasattr(row, "refusal")]
         return Answer(grpc.StatusCode.OK, items[0].code if items else "", "", said)
 
