@@ -15,7 +15,7 @@ from services.dedup.tables import people
 from services.identity.tables import user_roles, users
 from services.kernel import codes
 from services.kernel.approval import Status
-from services.kernel.caller import Caller
+from services.kernel.caller import OPERATOR
 from services.kernel.canonical import content_hash
 from services.kernel.errors import Refused
 from services.kernel.month import month_of, today
@@ -126,9 +126,8 @@ def _books() -> Iterator[str]:
         connection.exec_driver_sql("set local statement_timeout = 0")
         if adrift := transactions_queries.adrift(connection):
             yield f"{len(adrift)} institutions have another position than their lines add up to."
-        officer = Caller("operator")
         for institution_id in connection.execute(select(chains.c.institution_id).order_by(chains.c.institution_id).limit(TRIAL_BALANCES)).scalars():
-            _, heads = transactions_queries.trial_balance(connection, officer, institution_id)
+            _, heads = transactions_queries.trial_balance(connection, OPERATOR, institution_id)
             if sum(debit for debit, _ in heads.values()) != sum(credit for _, credit in heads.values()):
                 yield f"The trial balance of {institution_id} does not balance."
 

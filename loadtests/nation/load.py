@@ -25,14 +25,13 @@ from services.dedup import queries as dedup_queries
 from services.dedup import tables as dedup_tables
 from services.dedup.rules import Verdict
 from services.identity.tables import OF_USERS
-from services.kernel.caller import Caller
+from services.kernel.caller import OPERATOR
 from services.profiles import tables as profiles_tables
 from services.reporting import commands as reporting_commands
 from services.reporting.rules import Cells
 from services.transactions.commands import upkeep
 
 SERVICES = ("identity", "profiles", "transactions", "dedup", "reporting")
-OPERATOR = Caller("operator")
 SCREENED_AT_ONCE = 500
 LOADS = "lokos-load-"  # How the connections of a load are called, so that a second one knows of it.
 FILLED = {"list_values", "lists_version"}

@@ -27,16 +27,10 @@ def connection(connection):
     return connection
 
 
-def upgrade(connection, revision):
+def upgrade(connection, revision, step=command.upgrade):
     made = migrate.config(SERVICE, SERVICE)
     made.attributes["connection"] = connection
-    command.upgrade(made, revision)
-
-
-def migrate_down(connection, revision):
-    made = migrate.config(SERVICE, SERVICE)
-    made.attributes["connection"] = connection
-    command.downgrade(made, revision)
+    step(made, revision)
 
 
 def insert(connection, table, **values):
@@ -204,7 +198,7 @@ def test_a_state_whose_lists_lack_the_duties_gets_them_as_an_edit(connection):
     before = connection.execute(text("select version, stamp from lists_version")).one()
     upgrade(connection, "profiles_0011")
     assert connection.execute(text("select version, stamp from lists_version")).one() == before  # A new state has them.
-    migrate_down(connection, "profiles_0010")
+    upgrade(connection, "profiles_0010", command.downgrade)
     upgrade(connection, "profiles_0011")
     after = connection.execute(text("select version, stamp from lists_version")).one()
     assert (after.version, after.stamp != before.stamp) == (before.version + 1, True)

@@ -20,7 +20,7 @@ from services.chassis import audit, database, ended, interceptors, tokens
 from services.chassis.jobs import jobs
 from services.chassis.mailbox import outbox
 from services.kernel import geography
-from services.kernel.caller import Caller, Role, Session
+from services.kernel.caller import OPERATOR, Caller, Role, Session
 from services.kernel.errors import Refused
 from services.kernel.ids import derived, uuid7
 from services.profiles import jobs as profile_jobs
@@ -244,8 +244,8 @@ def test_what_happened_to_a_live_record_comes_in_the_same_upload():
     women = [{"legacy_code": str(code), "shg_legacy_code": "1", "name": "Mamta Devi", "joined_on": "2020-01-01"} for code in (7, 8)]
     source = legacy.Source("x.csv", b"x" * 32, "test")
     with database.transaction(SERVICE) as connection:
-        [group] = legacy.take_institutions(connection, Caller("operator"), source, [legacy.Row(2, rows[0])], date(2026, 4, 1))
-        left, here = legacy.take_members(connection, Caller("operator"), source, [legacy.Row(2, women[0]), legacy.Row(3, women[1])], date(2026, 4, 1))
+        [group] = legacy.take_institutions(connection, OPERATOR, source, [legacy.Row(2, rows[0])], date(2026, 4, 1))
+        left, here = legacy.take_members(connection, OPERATOR, source, [legacy.Row(2, women[0]), legacy.Row(3, women[1])], date(2026, 4, 1))
     bookkeeper(str(group.record_id))
     leaving = {"record_id": str(left.record_id), "revision": 1, "act": profiles_pb2.ACT_LEAVE, "on": "2026-03-31", "reason": "MIGRATION"}
     closing = {"record_id": str(here.record_id), "revision": 1, "act": profiles_pb2.ACT_CLOSE, "on": "2026-03-31"}

@@ -19,14 +19,12 @@ from services.identity.rules import assignment as assignments
 from services.identity.rules import user as rules
 from services.identity.rules.user import Assignment, Here, Search, Status, User
 from services.identity.tables import user_roles, users
-from services.kernel.caller import Caller
+from services.kernel.caller import OPERATOR, Caller
 from services.kernel.errors import Conflict
 from services.kernel.month import month_of
 from services.kernel.names import clean_name
 from services.kernel.phone import check_mobile
 from services.kernel.region import NATION
-
-OPERATOR = Caller("operator")
 
 
 def add(connection: Connection, caller: Caller, wanted: User, password_hash: str) -> User:
