@@ -40,7 +40,7 @@ def prepare(*, dev: bool = False, load: bool = False) -> None:
         _requirements("requirements.txt")
         if dev:
             _requirements("requirements-dev.txt")
-            _watcher()
+            _test_programs()
         if load:
             _virtual_environment(LOAD_VENV)
             _requirements("requirements-load.txt", LOAD_VENV)
@@ -110,13 +110,14 @@ def _servers() -> None:
         )
 
 
-def _watcher() -> None:
-    """A Prometheus for the tests of the alerts, which skip themselves where there is none."""
-    if not shutil.which("prometheus") and os.getuid() == 0 and shutil.which("apt-get"):
-        try:
-            _install_debian(["prometheus"])
-        except MachineError as error:
-            say(f"setup: there is no Prometheus, so the tests of the alerts will be skipped: {error}")
+def _test_programs() -> None:
+    """What tests alone need: a Prometheus for those of the alerts, node for what browsers compute. They skip themselves where none can be had."""
+    for program, package in (("prometheus", "prometheus"), ("node", "nodejs")):
+        if not shutil.which(program) and os.getuid() == 0 and shutil.which("apt-get"):
+            try:
+                _install_debian([package])
+            except MachineError as error:
+                say(f"setup: there is no {program}, so the tests that need it cannot be run: {error}")
 
 
 def _install_debian(packages: list[str]) -> None:
