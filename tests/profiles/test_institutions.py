@@ -98,6 +98,32 @@ def test_an_institution_from_maker_to_checker(connection):
     assert sorted(mapped) == sorted([(shg_id, vo, TODAY, None), (vo, clf, TODAY, None)])
 
 
+def test_which_accounts_it_has_and_what_it_saves_is_told_once_it_is_so(connection):
+    def told():
+        """What hearers know, and what one of them is told anew."""
+        changed, version = last(connection, profiles_pb2.InstitutionChanged)
+        restate.restate_institutions(connection, "transactions", None)
+        assert events(connection, to="transactions")[-1].body == changed.SerializeToString()
+        return version, [(one.row_id, one.ended_on) for one in changed.accounts], changed.compulsory_savings_paise
+
+    old, new = account("1000200917402"), account("1000200917403")
+    shg_id, maker, _ = active_shg(connection, accounts=[old])
+    assert told() == (2, [(old["row_id"], "")], 10_000)
+    live = queries.institution(connection, maker, shg_id)
+    ended = {name: value for name, value in old.items() if name != "is_default"} | {"ended_on": TODAY.isoformat()}
+    edit = edited(live, accounts=[new, ended], compulsory_savings_paise=20_000)
+    for revision in (2, 3):
+        institution.submit(connection, maker, shg_id, revision, edit, TODAY)
+        assert told() == (2, [(old["row_id"], "")], 10_000), "what waits is not so yet"
+        if revision == 2:
+            reject_institution(connection, shg_id, revision)
+    approve_institution(connection, shg_id, 3)
+    both = sorted([(old["row_id"], TODAY.isoformat()), (new["row_id"], "")])
+    assert told() == (3, both, 20_000)
+    newest = events(connection, "InstitutionChanged")[-1].body
+    assert not any(secret.encode() in newest for one in (old, new) for secret in (one["account_number"], one["ifsc"])), "which there are, and no more"
+
+
 def test_an_shg_is_activated_after_its_members(connection):
     ids = sorted(uuid7() for _ in range(6))
     shg_id, maker = new_shg(connection, seats=office(*ids[:3]))

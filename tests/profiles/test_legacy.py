@@ -129,7 +129,10 @@ def test_rows_become_live_records_that_are_to_be_verified(connection):
     assert held(connection, institutions, vo.record_id).parent_id == clf.record_id
     [mapped] = connection.execute(select(mappings).where(mappings.c.child_id == group.record_id))
     assert (mapped.parent_id, mapped.from_on, mapped.to_on) == (vo.record_id, TODAY, None)
-    assert told(connection, group.record_id) == ["InstitutionChanged"]
+    [changed] = connection.execute(select(outbox.c.event, outbox.c.body).where(outbox.c.subject == str(group.record_id)))
+    heard = profiles_pb2.InstitutionChanged.FromString(changed.body)
+    assert (changed.event, heard.status, heard.compulsory_savings_paise) == ("InstitutionChanged", profiles_pb2.STATUS_LEGACY, 5000)
+    assert [(one.row_id, one.ended_on) for one in heard.accounts] == [(row.content["accounts"][0]["row_id"], "")]
 
     [one] = take(connection, woman())
     her = held(connection, members, one.record_id)
@@ -137,8 +140,8 @@ def test_rows_become_live_records_that_are_to_be_verified(connection):
     assert (her.content["religion"], her.content["phones"][0]["number"]) == ("HINDU", "6000917401")
     assert told(connection, one.record_id) == ["MemberSubmitted", "MemberChanged"]
     [submitted] = connection.execute(select(outbox.c.body).where(outbox.c.subject == str(one.record_id), outbox.c.event == "MemberSubmitted"))
-    heard = profiles_pb2.MemberSubmitted.FromString(submitted.body)
-    assert (heard.name, heard.mobile, heard.revision) == ("Sunita Devi", "6000917401", 0)
+    hers = profiles_pb2.MemberSubmitted.FromString(submitted.body)
+    assert (hers.name, hers.mobile, hers.revision) == ("Sunita Devi", "6000917401", 0)
 
 
 def test_a_record_says_which_row_of_which_file_it_is(connection):

@@ -85,7 +85,10 @@ def test_the_samples_go_in_once(connection):
     ujala = queries.institution(connection, maker, ids["Ujala"])
     assert (ujala.row.status, ujala.row.revision, ujala.row.parent_id, ujala.row.source) == ("DRAFT", 0, ids["Pragati Gram Sangathan"], "SHEET")
     assert (ujala.waiting.status, ujala.waiting.revision, ujala.content["compulsory_savings_paise"]) == ("DRAFT", 0, 10000)
-    assert len(events(connection, "InstitutionChanged")) == 4
+    changed = {one.subject: profiles_pb2.InstitutionChanged.FromString(one.body) for one in events(connection, "InstitutionChanged")}
+    assert len(changed) == 4
+    of_ujala = changed[str(ids["Ujala"])]
+    assert (of_ujala.compulsory_savings_paise, list(of_ujala.accounts)) == (10000, []), "a sheet has no column of accounts"
     assert uploaded(connection)[0] == ids
     assert len(events(connection, "InstitutionChanged")) == 4
 

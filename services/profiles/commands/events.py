@@ -15,6 +15,7 @@ from services.profiles import queries
 from services.profiles.commands.lists import lists
 from services.profiles.queries import AnyRow, Subject
 from services.profiles.rules import member as rules
+from services.profiles.rules.form import rows_of, whole, word
 from services.profiles.rules.lists import Lists
 from services.profiles.rules.review import Decided
 
@@ -40,7 +41,7 @@ def institutions_changed(connection: Connection, institutions: Collection[Subjec
 
 
 def _institution_changed(institution: Subject, acts: Sequence[AnyRow]) -> Told:
-    row = institution.row
+    row, content = institution.row, institution.content
     ended: list[profiles_pb2.EndedPeriod] = []
     since: date | None = None
     for act in acts:
@@ -58,9 +59,14 @@ def _institution_changed(institution: Subject, acts: Sequence[AnyRow]) -> Told:
         status=f"STATUS_{row.status}",
         code=row.code or "",
         month=month_of(row.activated_on or row.entered_on),
-        formed_on=str(institution.content["formed_on"]),
+        formed_on=str(content["formed_on"]),
         ended_periods=ended,
         since_on=_written(since),
+        accounts=[
+            profiles_pb2.BankAccountTold(row_id=word(account, "row_id"), ended_on=word(account, "ended_on"))
+            for account in rows_of(content, "accounts")
+        ],
+        compulsory_savings_paise=whole(content, "compulsory_savings_paise"),
     )
     return Told(message, row.id, row.version)
 
