@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from itertools import chain, pairwise, product
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,14 @@ from alembic.migration import MigrationContext
 from services.chassis import broker, contracts, database, settings
 from services.kernel import errors
 from services.kernel.caller import Role, Sight, sight_of
+from services.transactions.rules.meeting import Waiting
 
 ROOT = Path(__file__).parents[1]
 SERVICES = ("identity", "profiles", "transactions", "dedup", "reporting")
 FUNCTION_LINES_MAX = 70
 CODE = sorted(path for room in ("services", "gateway", "deploy") for path in (ROOT / room).rglob("*.py") if "migrations" not in str(path))
-KINDS = {kind.__name__: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.Refused)}
+KINDS = {kind.__name__: kind for kind in [*vars(errors).values(), Waiting] if isinstance(kind, type) and issubclass(kind, errors.Refused)}
+CODE_OF_A_REFUSAL = r"[A-Z][A-Z_]+"
 
 
 def tracked():
@@ -131,15 +134,45 @@ def test_the_aadhaar_number_stays_in_identity():
             assert "aadhaar_number" not in path.read_text(), name
 
 
+def texts(node, function):
+    """What an expression may say: a text, either side of a condition, or what its name stood for last in that function."""
+    if isinstance(node, ast.Constant):
+        return [node.value]
+    if isinstance(node, ast.IfExp):
+        return [*texts(node.body, function), *texts(node.orelse, function)]
+    if not isinstance(node, ast.Name):
+        return []
+    given = (one for one in ast.walk(function) if isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name))
+    before = [one for one in given if one.targets[0].id == node.id and one.lineno < node.lineno]
+    return texts(max(before, key=lambda one: one.lineno).value, function) if before else []
+
+
+def said_by(function):
+    """Every refusal that a function makes: kind, code, sentence, names of the parameters, line."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute) and len(node.args) >= 2:
+            name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+            names = {keyword.arg for keyword in node.keywords}
+            if name in KINDS:
+                for code, sentence in product(texts(node.args[0], function), texts(node.args[1], function) or [""]):
+                    yield name, code, sentence, names, node.lineno
+
+
+def tabled(tree):
+    """Those that stand in a table, the sentence after the code."""
+    for row in (node for node in ast.walk(tree) if isinstance(node, ast.Tuple)):
+        for code, sentence in pairwise(one.value for one in row.elts if isinstance(one, ast.Constant) and isinstance(one.value, str)):
+            if re.fullmatch(CODE_OF_A_REFUSAL, code) and sentence.endswith("."):
+                yield "", code, sentence, {None}, row.lineno
+
+
 def refusals():
-    """Every refusal in the code: kind, code, sentence, names of the parameters, where."""
+    """Every refusal in the code: kind (empty of one in a table), code, sentence (empty where it is made elsewhere), parameters, where."""
     for path in CODE:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
-                name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
-                if name in KINDS and len(node.args) >= 2 and all(isinstance(part, ast.Constant) for part in node.args[:2]):
-                    names = {keyword.arg for keyword in node.keywords}
-                    yield name, node.args[0].value, node.args[1].value, names, f"{path.relative_to(ROOT)}:{node.lineno}"
+        tree = ast.parse(path.read_text())
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        for *refusal, line in chain(tabled(tree), *map(said_by, functions)):
+            yield *refusal, f"{path.relative_to(ROOT)}:{line}"
 
 
 def test_a_refusals_code_is_stable_and_its_sentence_is_one():
@@ -147,8 +180,10 @@ def test_a_refusals_code_is_stable_and_its_sentence_is_one():
     found = list(refusals())
     assert len(found) > 50
     for kind, code, sentence, names, where in found:
-        assert re.fullmatch(r"[A-Z][A-Z_]+", code), where
-        assert kinds.setdefault(code, kind) == kind, f"{where}: {code} is a {kinds[code]} elsewhere"
+        assert re.fullmatch(CODE_OF_A_REFUSAL, code), where
+        assert kind in {"", kinds.setdefault(code, kind)}, f"{where}: {code} is a {kinds[code]} elsewhere"
+        if not sentence:
+            continue
         assert sentence[0].isupper() or sentence[0] == "{", where
         assert sentence.endswith((".", "}")), f"{where}: {sentence}"
         used = set(re.findall(r"{(\w+)}", sentence))

@@ -16,6 +16,7 @@ from services.kernel.errors import busy
 
 STATEMENT_SECONDS_MAX = 30
 WAIT_FOR_CONNECTION_SECONDS = 5
+STATEMENT_LENGTH_KEPT_MAX = 4096
 
 # A statement that lost against another one and may simply be tried again.
 _TRY_AGAIN = (
@@ -33,6 +34,13 @@ def _connect_args(service: str) -> dict[str, Any]:
         "application_name": f"lokos-{service}",
         "options": f"-c statement_timeout={STATEMENT_SECONDS_MAX}s -c idle_in_transaction_session_timeout=60s -c lock_timeout=10s",
     }
+
+
+def one_line(statement: str) -> str:
+    """A statement for a hot path: psycopg keeps what it made of a text only up to 4,096 characters, and does it anew otherwise."""
+    written = " ".join(statement.split())
+    assert len(written) <= STATEMENT_LENGTH_KEPT_MAX, len(written)
+    return written
 
 
 @cache

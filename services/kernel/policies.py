@@ -25,6 +25,11 @@ RULES = MappingProxyType(
         "bookkeeper_ids_apart": Rule("Whether the bookkeeper of SHGs and of a VO has a user id for each: 1 yes, 0 no (domain 7.1)", 0, 1, 1),
         "bookkeeper_shgs_max": Rule("How many SHGs a bookkeeper keeps without a warning (domain 7.1)", 1, 200, 20),
         "bookkeeper_vos_max": Rule("How many VOs a bookkeeper keeps without a warning (domain 7.1)", 1, 200, 1),
+        "meeting_entry_days_max": Rule("Within how many days after it was held a meeting is entered (domain 11: back-dating)", 1, 3650, 365),
+        "year_closes_after_days": Rule("How many days after 31 March the books of a year are closed (decision 12)", 0, 3650, 183),
+        "shg_approver_side": Rule(
+            "Whose approver decides on the meetings of an SHG: 0 the VO's or the CLF's, 1 the VO's, 2 the CLF's (domain 7.4)", 0, 2, 0
+        ),
         "loan_months_max": Rule("The longest time in which a member repays a loan", 1, 120, 120),
     }
 )

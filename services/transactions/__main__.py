@@ -11,16 +11,15 @@ SERVICE = "transactions"
 
 
 def restate(hearer: str) -> int:
-    """Tell every approved meeting again, page by page; a hearer counts each once."""
-    told, after = 0, None
-    while True:
-        with transaction(SERVICE) as connection:
-            after, count = upkeep.restate_approved(connection, hearer, after)
-        if not count:
-            sys.stdout.write(f"{told} approved meetings told to {hearer}\n")
-            return 0
-        told += count
-        sys.stdout.write(f"{told} ...\n")
+    """Tell every approved meeting again, and where all books stand, page by page; a hearer counts each once."""
+    for words, page in (("approved meetings", upkeep.restate_approved), ("institutions' books", upkeep.restate_moved)):
+        told, after, count = 0, None, -1
+        while count:
+            with transaction(SERVICE) as connection:
+                after, count = page(connection, hearer, after)
+            told += count
+            sys.stdout.write(f"{told} {words} told to {hearer}\n")
+    return 0
 
 
 def verify() -> int:

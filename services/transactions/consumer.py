@@ -31,6 +31,8 @@ class Consumer:
             formed_on=_day(told.formed_on),
             since_on=_day(told.since_on),
             ended=[[period.from_on, period.to_on] for period in told.ended_periods] or None,
+            banks=[[account.row_id, account.ended_on or None] for account in told.accounts] or None,
+            compulsory_paise=told.compulsory_savings_paise,
         )
 
     @hears("profiles", MemberChanged)

@@ -1,68 +1,131 @@
 """What is read of the books, bounded by what the caller may see."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select, tuple_, union_all
 
-from services.chassis import sight
+from services.chassis import database, sight
 from services.kernel.approval import MeetingStatus
 from services.kernel.caller import Caller
 from services.kernel.errors import NotFound
 from services.kernel.page import page_unknown
 from services.kernel.tally import total
-from services.transactions.rules.books import Books, Chain, Institution, Loan, Member, Recorded, Span
-from services.transactions.rules.heads import Head
-from services.transactions.rules.meeting import Line, Meeting
+from services.transactions.rules import loan, packed
+from services.transactions.rules.books import Books, Chain, Institution, Loan, Member, Recorded, Reversible, Span
+from services.transactions.rules.heads import CHART, Head, SubLedger
+from services.transactions.rules.journal import HAS_ACCOUNTS, Account, Held, Id, Line, added, effect
+from services.transactions.rules.loan import Terms
 from services.transactions.rules.record import Pending
-from services.transactions.tables import balances, chains, institutions, lines, loans, meetings, members
+from services.transactions.rules.sheet import Reversal, Sheet, named_loans, named_members
+from services.transactions.tables import balances, chains, institutions, loans, meetings, members, reversals
 
 ACTIVE = "ACTIVE"
+WHOLE = UUID(int=0)  # In the column of_id: the head itself.
 
-# One statement, and so one moment: all that the rules need of one meeting.
-_BOOKS = """
-select i.kind, i.region, i.status, i.formed_on, i.since_on, i.ended,
-    c.last_number, c.last_held_on, c.approved_through, c.cash_paise, c.bank_paise, c.version,
-    e.institution_id, e.revision, e.number, e.status, e.content_hash, e.content,
-    (select json_agg(json_build_array(m.member_id, m.institution_id, m.status, b.compulsory_paise, b.voluntary_paise, m.since_on, m.ended))
-        from members m left join balances b on b.institution_id = %(institution_id)s and b.member_id = m.member_id
+# One statement, and so one moment: all that the rules need of an institution's meetings.
+_BOOKS = database.one_line(
+    """
+select i.kind, i.region, i.status, i.formed_on, i.since_on, i.ended, i.banks, i.compulsory_paise,
+    c.last_number, c.last_meeting_id::text, c.last_held_on, c.approved_through, c.highest_number, c.version, c.lock,
+    (select json_agg(json_build_array(b.head, b.of_id, b.paise, b.interest_paise, b.counted_through)) from balances b
+        where b.institution_id = %(institution_id)s::uuid and (b.paise <> 0 or b.interest_paise <> 0)),
+    (select json_agg(json_build_array(m.member_id, m.institution_id, m.status, m.since_on, m.ended)) from members m
         where m.member_id = any(%(member_ids)s::uuid[])),
-    (select json_agg(json_build_array(l.loan_id, l.institution_id, l.member_id, l.outstanding_paise))
-        from loans l where l.loan_id = any(%(loan_ids)s::uuid[]))
+    (select json_agg(json_build_array(l.loan_id, l.institution_id, l.head, l.member_id, l.principal_paise, l.annual_rate_basis_points,
+            l.months, l.given_on, l.rounding_paise)) from loans l
+        where l.loan_id = any(%(loan_ids)s::uuid[])),
+    (select json_agg(json_build_array(e.meeting_id, e.institution_id, e.revision, e.number, e.status, encode(e.content_hash, 'hex')))
+        from meetings e where e.meeting_id = any(%(meeting_ids)s::uuid[]))
 from (values (1)) as one
-    left join institutions i on i.institution_id = %(institution_id)s
-    left join chains c on c.institution_id = %(institution_id)s
-    left join meetings e on e.meeting_id = %(meeting_id)s
+    left join institutions i on i.institution_id = %(institution_id)s::uuid
+    left join chains c on c.institution_id = %(institution_id)s::uuid
 """
+)
 
 
-def books(connection: Connection, meeting: Meeting) -> Books:
-    """What the books hold of whatever the meeting names."""
-    member_ids = {entry.member_id for entries in (meeting.attendance, meeting.savings, meeting.loans, meeting.fines) for entry in entries}
-    loan_ids = {loan.loan_id for loan in meeting.loans} | {repayment.loan_id for repayment in meeting.repayments}
+def books(connection: Connection, sheets: Collection[Sheet]) -> Books:
+    """What the books hold of whatever these sheets of one institution name."""
+    reversed_in = {one.meeting_id for sheet in sheets for one in sheet.reversals}
+    seen = reversible(connection, reversed_in) if reversed_in else {}
+    loan_ids = {of for was in seen.values() for of in (was.line.debit_of, was.line.credit_of) if of}
+    for sheet in sheets:
+        loan_ids |= named_loans(sheet)
     sought = {
-        "institution_id": meeting.institution_id,
-        "meeting_id": meeting.meeting_id,
-        "member_ids": list(member_ids),
-        "loan_ids": list(loan_ids),
+        "institution_id": next(iter(sheets)).institution_id,
+        "member_ids": _array(set[Id]().union(*map(named_members, sheets))),
+        "loan_ids": _array(loan_ids),
+        "meeting_ids": _array({one for sheet in sheets for one in (sheet.meeting_id, sheet.previous_meeting_id) if one}),
     }
     row = connection.exec_driver_sql(_BOOKS, sought).one()
-    kind, lies_in, status, formed_on, since_on, ended = row[:6]
-    chain, (of, revision, number, state, content_hash, content), (known, lent) = row[6:12], row[12:18], row[18:]
+    (kind, lies_in, status, formed_on, since_on, ended, banks, compulsory), chain, (held, known, lent, stored) = row[:8], row[8:15], row[15:]
+    stand_at = {Account(Head(head), "" if of == _WHOLE else of): paise for head, of, paise, _, _ in held or ()}
+    memos = {of: (interest or 0, through) for _, of, _, interest, through in held or () if through}
     return Books(
-        Institution(kind, lies_in, status == ACTIVE, formed_on, since_on, [_span(*days) for days in ended or ()]) if kind else None,
-        Chain(*chain) if row.version else Chain(),
-        {UUID(one): _member(*rest) for one, *rest in known or ()},
-        {UUID(one): Loan(UUID(lender), UUID(borrower), outstanding) for one, lender, borrower, outstanding in lent or ()},
-        Recorded(of, revision, number, MeetingStatus(state), bytes(content_hash), content) if of else None,
+        Institution(
+            kind,
+            lies_in,
+            status == ACTIVE,
+            formed_on,
+            since_on,
+            [_span(*days) for days in ended or ()],
+            frozenset(one for one, _ in banks or ()),
+            compulsory,
+        )
+        if kind
+        else None,
+        chain_of(chain) if chain[0] is not None else Chain(),
+        stand_at,
+        {one: _member(*rest) for one, *rest in known or ()},
+        {one: _loan(one, rest, stand_at, memos) for one, *rest in lent or ()},
+        {one: Recorded(of, revision, number, MeetingStatus(state), bytes.fromhex(mark)) for one, of, revision, number, state, mark in stored or ()},
+        seen,
     )
 
 
-def _member(of: str, status: str, compulsory: int | None, voluntary: int | None, since_on: str | None, ended: list[list[str]] | None) -> Member:
-    stays = [(UUID(was_of), _span(*days)) for was_of, *days in ended or ()]
-    return Member(UUID(of), status == ACTIVE, compulsory or 0, voluntary or 0, date.fromisoformat(since_on) if since_on else None, stays)
+_WHOLE = str(WHOLE)
+
+
+def _array(ids: Collection[Id]) -> str:
+    return "{" + ",".join(ids) + "}"
+
+
+def chain_of(row: Sequence[Any]) -> Chain:
+    number, meeting_id, *rest = row
+    return Chain(number, str(meeting_id) if meeting_id else "", *rest)
+
+
+def _member(of: str, status: str, since_on: str | None, ended: list[list[str]] | None) -> Member:
+    stays = [(was_of, _span(*days)) for was_of, *days in ended or ()]
+    return Member(of, status == ACTIVE, date.fromisoformat(since_on) if since_on else None, stays)
+
+
+def _loan(loan_id: Id, row: Sequence[Any], held: Mapping[Account, int], memos: Mapping[Id, tuple[int, str]]) -> Loan:
+    of, head, borrower, principal, rate, months, given_on, rounding = row
+    interest, through = memos.get(loan_id, (0, given_on))
+    stands = loan.Standing(held.get(Account(Head(head), loan_id), 0), interest, date.fromisoformat(through))
+    return Loan(of, Head(head), borrower or "", Terms(principal, rate, months, date.fromisoformat(given_on), rounding), stands)
+
+
+def reversible(connection: Connection, meeting_ids: Collection[Id]) -> dict[tuple[Id, int], Reversible]:
+    """Every line of these meetings, and which were taken back already."""
+    of = [UUID(one) for one in meeting_ids]
+    back = select(reversals).where(sight.among(reversals.c.of_meeting_id, of))
+    taken = {(str(row.of_meeting_id), row.of_line): str(row.meeting_id) for row in connection.execute(back)}
+    return {
+        (str(row.meeting_id), line.line): Reversible(
+            line, str(row.institution_id), MeetingStatus(row.status), taken.get((str(row.meeting_id), line.line), "")
+        )
+        for row in connection.execute(select(meetings).where(sight.among(meetings.c.meeting_id, of)))
+        for line in packed.unpack_lines(row)
+    }
+
+
+def recorded_sheet(connection: Connection, meeting_id: Id) -> Sheet:
+    return packed.unpack_sheet(connection.execute(select(meetings).where(meetings.c.meeting_id == UUID(meeting_id))).one())
 
 
 def _span(from_on: str, to_on: str) -> Span:
@@ -85,12 +148,8 @@ def meeting(connection: Connection, caller: Caller, meeting_id: UUID) -> Row[Any
     statement = select(meetings).join(institutions, institutions.c.institution_id == meetings.c.institution_id)
     row = connection.execute(statement.where(meetings.c.meeting_id == meeting_id, in_sight(caller))).one_or_none()
     if row is None:
-        raise _no_meeting()
+        raise no_meeting()
     return row
-
-
-def _no_meeting() -> NotFound:
-    return NotFound("MEETING_UNKNOWN", "There is no such meeting among yours.", field="meeting_id")
 
 
 def meetings_of(connection: Connection, caller: Caller, institution_id: UUID, status: str, after: UUID | None, size: int) -> Sequence[Row[Any]]:
@@ -108,114 +167,268 @@ def meetings_of(connection: Connection, caller: Caller, institution_id: UUID, st
     return connection.execute(statement.order_by(meetings.c.number, meetings.c.meeting_id).limit(size)).all()
 
 
-def chain_for_update(connection: Connection, caller: Caller, meeting_id: UUID) -> tuple[UUID, Chain]:
-    """Lock the chain of the meeting's institution; read the meeting only then, so that what is read stands."""
-    statement = select(chains).join(institutions, institutions.c.institution_id == chains.c.institution_id)
-    statement = statement.join(meetings, meetings.c.institution_id == chains.c.institution_id)
-    row = connection.execute(statement.where(meetings.c.meeting_id == meeting_id, in_sight(caller)).with_for_update(of=chains)).one_or_none()
-    if row is None:
-        raise _no_meeting()
-    return row.institution_id, Chain(*row[1:])
+# What is to be decided, with all that the decision needs; no lock: whoever writes shows the version that was read.
+_PENDING = database.one_line(
+    """
+select m.*, i.kind, i.region as lies_in, i.parent_id, f.kind as parent_kind, f.parent_id as grandparent_id,
+    c.last_number, c.last_meeting_id, c.last_held_on, c.approved_through, c.highest_number, c.version as chain_version, c.lock
+from meetings m join institutions i on i.institution_id = m.institution_id join chains c on c.institution_id = m.institution_id
+    left join institutions f on f.institution_id = i.parent_id
+where m.meeting_id = any(%(meeting_ids)s::uuid[])
+"""
+)
 
 
-def pending(connection: Connection, meeting_id: UUID) -> tuple[Pending, Row[Any]]:
-    """A meeting as its checker finds it, and the row itself with the region of its institution now as `lies_in`."""
-    statement = select(meetings, institutions.c.kind, institutions.c.region.label("lies_in"))
-    row = connection.execute(
-        statement.join(institutions, institutions.c.institution_id == meetings.c.institution_id).where(meetings.c.meeting_id == meeting_id)
-    ).one()
-    return Pending(meeting_id, row.kind, row.revision, row.number, MeetingStatus(row.status), row.maker_user, row.maker_person), row
-
-
-def line_of(row: Row[Any]) -> Line:
-    return Line(row.line, row.debit, row.credit, row.amount_paise, row.member_id, row.loan_id)
-
-
-def lines_of(connection: Connection, meeting_ids: Sequence[UUID]) -> Mapping[UUID, list[Line]]:
-    """The lines of the newest revision of each meeting."""
-    statement = select(lines).join(meetings, and_(meetings.c.meeting_id == lines.c.meeting_id, meetings.c.revision == lines.c.revision))
-    found: dict[UUID, list[Line]] = {meeting_id: [] for meeting_id in meeting_ids}
-    for row in connection.execute(statement.where(lines.c.meeting_id.in_(meeting_ids)).order_by(lines.c.meeting_id, lines.c.line)):
-        found[row.meeting_id].append(line_of(row))
+def pending(connection: Connection, caller: Caller, meeting_ids: Collection[UUID]) -> dict[UUID, tuple[Pending, Chain, Row[Any]]]:
+    """Of those in sight: the meeting as its checker finds it, its chain, and the row itself with `lies_in`, where it lies now."""
+    rows = connection.exec_driver_sql(_PENDING, {"meeting_ids": _array([str(one) for one in meeting_ids])}).all()
+    of = {row.institution_id for row in rows}
+    within = select(institutions.c.institution_id).where(sight.among(institutions.c.institution_id, of), in_sight(caller))
+    seen = set(connection.execute(within).scalars())
+    found = {}
+    for row in rows:
+        if row.institution_id not in seen:
+            continue
+        last = (row.last_number, row.last_meeting_id, row.last_held_on)
+        chain = chain_of((*last, row.approved_through, row.highest_number, row.chain_version, row.lock))
+        by_vo = row.parent_kind == "VO"
+        found[row.meeting_id] = (
+            Pending(
+                str(row.meeting_id),
+                str(row.institution_id),
+                row.kind,
+                row.parent_id if by_vo else None,
+                row.grandparent_id if by_vo else row.parent_id,
+                row.revision,
+                row.number,
+                row.held_on,
+                MeetingStatus(row.status),
+                row.flags,
+                row.maker_user,
+                row.maker_person,
+            ),
+            chain,
+            row,
+        )
     return found
 
 
-def closed_from(connection: Connection, institution_id: UUID, number: int) -> Sequence[UUID]:
+def no_meeting() -> NotFound:
+    return NotFound("MEETING_UNKNOWN", "There is no such meeting among yours.", field="meeting_id")
+
+
+def undecided_from(connection: Connection, institution_id: UUID, number: int) -> Sequence[Row[Any]]:
     """The meetings not yet decided on, from a number on."""
-    undecided = and_(meetings.c.institution_id == institution_id, meetings.c.status == MeetingStatus.CLOSED, meetings.c.number >= number)
-    return connection.execute(select(meetings.c.meeting_id).where(undecided).order_by(meetings.c.number)).scalars().all()
+    where = and_(meetings.c.institution_id == institution_id, meetings.c.status == MeetingStatus.CLOSED, meetings.c.number >= number)
+    return connection.execute(select(meetings).where(where).order_by(meetings.c.number)).all()
 
 
-def held_on(connection: Connection, institution_id: UUID, number: int) -> date | None:
-    """The day of the meeting of that number which counts."""
-    counts = and_(meetings.c.institution_id == institution_id, meetings.c.number == number, meetings.c.status != MeetingStatus.REJECTED)
-    return connection.execute(select(meetings.c.held_on).where(counts)).scalar_one_or_none()
+def counted_from(connection: Connection, institution_id: UUID, first_id: UUID) -> Sequence[Row[Any]]:
+    """The meetings that count, approved or not, from one of them on, by number."""
+    first = select(meetings.c.number).where(meetings.c.meeting_id == first_id).scalar_subquery()
+    where = and_(meetings.c.institution_id == institution_id, meetings.c.status != MeetingStatus.REJECTED, meetings.c.number >= first)
+    return connection.execute(select(meetings).where(where).order_by(meetings.c.number)).all()
 
 
-def position(connection: Connection, caller: Caller, institution_id: UUID) -> tuple[Chain, Sequence[Row[Any]], Sequence[Row[Any]]]:
-    """Where an institution stands: its chain, its members' balances, and its loans not yet repaid."""
-    must_see(connection, caller, institution_id)
-    row = connection.execute(select(chains).where(chains.c.institution_id == institution_id)).one_or_none()
-    saved = select(balances).where(balances.c.institution_id == institution_id).order_by(balances.c.member_id)
-    lent = select(loans).where(loans.c.institution_id == institution_id, loans.c.outstanding_paise > 0).order_by(loans.c.loan_id)
-    return Chain(*row[1:]) if row else Chain(), connection.execute(saved).all(), connection.execute(lent).all()
+def counted_at(connection: Connection, institution_id: UUID, number: int) -> Row[UUID, date] | None:
+    """Of that number the meeting that counts: its id and day."""
+    where = and_(meetings.c.institution_id == institution_id, meetings.c.number == number, meetings.c.status != MeetingStatus.REJECTED)
+    return connection.execute(select(meetings.c.meeting_id, meetings.c.held_on).where(where)).one_or_none()
 
 
-def journal(connection: Connection, caller: Caller, institution_id: UUID, after: tuple[int, int] | None, size: int) -> Sequence[Row[Any]]:
-    """A page of the lines that count, by meeting and line."""
-    must_see(connection, caller, institution_id)
+def waiting(connection: Connection, caller: Caller, after: tuple[UUID, int] | None, size: int) -> Sequence[Row[Any]]:
+    """A page of what waits for an approver, by institution and number."""
+    behind = select(chains.c.institution_id, chains.c.approved_through).join(institutions, institutions.c.institution_id == chains.c.institution_id)
+    hers = and_(in_sight(caller), institutions.c.kind == _decides_on(caller))
+    behind_ids = behind.where(hers, chains.c.last_number > chains.c.approved_through).subquery()
     statement = (
-        select(lines, meetings.c.number, meetings.c.held_on, meetings.c.status)
-        .join(meetings, and_(meetings.c.meeting_id == lines.c.meeting_id, meetings.c.revision == lines.c.revision))
-        .where(meetings.c.institution_id == institution_id, meetings.c.status != MeetingStatus.REJECTED)
+        select(meetings)
+        .join(behind_ids, and_(behind_ids.c.institution_id == meetings.c.institution_id, meetings.c.number > behind_ids.c.approved_through))
+        .where(meetings.c.status == MeetingStatus.CLOSED)
     )
     if after:
-        statement = statement.where(meetings.c.number >= after[0], tuple_(meetings.c.number, lines.c.line) > after)
-    return connection.execute(statement.order_by(meetings.c.number, lines.c.line).limit(size)).all()
+        statement = statement.where(tuple_(meetings.c.institution_id, meetings.c.number) > after)
+    return connection.execute(statement.order_by(meetings.c.institution_id, meetings.c.number).limit(size)).all()
 
 
-def trial_balance(connection: Connection, caller: Caller, institution_id: UUID) -> tuple[int, Mapping[Head, tuple[int, int]]]:
-    """Through which meeting, and what was debited and credited to each head up to there."""
-    must_see(connection, caller, institution_id)
-    counts = and_(meetings.c.institution_id == institution_id, meetings.c.status == MeetingStatus.APPROVED)
-    of = and_(meetings.c.meeting_id == lines.c.meeting_id, meetings.c.revision == lines.c.revision)
-    posted = select(lines.c.debit, lines.c.credit, func.sum(lines.c.amount_paise).label("paise")).join(meetings, of).where(counts)
-    pairs = posted.group_by(lines.c.debit, lines.c.credit).subquery()
-    debits = select(pairs.c.debit.label("head"), pairs.c.paise.label("debit"), 0 * pairs.c.paise)
-    credits_ = select(pairs.c.credit, 0 * pairs.c.paise, pairs.c.paise)
-    both = union_all(debits, credits_).subquery()
-    head, debit, credit = both.c
-    rows = connection.execute(select(head, func.sum(debit), func.sum(credit)).group_by(head).order_by(head)).all()
-    through = select(func.max(meetings.c.number)).where(counts)
-    return connection.execute(through).scalar_one() or 0, {Head(code): (int(left), int(right)) for code, left, right in rows}
+def _decides_on(caller: Caller) -> str:
+    return str(caller.role or "").removesuffix("_TRANS_APPROVER")
 
 
-# Every position is the sum of lines; this finds institutions where it is not. For operators and tests.
-_ADRIFT = """
-with counted as (
-    select l.* from lines l join meetings m on m.meeting_id = l.meeting_id and m.revision = l.revision where m.status <> 'REJECTED'
-), halves as (
-    select institution_id, member_id, loan_id, debit as head, amount_paise as paise from counted
-    union all select institution_id, member_id, loan_id, credit, -amount_paise from counted
-), cash as (
-    select institution_id, sum(paise) filter (where head = 'A03') as cash, sum(paise) filter (where head = 'A05') as bank from halves group by 1
-), saved as (
-    select institution_id, member_id, -sum(paise) filter (where head = 'L01') as compulsory, -sum(paise) filter (where head = 'L02') as voluntary
-    from halves where head in ('L01', 'L02') group by 1, 2
-), lent as (
-    select loan_id, institution_id, sum(paise) as outstanding from halves where head = 'A01' group by 1, 2
+def chain(connection: Connection, institution_id: UUID) -> Chain:
+    row = connection.execute(_CHAIN.where(chains.c.institution_id == institution_id)).one_or_none()
+    return chain_of(row) if row else Chain()
+
+
+_CHAIN = select(
+    chains.c.last_number,
+    chains.c.last_meeting_id,
+    chains.c.last_held_on,
+    chains.c.approved_through,
+    chains.c.highest_number,
+    chains.c.version,
+    chains.c.lock,
 )
-select institution_id from chains full join cash using (institution_id)
-    where coalesce(cash_paise, 0) <> coalesce(cash, 0) or coalesce(bank_paise, 0) <> coalesce(bank, 0)
-union select institution_id from balances full join saved using (institution_id, member_id)
-    where coalesce(compulsory_paise, 0) <> coalesce(compulsory, 0) or coalesce(voluntary_paise, 0) <> coalesce(voluntary, 0)
-union select institution_id from loans full join lent using (loan_id, institution_id) where outstanding_paise is distinct from outstanding
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a device holds already: the chain's version and approved number, and the roster's mark. Zeros: nothing."""
+
+    version: int = 0
+    approved_through: int = 0
+    roster: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an institution stands. Of `changed` accounts, `members` and `decisions` only what is not known; loans are all that are owed."""
+
+    chain: Chain
+    institution: Row[Any]
+    balances: Mapping[Account, int]
+    changed: frozenset[Account]
+    provisional: Mapping[Account, int]
+    loans: Mapping[Id, tuple[int, Loan]]
+    roster: int
+    members: Sequence[Row[Any]]
+    decisions: Sequence[Row[Any]]
+
+
+def standing(connection: Connection, caller: Caller, institution_id: UUID, known: Known) -> Standing:
+    """For a device, provisional meetings included; read in one moment."""
+    must_see(connection, caller, institution_id)
+    institution = connection.execute(select(institutions).where(institutions.c.institution_id == institution_id)).one()
+    held = connection.execute(select(balances).where(balances.c.institution_id == institution_id)).all()
+    now = chain(connection, institution_id)
+    if known.version > now.version:  # The books came back from a backup: what the device knows of them never was.
+        known = Known()
+    seen = min(known.approved_through, now.approved_through) if known.version else now.approved_through
+    after = and_(meetings.c.institution_id == institution_id, meetings.c.number > seen)
+    decided = connection.execute(select(meetings).where(after).order_by(meetings.c.number, meetings.c.meeting_id)).all()
+    since = {account for row in decided for account in effect(packed.unpack_lines(row))}
+    of = connection.execute(select(members).where(members.c.institution_id == institution_id).order_by(members.c.member_id)).all()
+    roster = total([(institution_id, institution.version), *((row.member_id, row.version) for row in of)])
+    stand_at = {Account(Head(row.head), "" if row.of_id == WHOLE else str(row.of_id)): row for row in held}
+    return Standing(
+        now,
+        institution,
+        {account: row.paise for account, row in stand_at.items()},
+        frozenset(account for account, row in stand_at.items() if row.version > known.version or account in since),
+        effect(line for row in decided if row.status == MeetingStatus.CLOSED for line in packed.unpack_lines(row)),
+        _owed(connection, institution_id, stand_at),
+        roster,
+        of if roster != known.roster else (),
+        decided,
+    )
+
+
+def _owed(connection: Connection, institution_id: UUID, stand_at: Mapping[Account, Row[Any]]) -> dict[Id, tuple[int, Loan]]:
+    """Of each loan and borrowing on which something is owed: when it last changed, and how it stands."""
+    owed = {}
+    for row in connection.execute(select(loans).where(loans.c.institution_id == institution_id).order_by(loans.c.loan_id)):
+        held = stand_at.get(Account(Head(row.head), str(row.loan_id)))
+        if held is not None and (held.paise or held.interest_paise):
+            terms = Terms(row.principal_paise, row.annual_rate_basis_points, row.months, row.given_on, row.rounding_paise)
+            stands = loan.Standing(held.paise, held.interest_paise or 0, held.counted_through or row.given_on)
+            owed[str(row.loan_id)] = (held.version, Loan(str(institution_id), Head(row.head), str(row.member_id or ""), terms, stands))
+    return owed
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """The position after the last approved meeting, and the approved meetings held from some day on."""
+
+    chain: Chain
+    now: Mapping[Account, int]
+    meetings: Sequence[Held]
+
+
+def approved_from(connection: Connection, caller: Caller, institution_id: UUID, from_on: date) -> Approved:
+    """What a book of the days from then on is made of: however old the books, nothing before is read.
+
+    What is provisional is taken off the latest position, so that books show what is final.
+    """
+    must_see(connection, caller, institution_id)
+    stands = chain(connection, institution_id)
+    kept = connection.execute(select(balances).where(balances.c.institution_id == institution_id)).all()
+    latest = {Account(Head(row.head), "" if row.of_id == WHOLE else str(row.of_id)): row.paise for row in kept}
+    of = and_(meetings.c.institution_id == institution_id, meetings.c.status != MeetingStatus.REJECTED)
+    since = or_(meetings.c.held_on >= from_on, meetings.c.number > stands.approved_through)
+    rows = connection.execute(select(*_OF_BOOKS).where(of, since).order_by(meetings.c.number)).all()
+    provisional = effect(line for row in rows if row.number > stands.approved_through for line in packed.unpack_lines(row))
+    held = [Held(str(row.meeting_id), row.number, row.held_on, packed.unpack_lines(row)) for row in rows if row.number <= stands.approved_through]
+    return Approved(stands, added(latest, provisional, -1), held)
+
+
+# All but the content, which is the most of it.
+_OF_BOOKS = [meetings.c[name] for name in ("meeting_id", "number", "held_on", "ids", "debit", "credit", "debit_of", "credit_of", "paise")]
+
+
+def loans_of(connection: Connection, institution_id: UUID, member_id: UUID) -> list[Id]:
+    """Every loan that the institution ever gave her."""
+    hers = and_(loans.c.institution_id == institution_id, loans.c.member_id == member_id)
+    return [str(one) for one in connection.execute(select(loans.c.loan_id).where(hers)).scalars()]
+
+
+def must_know_member(connection: Connection, institution_id: UUID, member_id: UUID) -> None:
+    """Refuse who neither is nor was of the institution, and has nothing in its books."""
+    is_of = select(members.c.member_id).where(members.c.member_id == member_id, members.c.institution_id == institution_id)
+    has = select(balances.c.of_id).where(
+        balances.c.institution_id == institution_id, balances.c.head.in_(_MEMBER_HEADS), balances.c.of_id == member_id
+    )
+    if connection.execute(union_all(is_of, has).limit(1)).first() is None:
+        raise NotFound("MEMBER_UNKNOWN", "There is no such member in these books.", field="member_id")
+
+
+_MEMBER_HEADS = [head for head, about in CHART.items() if about.sub_ledger is SubLedger.MEMBER]
+
+JOURNAL_STEP = 25  # Meetings read at once for a page of their lines.
+
+
+def journal(
+    connection: Connection, caller: Caller, institution_id: UUID, after: tuple[int, int], size: int
+) -> Sequence[tuple[Row[Any], Line, Reversal | None]]:
+    """A page of the lines that count, by meeting and line, each with its meeting and what it takes back."""
+    must_see(connection, caller, institution_id)
+    found: list[tuple[Row[Any], Line, Reversal | None]] = []
+    number, line = after
+    while True:
+        where = and_(meetings.c.institution_id == institution_id, meetings.c.status != MeetingStatus.REJECTED, meetings.c.number >= number)
+        rows = connection.execute(select(meetings).where(where).order_by(meetings.c.number).limit(JOURNAL_STEP)).all()
+        for row in rows:
+            found += [one for one in with_reversals(row) if (row.number, one[1].line) > (number, line)]
+        if len(rows) < JOURNAL_STEP or len(found) >= size:
+            return found[:size]
+        number, line = rows[-1].number, len(rows[-1].paise)
+
+
+def with_reversals(row: Row[Any]) -> list[tuple[Row[Any], Line, Reversal | None]]:
+    """The lines of a meeting; those that take back others are the last, in the order in which the sheet names these."""
+    lines = packed.unpack_lines(row)
+    back = packed.unpack_sheet(row).reversals
+    none: tuple[Reversal | None, ...] = (None,) * (len(lines) - len(back))
+    return [(row, line, of) for line, of in zip(lines, (*none, *back), strict=True)]
+
+
+# Every balance is the sum of lines; this finds institutions where it is not. For operators and tests.
+_ADRIFT = """
+with halves as (
+    select institution_id, debit as head, debit_of as of_id, amount_paise as paise from lines where status <> 'REJECTED'
+    union all select institution_id, credit, credit_of, -amount_paise from lines where status <> 'REJECTED'
+), summed as (
+    select institution_id, head, coalesce(of_id, %(whole)s) as of_id, sum(paise) * case when left(head, 1) in ('A', 'E') then 1 else -1 end as paise
+    from halves where of_id is not null and head = any(%(with_accounts)s) group by 1, 2, 3
+    union all select institution_id, head, %(whole)s, sum(paise) * case when left(head, 1) in ('A', 'E') then 1 else -1 end from halves group by 1, 2
+)
+select distinct institution_id from balances b full join summed s using (institution_id, head, of_id)
+where coalesce(b.paise, 0) <> coalesce(s.paise, 0)
 """
 
 
 def adrift(connection: Connection) -> list[UUID]:
     """The institutions whose position is not the sum of their lines: none, ever."""
-    return list(connection.exec_driver_sql(_ADRIFT).scalars())
+    return list(connection.exec_driver_sql(_ADRIFT, {"whole": WHOLE, "with_accounts": sorted(HAS_ACCOUNTS)}).scalars())
 
 
 def approved_after(connection: Connection, after: UUID | None, size: int) -> Sequence[Row[Any]]:
@@ -224,6 +437,16 @@ def approved_after(connection: Connection, after: UUID | None, size: int) -> Seq
     if after:
         statement = statement.where(meetings.c.meeting_id > after)
     return connection.execute(statement.order_by(meetings.c.meeting_id).limit(size)).all()
+
+
+def chains_after(connection: Connection, after: UUID | None, size: int) -> Sequence[tuple[UUID, str, Chain]]:
+    """A page of institutions by id, where they lie and how their books stand, for a restatement."""
+    statement = select(chains.c.institution_id, institutions.c.region, *_CHAIN.selected_columns)
+    statement = statement.join(institutions, institutions.c.institution_id == chains.c.institution_id)
+    if after:
+        statement = statement.where(chains.c.institution_id > after)
+    rows = connection.execute(statement.order_by(chains.c.institution_id).limit(size)).all()
+    return [(row[0], row[1], chain_of(row[2:])) for row in rows]
 
 
 def tally(connection: Connection, block: str) -> tuple[int, int]:

@@ -1,5 +1,7 @@
 """What the books are kept in. The copies are told by profiles; of the rest this service is the owner."""
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -10,11 +12,12 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    SmallInteger,
     Table,
     Text,
     Uuid,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData()
 
@@ -31,6 +34,10 @@ institutions = Table(
     # Since when it is in being again, and [from, to] of each time before; neither where it never ended.
     Column("since_on", Date),
     Column("ended", JSONB(none_as_null=True)),
+    # [row_id, last day or null] of each of its bank accounts; nothing where it has none.
+    Column("banks", JSONB(none_as_null=True)),
+    # What each member saves regularly.
+    Column("compulsory_paise", BigInteger, nullable=False, server_default="0"),
     Column("version", BigInteger, nullable=False),
     Index("institutions_parent", "parent_id"),  # What an approver sees lies below her federations.
 )
@@ -47,8 +54,9 @@ members = Table(
     Column("ended", JSONB(none_as_null=True)),
     Column("version", BigInteger, nullable=False),
 )
-# For the nightly comparison, block by block.
+# For the nightly comparison, block by block; and an institution's own, for a device.
 Index("members_region", members.c.region)
+Index("members_institution", members.c.institution_id)
 
 # Where a copy of a block's members differed from what their owner said of them, until it is equal.
 drift = Table(
@@ -61,87 +69,121 @@ drift = Table(
     Column("found_at", DateTime(timezone=True), nullable=False),
 )
 
-# The latest position of an institution, meetings not yet approved included. Whoever changes anything of its books adds
-# one to `version`, so that a writer knows whether what it read still stands.
+# Where an institution stands, meetings not yet approved included. Whoever changes anything of its books adds one to
+# `version`, so that a writer knows whether what it read still stands.
 chains = Table(
     "chains",
     metadata,
     Column("institution_id", Uuid, primary_key=True),
     Column("last_number", Integer, nullable=False),
+    Column("last_meeting_id", Uuid),
     Column("last_held_on", Date),
     Column("approved_through", Integer, nullable=False),
-    Column("cash_paise", BigInteger, nullable=False),
-    Column("bank_paise", BigInteger, nullable=False),
+    Column("highest_number", Integer, nullable=False),  # What lies above the last was handed back, and not sent again.
     Column("version", BigInteger, nullable=False),
-    CheckConstraint("cash_paise >= 0 and bank_paise >= 0", name="chains_not_negative"),
-    CheckConstraint("approved_through between 0 and last_number", name="chains_approved"),
+    # Which session has the books on its device, and the number that its meetings must bring (TakeBooks).
+    Column("lock", BigInteger, nullable=False, server_default="0"),
+    Column("lock_session", Uuid),
+    CheckConstraint("approved_through between 0 and last_number and last_number <= highest_number", name="chains_in_order"),
 )
 
-# One row a meeting, as its newest revision was sent.
+
+def _of_meetings() -> list[Column[Any]]:
+    """A meeting as one revision of it was sent, its lines packed in arrays (rules/packed.py, docs/decisions/0015)."""
+    return [
+        Column("institution_id", Uuid, nullable=False),
+        Column("number", Integer, nullable=False),
+        Column("held_on", Date, nullable=False),
+        Column("status", Text, nullable=False),
+        Column("content_hash", LargeBinary, nullable=False),
+        Column("ids", ARRAY(Uuid), nullable=False),
+        Column("content", LargeBinary, nullable=False),
+        Column("debit", ARRAY(SmallInteger), nullable=False),
+        Column("credit", ARRAY(SmallInteger), nullable=False),
+        Column("debit_of", ARRAY(SmallInteger), nullable=False),
+        Column("credit_of", ARRAY(SmallInteger), nullable=False),
+        Column("paise", ARRAY(BigInteger), nullable=False),
+        Column("flags", ARRAY(Text), nullable=False),
+        Column("maker_user", Text, nullable=False),
+        Column("maker_person", Text, nullable=False),
+        Column("stored_at", DateTime(timezone=True), nullable=False),
+        Column("decided_at", DateTime(timezone=True)),
+        Column("decided_by", Text),
+        Column("decided_person", Text),
+        Column("reasons", ARRAY(Text)),
+        Column("remark", Text),
+        # Where the institution lay when the meeting was approved: a restatement says the same.
+        Column("region", Text),
+    ]
+
+
+# One row a meeting, of its newest revision; its lines count unless it is rejected. Partitioned by the year in the
+# meeting's id (decision 28). No foreign keys: what a meeting names was looked up when it was taken in. Two indexes and no
+# more: by the id, and by the institution, which whoever reads a book asks for.
 meetings = Table(
     "meetings",
     metadata,
     Column("meeting_id", Uuid, primary_key=True),
-    Column("institution_id", Uuid, nullable=False),
     Column("revision", Integer, nullable=False),
-    Column("number", Integer, nullable=False),
-    Column("held_on", Date, nullable=False),
-    Column("content", JSONB, nullable=False),
-    Column("content_hash", LargeBinary, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("maker_user", Text, nullable=False),
-    Column("maker_person", Text, nullable=False),
-    Column("stored_at", DateTime(timezone=True), nullable=False),
-    Column("remark", Text, nullable=False, server_default=""),
-    Column("decided_by", Text, nullable=False, server_default=""),
-    Column("decided_person", Text, nullable=False, server_default=""),
-    Column("decided_at", DateTime(timezone=True)),
-    # Where the institution lay when the meeting was approved: a restatement says the same.
-    Column("region", Text),
+    *_of_meetings(),
+    CheckConstraint(
+        "cardinality(debit) = cardinality(paise) and cardinality(credit) = cardinality(paise)"
+        " and cardinality(debit_of) = cardinality(paise) and cardinality(credit_of) = cardinality(paise) and 0 < all (paise)",
+        name="meetings_sound",
+    ),
+    postgresql_partition_by="RANGE (meeting_id)",
 )
 Index("meetings_number", meetings.c.institution_id, meetings.c.number)
 
-# Written once. The lines of a meeting's newest revision count, unless it is rejected; those of older ones stay to be
-# read. Partitioned by the month in the meeting's id (decision 28). No foreign keys and no second index: lines are
-# written in one statement with their meeting and found through it, and either would double the cost of writing.
-lines = Table(
-    "lines",
+# What was sent before and handed back: kept as it was, and counted nowhere.
+superseded = Table(
+    "superseded",
     metadata,
     Column("meeting_id", Uuid, primary_key=True),
     Column("revision", Integer, primary_key=True),
-    Column("line", Integer, primary_key=True),
-    Column("institution_id", Uuid, nullable=False),
-    Column("member_id", Uuid),
-    Column("loan_id", Uuid),
-    Column("debit", Text, nullable=False),
-    Column("credit", Text, nullable=False),
-    Column("amount_paise", BigInteger, nullable=False),
-    CheckConstraint("amount_paise > 0 and debit <> credit", name="lines_sound"),
-    postgresql_partition_by="RANGE (meeting_id)",
+    *_of_meetings(),
 )
 
-# What lines come to, kept so that the next meeting need not add them all up; `verify` compares.
+# What the lines that count come to, head by head (of_id all zeros) and account by account, on the side that the head grows on;
+# kept so that the next meeting need not add them all up. `adrift` compares. A loan's has besides what interest is owed and
+# unpaid, and through which day that was counted: a memo until it is received. `version` is the chain's when it last changed.
 balances = Table(
     "balances",
     metadata,
     Column("institution_id", Uuid, primary_key=True),
-    Column("member_id", Uuid, primary_key=True),
-    Column("compulsory_paise", BigInteger, nullable=False),
-    Column("voluntary_paise", BigInteger, nullable=False),
-    CheckConstraint("compulsory_paise >= 0 and voluntary_paise >= 0", name="balances_not_negative"),
+    Column("head", Text, primary_key=True),
+    Column("of_id", Uuid, primary_key=True),
+    Column("paise", BigInteger, nullable=False),
+    Column("interest_paise", BigInteger),
+    Column("counted_through", Date),
+    Column("version", BigInteger, nullable=False),
+    # Every page has room for the next version of its rows, so that no index is touched when a meeting changes them.
+    postgresql_with={"fillfactor": "60"},
 )
 
+# The terms of what was lent to members (head A01) and borrowed by the group; how they stand is among the balances.
 loans = Table(
     "loans",
     metadata,
     Column("loan_id", Uuid, primary_key=True),
     Column("institution_id", Uuid, nullable=False),
-    Column("member_id", Uuid, nullable=False),
     Column("meeting_id", Uuid, nullable=False),
+    Column("head", Text, nullable=False),
+    Column("member_id", Uuid),
     Column("principal_paise", BigInteger, nullable=False),
-    Column("outstanding_paise", BigInteger, nullable=False),
     Column("annual_rate_basis_points", Integer, nullable=False),
     Column("months", Integer, nullable=False),
-    CheckConstraint("outstanding_paise between 0 and principal_paise", name="loans_outstanding"),
+    Column("given_on", Date, nullable=False),
+    Column("rounding_paise", Integer, nullable=False),
 )
 Index("loans_institution", loans.c.institution_id)
+
+# Which lines of approved meetings were taken back, and by which meeting.
+reversals = Table(
+    "reversals",
+    metadata,
+    Column("of_meeting_id", Uuid, primary_key=True),
+    Column("of_line", Integer, primary_key=True),
+    Column("meeting_id", Uuid, nullable=False),
+)
+Index("reversals_meeting", reversals.c.meeting_id)

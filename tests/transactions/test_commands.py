@@ -7,63 +7,42 @@ from uuid import UUID
 
 import psycopg.errors
 import pytest
-from google.protobuf.json_format import ParseDict
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from sqlalchemy import func, select, text
+from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
 from protos import profiles_pb2
 from protos import transactions_pb2 as pb
-from protos.common_pb2 import Page
-from services.chassis import interceptors
+from services.chassis.audit import audit
 from services.chassis.database import transaction
 from services.chassis.hears import Event
 from services.chassis.mailbox import outbox
 from services.kernel import tally
-from services.kernel.caller import Role
-from services.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Unavailable
+from services.kernel.caller import Role, Session
+from services.kernel.errors import Conflict, Exhausted, Invalid, NotFound, Refused
 from services.kernel.ids import derived, uuid7
-from services.kernel.policies import Policies
+from services.transactions import __main__ as operators
 from services.transactions import queries
-from services.transactions.commands import decide, upkeep
-from services.transactions.commands.sync import sync_meeting
+from services.transactions.commands import sync, take, upkeep
 from services.transactions.consumer import Consumer
-from services.transactions.rules.meeting import LoanGiven, Repayment, Saving, Waiting, content
+from services.transactions.rules.heads import Head
+from services.transactions.rules.journal import Account
 from services.transactions.rules.partitions import partition
-from services.transactions.servicer import Servicer
-from services.transactions.tables import chains, drift, institutions, lines, loans, meetings, members
-from tests.transactions.builders import BLOCK, FORMED_ON, TODAY, Group, History, meeting, savings
+from services.transactions.rules.sheet import Borrowing, BorrowingRepayment, Entry, LoanGiven, Paid, Repayment, Reversal, Saving, Withdrawal
+from services.transactions.tables import balances, chains, drift, meetings, reversals, superseded
+from tests.transactions.builders import BLOCK, RUPEE, TODAY, Desk, Group, clear, everything, hear, hear_institution, hear_member, new_id, upload
 
 SERVICE = "transactions"
-
-
-def event(body, version=1):
-    return Event(uuid7(), "", version, datetime.now(UTC), body)
-
-
-def hear_institution(connection, group, version=1, **changes):
-    plain = {"kind": f"KIND_{group.kind}", "region": group.region, "status": "STATUS_ACTIVE", "formed_on": FORMED_ON.isoformat()}
-    plain |= {"parent_id": str(group.parent_id)}
-    told = profiles_pb2.InstitutionChanged(institution_id=str(group.institution_id), **{**plain, **changes})
-    Consumer().institution_changed(connection, event(told, version))
-
-
-def hear_member(connection, group, member_id, version=1, **changes):
-    plain = {"institution_id": str(group.institution_id), "region": group.region, "status": "STATUS_ACTIVE"}
-    Consumer().member_changed(connection, event(profiles_pb2.MemberChanged(member_id=str(member_id), **{**plain, **changes}), version))
-
-
-def hear(connection, group):
-    hear_institution(connection, group)
-    for member_id in group.member_ids:
-        hear_member(connection, group, member_id)
-    return group
+SAVED = 250 * RUPEE  # By a group at one meeting.
 
 
 @pytest.fixture
 def group(connection):
     return hear(connection, Group())
+
+
+@pytest.fixture
+def desk(connection, group):
+    return Desk(connection, group)
 
 
 @pytest.fixture
@@ -74,509 +53,751 @@ def kept(up):
         hear(connection, made)
     yield made
     with transaction(SERVICE) as connection:
-        for table in (institutions, members, chains, meetings, lines, loans):
-            connection.execute(table.delete().where(table.c.institution_id == made.institution_id))
-        connection.execute(text("delete from balances where institution_id = :one"), {"one": made.institution_id})
+        clear(connection, made)
 
 
-def sync(connection, group, one, **caller):
-    return sync_meeting(connection, group.bookkeeper(**caller), one, Policies(), TODAY)
+def told(connection, subject, event=""):
+    statement = select(outbox).where(outbox.c.subject == str(subject)).order_by(outbox.c.version)
+    return [row for row in connection.execute(statement) if not event or row.event == event]
 
 
-def saved(group, number=1, rupees=50, before=0, **changes):
-    """Every member saves; `before` rupees were in the cash box."""
-    counted = (before + rupees * len(group.member_ids)) * 100
-    return meeting(group, **{"number": number, "savings": savings(group, rupees), "counted_cash_paise": counted, **changes})
+def noted(connection, action, subject):
+    return connection.execute(select(audit).where(audit.c.action == action, audit.c.subjects.has_key(str(subject))).order_by(audit.c.id)).all()
 
 
-def approve(connection, group, one, **caller):
-    return decide.approve_meeting(connection, group.approver(**caller), one.meeting_id, one.revision)
+def code_of(refused):
+    return refused.value.code, refused.value.field
 
 
-def reject(connection, group, one, remark="The cash was counted wrong."):
-    return decide.reject_meeting(connection, group.approver(), one.meeting_id, one.revision, remark)
+# Taken in once, in the order in which they stand on each other.
 
 
-def position(connection, group):
-    """The kept position in plain values, without what is nought."""
-    chain, balances, owed = queries.position(connection, group.approver(), group.institution_id)
-    held = {row.member_id: (row.compulsory_paise, row.voluntary_paise) for row in balances}
-    return (
-        (chain.last_number, chain.last_held_on, chain.cash_paise, chain.bank_paise),
-        {one: both for one, both in held.items() if any(both)},
-        {row.loan_id: row.outstanding_paise for row in owed},
+def test_a_meeting_is_stored_once_however_often_it_comes(connection, desk):
+    one = desk.save()
+    version = desk.standing().chain.version
+    assert desk.send(one) == ["ALREADY_APPLIED"]
+    assert desk.send(one, one) == ["ALREADY_APPLIED"] * 2
+    assert desk.send(replace(one, counted_cash_paise=1)) == ["REVISION_CONTENT"]
+    assert connection.execute(text("select count(*) from lines where meeting_id = :one"), {"one": one.meeting_id}).scalar_one() == 5
+    assert desk.balances[Account(Head.CASH)] == SAVED
+    assert desk.standing().chain.version == version, "what changes nothing tells nobody"
+    assert [note.facts["revision"] for note in noted(connection, "meeting.store", one.meeting_id)] == [1]
+    assert len(told(connection, desk.group.id)) == 1
+
+
+def test_other_content_under_the_same_revision_names_the_field(connection, desk):
+    one = desk.save()
+    for field, changes in (
+        ("counted_cash_paise", {"counted_cash_paise": 1}),
+        ("savings", {"savings": ()}),
+        ("held_on", {"held_on": date(2026, 10, 6)}),
+    ):
+        uploads = {0: upload(replace(one, **changes))}
+        [refused] = sync.sync_meetings(connection, desk.group.bookkeeper(), uploads, desk.policies, TODAY).values()
+        assert isinstance(refused, Conflict)
+        assert (refused.code, refused.field) == ("REVISION_CONTENT", field)
+
+
+def test_an_id_of_another_institutions_meeting_is_refused(connection, desk):
+    one, other = desk.save(), Desk(connection, hear(connection, Group()))
+    [refused] = sync.sync_meetings(
+        connection, other.group.bookkeeper(), {0: upload(other.next(meeting_id=one.meeting_id))}, desk.policies, TODAY
+    ).values()
+    assert (refused.code, refused.field) == ("REVISION_CONTENT", "institution_id")
+
+
+def test_a_meeting_with_every_screen_is_kept_as_it_was_sent(connection, desk):
+    first = desk.next(**everything(desk.group))
+    assert desk.send(first) == ["APPLIED"]
+    assert desk.approve(first, unseen=False) == [""]
+    full = desk.next(
+        **everything(desk.group),
+        repayments=(Repayment(first.loans[0].loan_id, 100, 20),),
+        borrowing_repayments=(BorrowingRepayment(first.borrowings[0].borrowing_id, 200, 30, Paid("CHEQUE", desk.group.bank_ids[0], "123456")),),
+        reversals=(Reversal(first.meeting_id, 1),),
+        manual_books_differ='“₹2” {and} \\ "quotes" \' %s 🙂 क्ष',
     )
-
-
-def test_a_meeting_is_stored_once(connection, group):
-    one = saved(group)
-    assert sync(connection, group, one) == "STORED"
-    assert sync(connection, group, one) == "ALREADY"
-    assert connection.execute(select(func.count()).select_from(lines).where(lines.c.meeting_id == one.meeting_id)).scalar_one() == 5
-    with pytest.raises(Conflict) as refused:
-        sync(connection, group, replace(one, counted_cash_paise=1))
-    assert (refused.value.code, refused.value.field) == ("REVISION_CONTENT", "counted_cash_paise")
-    note = connection.execute(
-        text("select subjects, facts from audit where action = 'meeting.store' and subjects ? :one"), {"one": str(one.meeting_id)}
-    )
-    assert [facts["revision"] for _, facts in note] == [1]
+    assert desk.send(full) == ["APPLIED"]
+    row = queries.meeting(connection, desk.group.approver(), UUID(full.meeting_id))
+    assert queries.recorded_sheet(connection, full.meeting_id) == full
+    assert row.flags == ["MANUAL_BOOKS_DIFFER", "REVERSAL", "LOAN_WHILE_ABSENT"]
+    assert (row.maker_user, row.maker_person, row.status) == ("IUP_BK", "maker", "CLOSED")
+    assert queries.adrift(connection) == []
+    back = connection.execute(select(reversals).where(reversals.c.of_meeting_id == UUID(first.meeting_id))).all()
+    assert [(row.of_line, str(row.meeting_id)) for row in back] == [(1, full.meeting_id)]
 
 
 def test_a_meeting_waits_for_who_is_not_heard_of(connection):
     group = Group()
-    one = saved(group)
-    for expected in ("INSTITUTION_WAITING", "MEMBER_WAITING"):
-        with pytest.raises(Waiting) as waiting:
-            sync(connection, group, one)
-        assert waiting.value.code == expected
-        hear_institution(connection, group)
+    desk = Desk(connection, group)
+    # Closed on a device, which knows the group before the books have heard of it.
+    hear_nobody = connection.begin_nested()
+    hear(connection, group)
+    one = desk.next(savings=(Saving(group.members[0], 50, 0),))
+    hear_nobody.rollback()
+    assert desk.send(one) == ["INSTITUTION_WAITING"]
+    hear_institution(connection, group, accounts=[])
+    assert desk.send(one) == ["MEMBER_WAITING"]
     # The members come in any order, and the news of one of them twice, the older last.
-    for member_id in group.member_ids[::-1]:
+    for member_id in group.members[::-1]:
         hear_member(connection, group, member_id, version=3)
         hear_member(connection, group, member_id, version=2, status="STATUS_SUBMITTED")
-    assert sync(connection, group, one) == "STORED"
+    assert desk.send(one) == ["APPLIED"]
+
+
+def test_what_waits_is_not_kept(connection, desk):
+    strange = "00000000-0000-4000-8000-00000000abcd"
+    one = desk.next(savings=(Saving(desk.group.members[0], 50, 0, Paid("TRANSFER", strange)),))
+    assert desk.send(one) == ["BANK_WAITING"]
+    assert desk.standing().chain.version == 0
+    hear_institution(connection, desk.group, 2, accounts=[{"row_id": strange, "ended_on": "2026-11-01"}])
+    assert desk.send(one) == ["APPLIED"], "an account that was closed since had money then"
 
 
 def ended_in(group, to_on, from_on=""):
-    return {"institution_id": str(group.institution_id), "region": group.region, "from_on": from_on, "to_on": to_on}
+    return {"institution_id": group.id, "region": group.region, "from_on": from_on, "to_on": to_on}
 
 
-def refusal(connection, group, one):
-    with pytest.raises(Refused) as refused:
-        sync(connection, group, one)
-    return refused.value.code, refused.value.field
+def among(group, member_ids):
+    """The same institution, its lists of these members."""
+    return replace(group, member_ids=[UUID(str(one)) for one in member_ids])
 
 
-def test_what_was_held_before_she_left_is_taken_when_it_is_handed_in_after(connection, group):
-    she, goes, *_ = group.member_ids
+def on(day):
+    return date(2026, 10, day)
+
+
+def test_what_was_held_before_she_left_is_taken_when_it_is_handed_in_after(connection, desk):
+    group = desk.group
+    she, goes, *_ = group.members
     other = hear(connection, Group())
     left, transferred = ended_in(group, "2026-10-06"), ended_in(group, "2026-10-07")
     hear_member(connection, group, she, version=2, status="STATUS_INACTIVE", ended_stays=[left])
     hear_member(connection, other, goes, version=2, ended_stays=[transferred], since_on="2026-10-07")
-    for number, day in enumerate((5, 6), 1):
-        assert sync(connection, group, saved(group, number, before=250 * (number - 1), held_on=date(2026, 10, day))) == "STORED"
-    assert refusal(connection, group, saved(group, 3, before=500, held_on=date(2026, 10, 7))) == ("MEMBER_LEFT", "attendance[0].member_id")
-    without = Group(group.institution_id, member_ids=group.member_ids[1:])
-    assert sync(connection, group, saved(without, 3, before=500, held_on=date(2026, 10, 7))) == "STORED"
-    assert refusal(connection, group, saved(without, 4, before=700, held_on=date(2026, 10, 8))) == ("MEMBER_LEFT", "attendance[0].member_id")
+    for day in (5, 6):
+        desk.save(held_on=on(day))
+    assert desk.send(desk.next(held_on=on(7))) == ["MEMBER_LEFT"]
+    without = Desk(connection, among(group, group.members[1:]))
+    without.save(held_on=on(7))
+    assert without.send(without.next(held_on=on(8))) == ["MEMBER_LEFT"]
     # Where she came, she is on the same day.
-    joined = Group(other.institution_id, member_ids=[*other.member_ids, goes])
-    assert refusal(connection, other, saved(joined, held_on=date(2026, 10, 6))) == ("MEMBER_ELSEWHERE", "attendance[5].member_id")
-    assert sync(connection, other, saved(joined, held_on=date(2026, 10, 7))) == "STORED"
+    joined = Desk(connection, among(other, [*other.members, goes]))
+    assert joined.send(joined.next(held_on=on(6))) == ["MEMBER_ELSEWHERE"]
+    joined.save(held_on=on(7))
     # She who left comes back; what an older version says of her changes nothing.
     hear_member(connection, group, she, version=3, ended_stays=[left], since_on="2026-10-09")
     hear_member(connection, group, she, version=2, status="STATUS_INACTIVE", ended_stays=[left])
-    back = Group(group.institution_id, member_ids=[she, *group.member_ids[2:]])
-    assert refusal(connection, group, saved(back, 4, before=700, held_on=date(2026, 10, 8))) == ("MEMBER_LEFT", "attendance[0].member_id")
-    assert sync(connection, group, saved(back, 4, before=700, held_on=date(2026, 10, 9))) == "STORED"
+    back = Desk(connection, among(group, [she, *group.members[2:]]))
+    assert back.send(back.next(held_on=on(8))) == ["MEMBER_LEFT"]
+    back.save(held_on=on(9))
     assert queries.adrift(connection) == []
 
 
-def test_a_meeting_waits_for_who_may_have_come_from_elsewhere(connection, group):
+def test_a_meeting_waits_for_who_may_have_come_from_elsewhere(connection, desk):
     other = hear(connection, Group())
-    joined = saved(Group(group.institution_id, member_ids=[*group.member_ids, other.member_ids[0]]))
-    assert refusal(connection, group, joined) == ("MEMBER_WAITING", "attendance[5].member_id")
-    ended = [ended_in(other, "2026-10-05")]
-    hear_member(connection, group, other.member_ids[0], version=2, ended_stays=ended, since_on="2026-10-05")
-    assert sync(connection, group, joined) == "STORED"
+    joined = Desk(connection, among(desk.group, [*desk.group.members, other.members[0]]))
+    one = joined.next()
+    assert joined.send(one) == ["MEMBER_WAITING"]
+    hear_member(connection, desk.group, other.members[0], version=2, ended_stays=[ended_in(other, "2026-10-05")], since_on="2026-10-05")
+    assert joined.send(one) == ["APPLIED"]
 
 
-def test_what_was_held_before_an_institution_was_closed_is_taken_after_it(connection, group):
-    ended = [{"to_on": "2026-10-06"}]
+def test_what_was_held_before_an_institution_was_closed_is_taken_after_it(connection, desk):
+    group, ended = desk.group, [{"to_on": "2026-10-06"}]
     hear_institution(connection, group, version=2, status="STATUS_INACTIVE", ended_periods=ended)
-    for member_id in group.member_ids:
+    for member_id in group.members:
         hear_member(connection, group, member_id, version=2, status="STATUS_INACTIVE", ended_stays=[ended_in(group, "2026-10-06")])
-    assert sync(connection, group, saved(group)) == "STORED"
-    assert sync(connection, group, saved(group, 2, before=250, held_on=date(2026, 10, 6))) == "STORED"
-    after = saved(group, 3, before=500, held_on=date(2026, 10, 7))
-    assert refusal(connection, group, after) == ("INSTITUTION_CLOSED", "held_on")
+    for day in (5, 6):
+        desk.save(held_on=on(day))
+    assert desk.send(desk.next(held_on=on(7))) == ["INSTITUTION_CLOSED"]
     hear_institution(connection, group, version=3, ended_periods=ended, since_on="2026-10-08")
-    assert refusal(connection, group, after) == ("INSTITUTION_CLOSED", "held_on")
-    assert refusal(connection, group, replace(after, held_on=date(2026, 10, 8))) == ("MEMBER_LEFT", "attendance[0].member_id")
-    for member_id in group.member_ids:
+    assert desk.send(desk.next(held_on=on(7))) == ["INSTITUTION_CLOSED"]
+    assert desk.send(desk.next(held_on=on(8))) == ["MEMBER_LEFT"]
+    for member_id in group.members:
         hear_member(connection, group, member_id, version=3, ended_stays=[ended_in(group, "2026-10-06")], since_on="2026-10-08")
-    assert sync(connection, group, replace(after, held_on=date(2026, 10, 8))) == "STORED"
+    desk.save(held_on=on(8))
 
 
-def test_the_version_decides_and_never_the_order(connection):
-    group = Group()
-    hear_institution(connection, group, version=5, region="9.178.1204.77.6")
-    hear_institution(connection, group, version=4, region="9.178.1204.77.7", status="STATUS_DRAFT")
-    hear_institution(connection, group, version=5, region="9.178.1204.77.8")
-    row = connection.execute(select(institutions).where(institutions.c.institution_id == group.institution_id)).one()
-    assert (row.kind, row.region, row.status, row.version, row.formed_on) == ("SHG", "9.178.1204.77.6", "ACTIVE", 5, FORMED_ON)
-
-
-def test_approval_tells_the_figures_and_is_final(connection, group):
-    loan = LoanGiven(uuid7(), group.member_ids[0], 100_00, 2400, 10, "goats")
-    one = saved(group, loans=(loan,), counted_cash_paise=150_00)
-    sync(connection, group, one)
-    shown = approve(connection, group, one)
-    assert (shown.status, shown.decided_by) == ("APPROVED", "IUP_AP")
-    assert approve(connection, group, one).decided_at == shown.decided_at
-    told = connection.execute(select(outbox).where(outbox.c.subject == str(one.meeting_id))).all()
-    assert [row.event_id for row in told] == [derived("MeetingApproved", one.meeting_id)]
-    figures = pb.MeetingApproved.FromString(told[0].body)
-    assert (figures.region, figures.month, figures.members_present, figures.members_due) == (group.region, "2026-10", 5, 5)
-    assert (figures.savings_paise, figures.loans_disbursed_paise) == (250_00, 100_00)
-    with pytest.raises(Conflict) as refused:
-        reject(connection, group, one)
-    assert refused.value.code == "MOVE_NOT_ALLOWED"
-    # Moved since: a restatement still says where it lay.
-    hear_institution(connection, group, version=9, region="9.178.1204.78.1")
-    last, count = upkeep.restate_approved(connection, "reporting", UUID(int=one.meeting_id.int - 1))
-    assert (last, count) == (one.meeting_id, 1)
-    again = connection.execute(select(outbox).where(outbox.c.subject == str(one.meeting_id), outbox.c.destination == "reporting")).one()
-    assert (again.event_id, again.body) == (told[0].event_id, told[0].body)
-
-
-def test_who_may_not_approve(connection, group):
-    first, second = saved(group), saved(group, number=2, before=250)
-    sync(connection, group, first)
-    sync(connection, group, second)
-    for caller, error, code in (
-        ({"person": "maker"}, Forbidden, "OWN_ENTRY"),
-        ({"user_id": "IUP_BK"}, Forbidden, "OWN_ENTRY"),
-        ({"role": Role.VO_TRANS_APPROVER}, Forbidden, "APPROVER_KIND"),
-        ({"institutions": frozenset()}, NotFound, "MEETING_UNKNOWN"),
-        ({"institutions": frozenset({uuid7()})}, NotFound, "MEETING_UNKNOWN"),
+def test_the_database_itself_refuses_books_that_cannot_be(connection, desk):
+    one = desk.save()
+    for statement in (
+        chains.update().where(chains.c.institution_id == desk.group.institution_id).values(approved_through=2),
+        chains.update().where(chains.c.institution_id == desk.group.institution_id).values(last_number=2),
+        meetings.update().where(meetings.c.meeting_id == UUID(one.meeting_id)).values(paise=[1, 2]),
+        meetings.update().where(meetings.c.meeting_id == UUID(one.meeting_id)).values(paise=[1, 2, 3, 4, 0]),
     ):
-        with pytest.raises(error) as refused:
-            approve(connection, group, first, **caller)
-        assert refused.value.code == code
-    with pytest.raises(Conflict) as refused:
-        approve(connection, group, second)
-    assert refused.value.code == "APPROVAL_OUT_OF_SEQUENCE"
-    with pytest.raises(Conflict) as refused:
-        decide.approve_meeting(connection, group.approver(), first.meeting_id, 2)
-    assert refused.value.code == "REVISION_OLD"
-    with pytest.raises(NotFound):
-        approve(connection, group, replace(first, meeting_id=uuid7()))
-    with pytest.raises(Invalid) as refused:
-        reject(connection, group, first, remark=" ")
-    assert refused.value.code == "REMARK_MISSING"
+        with pytest.raises(IntegrityError) as refused, connection.begin_nested():
+            connection.execute(statement)
+        assert isinstance(refused.value.orig, psycopg.errors.CheckViolation)
 
 
-def test_a_rejection_takes_back_the_meeting_and_all_that_stand_on_it(connection, group):
-    first = saved(group)
-    sync(connection, group, first)
-    approve(connection, group, first)
-    stood = position(connection, group)
-    loan = LoanGiven(uuid7(), group.member_ids[0], 100_00, 2400, 10, "goats")
-    second = saved(group, number=2, before=250, loans=(loan,), counted_cash_paise=400_00)
-    third = meeting(group, number=3, repayments=(Repayment(loan.loan_id, 40_00, 2_00),), counted_cash_paise=442_00)
-    for one in (second, third):
-        sync(connection, group, one)
-    assert position(connection, group)[2] == {loan.loan_id: 60_00}
-    assert reject(connection, group, second).remark == "The cash was counted wrong."
-    assert reject(connection, group, second).remark == "The cash was counted wrong."
+# Final, or handed back.
+
+
+def test_approval_tells_the_figures_and_is_final(connection, desk):
+    group = desk.group
+    one = desk.save(
+        savings=(Saving(group.members[0], 100, 20), Saving(group.members[1], 50, 0)),
+        loans=(LoanGiven(new_id(), group.members[0], 60, 2400, 10, "goats"),),
+        withdrawals=(Withdrawal(group.members[1], 10, 0),),
+        entries=(Entry("FINE", 5, group.members[2]), Entry("RENT", 7)),
+        attendance=tuple(replaced for replaced in desk.next().attendance[:4]),
+    )
+    assert desk.approve(one) == [""]
+    row = queries.meeting(connection, group.approver(), UUID(one.meeting_id))
+    assert (row.status, row.decided_by, row.decided_person, row.region) == ("APPROVED", "IUP_AP", "checker", group.region)
+    assert desk.approve(one) == [""], "approving it again is the same answer"
+    assert queries.meeting(connection, group.approver(), UUID(one.meeting_id)).decided_at == row.decided_at
+    assert len(noted(connection, "meeting.approve", one.meeting_id)) == 1
+    [event] = told(connection, one.meeting_id)
+    assert (event.event_id, event.event) == (derived("MeetingApproved", UUID(one.meeting_id)), "MeetingApproved")
+    figures = pb.MeetingApproved.FromString(event.body)
+    assert (figures.region, figures.month, figures.held_on, figures.number) == (group.region, "2026-10", "2026-10-05", 1)
+    assert (figures.members_present, figures.members_due, figures.maker_user) == (4, 4, "IUP_BK")
+    assert (figures.savings_paise, figures.savings_withdrawn_paise, figures.fines_paise) == (170, 10, 5)
+    assert (figures.loans_disbursed_paise, figures.loans_disbursed) == (60, 1)
+    assert {head.head: (head.debit_paise, head.credit_paise) for head in figures.heads} == {
+        "A01": (60, 0),
+        "A03": (175, 77),
+        "E07": (7, 0),
+        "I02": (0, 5),
+        "L01": (10, 150),
+        "L02": (0, 20),
+    }
     with pytest.raises(Conflict) as refused:
-        reject(connection, group, second, "Said otherwise.")
+        desk.reject(one)
     assert refused.value.code == "MOVE_NOT_ALLOWED"
-    assert position(connection, group) == stood
-    later = queries.meeting(connection, group.bookkeeper(), third.meeting_id)
-    assert (later.status, later.remark) == ("REJECTED", "Meeting 2 was handed back, and this one stands on it.")
-    assert sync(connection, group, third) == "ALREADY"
-    # The same loan comes again with the next revision; the old lines stay to be read, and do not count.
-    assert sync(connection, group, replace(second, revision=2)) == "STORED"
-    assert sync(connection, group, replace(third, revision=2)) == "STORED"
-    assert position(connection, group)[2] == {loan.loan_id: 60_00}
-    assert connection.execute(select(func.count()).select_from(lines).where(lines.c.meeting_id == second.meeting_id)).scalar_one() == 12
-    assert group.institution_id not in queries.adrift(connection)
+    assert desk.send(replace(one, revision=2)) == ["MOVE_NOT_ALLOWED"]
+
+
+def test_what_is_taken_back_is_told_as_less(connection, desk):
+    one = desk.save()
+    desk.approve(one)
+    back = desk.next(
+        held_on=on(6), savings=(Saving(desk.group.members[0], 7, 0),), reversals=(Reversal(one.meeting_id, 1), Reversal(one.meeting_id, 2))
+    )
+    desk.send(back)
+    desk.approve(back)
+    figures = pb.MeetingApproved.FromString(told(connection, back.meeting_id)[0].body)
+    assert figures.savings_paise == 7 - 100 * RUPEE
+    assert figures.savings_withdrawn_paise == 0, "nobody withdrew"
+    assert {head.head: (head.debit_paise, head.credit_paise) for head in figures.heads} == {
+        "A03": (7 - 100 * RUPEE, 0),
+        "L01": (0, 7 - 100 * RUPEE),
+    }
+
+
+def test_a_restatement_says_the_same_again_wherever_the_institution_lies_now(connection, desk):
+    one = desk.save()
+    desk.approve(one)
+    before = told(connection, one.meeting_id)
+    hear_institution(connection, desk.group, version=9, region="9.178.1204.78.1")
+    last, count = upkeep.restate_approved(connection, "reporting", UUID(int=UUID(one.meeting_id).int - 1))
+    assert (str(last), count) == (one.meeting_id, 1)
+    [again] = [row for row in told(connection, one.meeting_id) if row.destination == "reporting"]
+    assert (again.event_id, again.body) == (before[0].event_id, before[0].body)
+    of, count = upkeep.restate_moved(connection, "reporting", UUID(int=desk.group.institution_id.int - 1))
+    assert (of, count) == (desk.group.institution_id, 1)
+    [stands] = [row for row in told(connection, desk.group.id) if row.destination == "reporting"]
+    assert stands.version == desk.standing().chain.version
+    assert pb.BooksMoved.FromString(stands.body).region == "9.178.1204.78.1"
+    assert upkeep.restate_approved(connection, "reporting", UUID(int=2**128 - 1)) == (None, 0)
+    assert upkeep.restate_moved(connection, "reporting", UUID(int=2**128 - 1)) == (None, 0)
+
+
+def test_who_may_not_decide(connection, desk):
+    first, second = desk.save(), desk.save()
+    for caller, code in (
+        ({"person": "maker"}, "OWN_ENTRY"),
+        ({"user_id": "IUP_BK"}, "OWN_ENTRY"),
+        ({"role": Role.VO_TRANS_APPROVER}, "APPROVER_KIND"),
+        ({"institutions": frozenset()}, "MEETING_UNKNOWN"),
+        ({"institutions": frozenset({uuid7()})}, "MEETING_UNKNOWN"),
+    ):
+        assert desk.approve(first, **caller) == [code]
+        with pytest.raises(Refused) as refused:
+            desk.reject(first, **caller)
+        assert refused.value.code == code
+    assert desk.approve(second) == ["APPROVAL_OUT_OF_SEQUENCE"]
+    assert desk.approve(replace(first, revision=2)) == ["REVISION_OLD"]
+    assert desk.approve(replace(first, meeting_id=new_id())) == ["MEETING_UNKNOWN"]
+    with pytest.raises(NotFound):
+        desk.reject(replace(first, meeting_id=new_id()))
     with pytest.raises(Conflict) as refused:
-        sync(connection, group, second)
+        desk.reject(replace(first, revision=2))
     assert refused.value.code == "REVISION_OLD"
-
-
-def test_another_meeting_may_take_the_number_of_one_handed_back(connection, group):
-    first = saved(group)
-    sync(connection, group, first)
-    reject(connection, group, first)
-    other = saved(group, rupees=60)
-    assert sync(connection, group, other) == "STORED"
-    with pytest.raises(Conflict) as refused:
-        sync(connection, group, replace(first, revision=2))
-    assert refused.value.code == "MEETING_OUT_OF_SEQUENCE"
-    listed = queries.meetings_of(connection, group.bookkeeper(), group.institution_id, "", None, 50)
-    assert {row.status for row in listed} == {"REJECTED", "CLOSED"}
-
-
-def test_a_loan_of_a_rejected_meeting_may_be_given_again_but_never_twice(connection, group):
-    loan = LoanGiven(uuid7(), group.member_ids[0], 10_00, 2400, 10, "")
-    first = saved(group, loans=(loan,), counted_cash_paise=240_00)
-    sync(connection, group, first)
-    second = saved(group, number=2, loans=(loan,), before=240, counted_cash_paise=480_00)
-    with pytest.raises(Conflict) as refused:
-        sync(connection, group, second)
-    assert refused.value.code == "LOAN_EXISTS"
-    reject(connection, group, first)
-    assert sync(connection, group, replace(first, revision=2)) == "STORED"
-
-
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(random=st.randoms(use_true_random=False))
-def test_any_history_keeps_the_books_the_sum_of_their_lines(connection, random):
-    group = hear(connection, Group())
-    history = History(group, random)
-    for _ in range(10):
-        step = random.random()
-        if step < 0.6 or len(history.stored) == history.approved_through:
-            one = history.next_meeting()
-            assert sync(connection, group, one) == "STORED"
-            assert sync(connection, group, one) == "ALREADY"
-            history.keep(one, queries.lines_of(connection, [one.meeting_id])[one.meeting_id])
-        elif step < 0.8:
-            approve(connection, group, history.stored[history.approved_through].meeting)
-            history.approved_through += 1
-        else:
-            number = random.randint(history.approved_through + 1, len(history.stored))
-            reject(connection, group, history.stored[number - 1].meeting)
-            history.hand_back(number)
-        _agrees(connection, group, history)
-    assert group.institution_id not in queries.adrift(connection)
+    for remark, code in ((" ", "REMARK_MISSING"), ("a\0b", "TEXT_INVALID")):
+        with pytest.raises(Invalid) as refused:
+            desk.reject(first, remark)
+        assert refused.value.code == code
+    assert desk.standing().chain.approved_through == 0
 
 
 @pytest.mark.parametrize("side", ["VO", "CLF"])
-def test_an_approver_stands_on_the_side_of_the_vo_or_of_the_clf(connection, group, side):
-    vo, clf = Group(institution_id=group.parent_id, kind="VO"), uuid7()
+def test_an_approver_stands_on_the_side_of_the_vo_or_of_the_clf(connection, desk, side):
+    vo, clf = Group(institution_id=desk.group.parent_id, kind="VO"), uuid7()
     hear_institution(connection, vo, parent_id=str(clf))
-    one = saved(group)
-    sync(connection, group, one)
+    one = desk.save()
     mapped = frozenset({vo.institution_id if side == "VO" else clf})
-    assert approve(connection, group, one, institutions=mapped).status == "APPROVED"
+    pending, _, _ = queries.pending(connection, desk.group.approver(institutions=mapped), [UUID(one.meeting_id)])[UUID(one.meeting_id)]
+    assert (pending.vo_id, pending.clf_id) == (vo.institution_id, clf)
+    assert desk.approve(one, institutions=mapped) == [""]
 
 
-def _agrees(connection, group, history):
-    expected = history.position
-    (last_number, last_held_on, cash, bank), balances, owed = position(connection, group)
-    assert (last_number, last_held_on) == (len(history.stored), history.stored[-1].meeting.held_on if history.stored else None)
-    assert (cash, bank) == (expected.cash_paise, expected.bank_paise)
-    assert balances == {one: both for one, both in expected.saved.items() if any(both)}
-    assert owed == {one: paise for one, paise in expected.outstanding.items() if paise}
-    through, heads = queries.trial_balance(connection, group.approver(), group.institution_id)
-    assert through == history.approved_through
-    approved = [line for one in history.stored[:through] for line in one.lines]
-    assert sum(debit for debit, _ in heads.values()) == sum(credit for _, credit in heads.values()) == sum(line.amount_paise for line in approved)
-    journal = queries.journal(connection, group.approver(), group.institution_id, None, 500)
-    assert [queries.line_of(row) for row in journal] == history.lines
+def test_of_a_group_directly_under_a_clf_there_is_no_vo(connection, desk):
+    clf = Group(institution_id=desk.group.parent_id, kind="CLF")
+    hear_institution(connection, clf, parent_id="")
+    one = desk.save()
+    pending, _, _ = queries.pending(connection, desk.group.approver(), [UUID(one.meeting_id)])[UUID(one.meeting_id)]
+    assert (pending.vo_id, pending.clf_id) == (None, clf.institution_id)
 
 
-def test_the_database_itself_refuses_negative_books(connection, group):
-    sync(connection, group, saved(group))
-    with pytest.raises(IntegrityError) as refused, connection.begin_nested():
-        connection.execute(chains.update().where(chains.c.institution_id == group.institution_id).values(cash_paise=-1))
-    assert isinstance(refused.value.orig, psycopg.errors.CheckViolation)
+def test_a_rejection_takes_back_the_meeting_and_all_that_stand_on_it(connection, desk):
+    loan = LoanGiven(new_id(), desk.group.members[0], 100 * RUPEE, 2400, 10, "goats")
+    first = desk.save()
+    desk.approve(first)
+    stood = desk.balances
+    second = desk.save(held_on=on(6), loans=(loan,))
+    third = desk.save(held_on=on(7), repayments=(Repayment(loan.loan_id, 40 * RUPEE, 2 * RUPEE),))
+    assert desk.balances[Account(Head.MEMBER_LOANS, loan.loan_id)] == 60 * RUPEE
+    desk.reject(second, reasons=("AMOUNT_WRONG", "VOUCHER_MISSING"))
+    desk.reject(second, reasons=("AMOUNT_WRONG", "VOUCHER_MISSING"))
+    assert len(noted(connection, "meeting.reject", second.meeting_id)) == 1, "saying it twice is saying it once"
+    with pytest.raises(Conflict) as refused:
+        desk.reject(second, "Said otherwise.")
+    assert refused.value.code == "MOVE_NOT_ALLOWED"
+    assert desk.balances == stood
+    chain = desk.standing().chain
+    assert (chain.last_number, chain.last_meeting_id, chain.last_held_on, chain.highest_number) == (1, first.meeting_id, on(5), 3)
+    said = {row.number: (row.status, row.reasons, row.remark, row.decided_by) for row in desk.standing().decisions}
+    assert said == {
+        2: ("REJECTED", ["AMOUNT_WRONG", "VOUCHER_MISSING"], "The cash was counted wrong.", "IUP_AP"),
+        3: ("REJECTED", ["AMOUNT_WRONG", "VOUCHER_MISSING"], "Meeting 2 was handed back, and this one stands on it.", "IUP_AP"),
+    }
+    moved = pb.BooksMoved.FromString(told(connection, desk.group.id)[-1].body)
+    assert (moved.last_number, moved.approved_through, moved.handed_back, moved.last_held_on) == (1, 1, 2, "2026-10-05")
+    assert desk.send(third) == ["ALREADY_APPLIED"], "that revision was taken in, whatever became of it"
+    assert desk.send(replace(third, revision=2)) == ["MEETING_WAITING"]
+    # The same loan comes again with the next revision; what was sent before stays to be read, and does not count.
+    again = desk.again(second)
+    assert desk.send(again) == ["APPLIED"]
+    assert desk.send(desk.again(third)) == ["APPLIED"]
+    assert desk.balances[Account(Head.MEMBER_LOANS, loan.loan_id)] == 60 * RUPEE
+    assert queries.adrift(connection) == []
+    assert desk.send(second) == ["REVISION_OLD"]
+    old = connection.execute(select(superseded).where(superseded.c.meeting_id == UUID(second.meeting_id))).one()
+    assert (old.revision, old.status, old.remark, old.decided_by) == (1, "REJECTED", "The cash was counted wrong.", "IUP_AP")
+    assert [old.paise[0], len(old.paise)] == [50 * RUPEE, 6]
+    now = queries.meeting(connection, desk.group.approver(), UUID(second.meeting_id))
+    assert (now.revision, now.status, now.reasons, now.remark, now.decided_by, now.flags) == (2, "CLOSED", None, None, None, ["REVISED"])
 
 
-def in_two(first, second):
-    """Run `first` and leave it uncommitted while `second` starts; returns what `second` gave or raised."""
+def test_a_third_revision_keeps_both_before_it(connection, desk):
+    one = desk.save()
+    for _ in range(2):
+        desk.reject(one)
+        one = desk.again(one)
+        assert desk.send(one) == ["APPLIED"]
+    kept = connection.execute(select(superseded.c.revision).where(superseded.c.meeting_id == UUID(one.meeting_id)).order_by("revision")).scalars()
+    assert list(kept) == [1, 2]
+    assert one.revision == 3
+
+
+def test_another_meeting_may_take_the_number_of_one_handed_back(connection, desk):
+    first = desk.save()
+    desk.reject(first)
+    other = desk.save()
+    assert (other.number, desk.send(replace(first, revision=2))) == (1, ["MEETING_OUT_OF_SEQUENCE"])
+    listed = queries.meetings_of(connection, desk.group.bookkeeper(), desk.group.institution_id, "", None, 50)
+    assert {row.status for row in listed} == {"REJECTED", "CLOSED"}
+    assert desk.balances[Account(Head.CASH)] == SAVED
+
+
+def test_a_loan_of_a_rejected_meeting_may_be_given_again_but_never_twice(connection, desk):
+    loan = LoanGiven(new_id(), desk.group.members[0], 10 * RUPEE, 2400, 10)
+    first = desk.save(loans=(loan,))
+    assert desk.send(desk.next(held_on=on(6), loans=(loan,))) == ["LOAN_EXISTS"]
+    elsewhere = Desk(connection, hear(connection, Group()))
+    hers = loan._replace(member_id=elsewhere.group.members[0])
+    assert elsewhere.send(elsewhere.next(savings=(Saving(elsewhere.group.members[0], 100 * RUPEE, 0),), loans=(hers,))) == ["LOAN_EXISTS"]
+    desk.reject(first)
+    assert desk.send(desk.again(first)) == ["APPLIED"]
+
+
+def test_a_line_taken_back_may_be_taken_back_again_once_that_was_handed_back(connection, desk):
+    first = desk.save()
+    desk.approve(first)
+    back = desk.save(held_on=on(6), reversals=(Reversal(first.meeting_id, 1),))
+    assert desk.send(desk.next(held_on=on(7), reversals=(Reversal(first.meeting_id, 1),))) == ["LINE_REVERSED"]
+    desk.reject(back)
+    assert connection.execute(select(reversals).where(reversals.c.meeting_id == UUID(back.meeting_id))).all() == []
+    assert desk.send(desk.again(back)) == ["APPLIED"]
+    assert desk.balances[Account(Head.COMPULSORY_SAVINGS, desk.group.members[0])] == 50 * RUPEE
+    assert queries.adrift(connection) == []
+
+
+def memo(connection, desk, loan_id):
+    row = connection.execute(select(balances).where(balances.c.institution_id == desk.group.institution_id, balances.c.of_id == UUID(loan_id))).one()
+    return row.paise, row.interest_paise, row.counted_through
+
+
+def test_the_interest_owed_after_a_rejection_is_what_it_was(connection, desk):
+    loan_id, borrowed_id = new_id(), new_id()
+    desk.save(
+        held_on=date(2026, 6, 8),
+        loans=(LoanGiven(loan_id, desk.group.members[0], 200 * RUPEE, 2400, 10),),
+        borrowings=(Borrowing(borrowed_id, "VO", 1000 * RUPEE, 1200, 10),),
+    )
+    both = {
+        "repayments": (Repayment(loan_id, 20 * RUPEE, 3 * RUPEE),),
+        "borrowing_repayments": (BorrowingRepayment(borrowed_id, 100 * RUPEE, 4 * RUPEE),),
+    }
+    desk.save(held_on=date(2026, 8, 10), **both)
+    owed = memo(connection, desk, loan_id), memo(connection, desk, borrowed_id)
+    # Two months of 4 rupees, 3 paid; two months of 10 rupees, 4 paid.
+    assert owed == ((180 * RUPEE, 5 * RUPEE, date(2026, 8, 10)), (900 * RUPEE, 16 * RUPEE, date(2026, 8, 10)))
+    wrong = desk.save(held_on=date(2026, 10, 12), **both)
+    assert memo(connection, desk, loan_id) != owed[0]
+    desk.reject(wrong)
+    assert (memo(connection, desk, loan_id), memo(connection, desk, borrowed_id)) == owed
+    assert desk.send(desk.again(wrong)) == ["APPLIED"]
+    assert memo(connection, desk, loan_id) == (160 * RUPEE, (5 + 2 * 4 - 3) * RUPEE, date(2026, 10, 12))
+
+
+def test_interest_may_be_paid_of_a_loan_that_is_repaid(connection, desk):
+    """What stands at nothing is not read with the books; what more is paid is income all the same."""
+    loan_id = new_id()
+    desk.save(loans=(LoanGiven(loan_id, desk.group.members[0], 100 * RUPEE, 0, 10),))
+    desk.save(held_on=on(6), repayments=(Repayment(loan_id, 100 * RUPEE, 0),))
+    late = desk.save(held_on=on(7), repayments=(Repayment(loan_id, 0, 5 * RUPEE),))
+    assert desk.balances[Account(Head.LOAN_INTEREST)] == 5 * RUPEE
+    assert memo(connection, desk, loan_id) == (0, 0, on(7))
+    desk.reject(late)
+    assert memo(connection, desk, loan_id) == (0, 0, on(6))
+    assert queries.adrift(connection) == []
+
+
+# Many at once.
+
+
+def test_clean_meetings_of_many_institutions_are_approved_in_any_order(connection, desk):
+    parent = desk.group.parent_id
+    other = Desk(connection, hear(connection, Group(parent_id=parent)))
+    strange = Desk(connection, hear(connection, Group()))
+    mine = [desk.save() for _ in range(3)]
+    clean, flagged, after = other.save(), other.save(manual_books_differ="two rupees"), other.save()
+    unseen = strange.save()
+    wanted = [mine[2], flagged, unseen, mine[0], after, clean, mine[1], replace(clean, meeting_id=new_id())]
+    assert desk.approve(*wanted, unseen=True) == [
+        "",
+        "MEETING_FLAGGED",
+        "MEETING_UNKNOWN",
+        "",
+        "APPROVAL_OUT_OF_SEQUENCE",
+        "",
+        "",
+        "MEETING_UNKNOWN",
+    ]
+    assert (desk.standing().chain.approved_through, other.standing().chain.approved_through) == (3, 1)
+    assert all(len(told(connection, one.meeting_id)) == 1 for one in [*mine, clean])
+    assert not any(told(connection, one.meeting_id) for one in (flagged, after, unseen))
+    moved = told(connection, desk.group.id, "BooksMoved")
+    assert pb.BooksMoved.FromString(moved[-1].body).approved_through == 3
+    assert other.approve(flagged) == [""]
+    assert desk.approve(*wanted[:2], after, unseen=True) == ["", "", ""], "what is final is answered as such, flagged or not"
+
+
+def test_of_those_handed_back_none_is_approved_among_many(desk):
+    first, second = desk.save(), desk.save()
+    desk.reject(second)
+    assert desk.approve(second, first, unseen=True) == ["MOVE_NOT_ALLOWED", ""]
+
+
+# What is told.
+
+
+def test_every_change_of_the_books_tells_where_they_stand_with_a_growing_version(connection, desk):
+    first, second = desk.save(), desk.save(held_on=on(6))
+    desk.approve(first)
+    desk.reject(second)
+    again = desk.again(second)
+    desk.send(again)
+    desk.approve(again)
+    events = told(connection, desk.group.id, "BooksMoved")
+    versions = [row.version for row in events]
+    assert versions == sorted(set(versions))
+    assert versions[-1] == desk.standing().chain.version
+    said = [pb.BooksMoved.FromString(row.body) for row in events]
+    assert [(one.last_number, one.approved_through, one.handed_back) for one in said] == [
+        (1, 0, 0),
+        (2, 0, 0),
+        (2, 1, 0),
+        (1, 1, 1),
+        (2, 1, 0),
+        (2, 2, 0),
+    ]
+    assert {(one.institution_id, one.region) for one in said} == {(desk.group.id, desk.group.region)}
+
+
+def test_what_is_noted_of_a_meeting_has_no_word_of_it(connection, desk):
+    one = desk.save(manual_books_differ="Sita owes two rupees")
+    desk.approve(one)
+    notes = [*noted(connection, "meeting.store", one.meeting_id), *noted(connection, "meeting.approve", one.meeting_id)]
+    assert [(note.user_id, note.role, note.subjects) for note in notes] == [
+        ("IUP_BK", "SHG_BOOKKEEPER", [one.meeting_id]),
+        ("IUP_AP", "SHG_TRANS_APPROVER", [one.meeting_id]),
+    ]
+    assert notes[0].facts == {"revision": 1, "content": upload(one).content_hash.hex()}
+    assert notes[1].facts == {"revision": 1}
+
+
+# Whose device has the books.
+
+
+def test_the_books_are_on_one_device(connection, desk):
+    def take_them(session_id, *, over=False):
+        caller = desk.group.bookkeeper(session=Session(session_id, 1))
+        return take.take_books(connection, caller, desk.group.institution_id, take_over=over)
+
+    one, other = uuid7(), uuid7()
+    assert [take_them(one), take_them(one)] == [1, 1]
+    with pytest.raises(Conflict) as refused:
+        take_them(other)
+    assert code_of(refused) == ("BOOKS_HELD", "take_over")
+    first = desk.next()
+    assert desk.send(first) == ["LOCK_LOST"]
+    desk.lock = 1
+    assert desk.send(first) == ["APPLIED"]
+    assert take_them(other, over=True) == 2
+    assert desk.send(first) == ["ALREADY_APPLIED"]
+    assert desk.send(desk.next()) == ["LOCK_LOST"]
+    desk.lock = 2
+    assert desk.send(desk.next()) == ["APPLIED"]
+    assert [note.facts for note in noted(connection, "books.take", desk.group.id)] == [
+        {"lock": 1, "take_over": False},
+        {"lock": 2, "take_over": True},
+    ]
+    with pytest.raises(NotFound):
+        take.take_books(connection, desk.group.bookkeeper(institutions=frozenset()), desk.group.institution_id, take_over=True)
+
+
+# At the same instant.
+
+
+def at_once(first, second):
+    """Run `first` and leave it uncommitted while `second` starts; returns what both gave or raised."""
     begun, answers = threading.Event(), []
 
     def later():
-        with transaction(SERVICE) as connection:
-            begun.set()
-            try:
+        try:
+            with transaction(SERVICE) as connection:
+                begun.set()
                 answers.append(second(connection))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the test looks at it
-                answers.append(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test looks at it
+            answers.append(error)
 
     thread = threading.Thread(target=later)
     with transaction(SERVICE) as connection:
-        first(connection)
+        mine = first(connection)
         thread.start()
-        begun.wait(5)
-        thread.join(0.3)
-        assert thread.is_alive(), "the second did not wait for the first"
-    thread.join(5)
-    return answers[0]
+        assert begun.wait(30)
+        thread.join(0.5)
+        waited = thread.is_alive()
+    thread.join(30)
+    return mine, answers[0], waited
+
+
+def stored(group, *changes):
+    """Meetings that are committed, each on the one before."""
+    with transaction(SERVICE) as connection:
+        return [Desk(connection, group).save(**one) for one in changes or ({},)]
+
+
+def final_state(group):
+    with transaction(SERVICE) as connection:
+        assert group.institution_id not in queries.adrift(connection)
+        return Desk(connection, group).standing().chain
+
+
+def desks(group, act):
+    return lambda connection: act(Desk(connection, group))
 
 
 def test_two_uploads_of_one_meeting_at_once_store_it_once(kept):
-    one = saved(kept)
-    outcomes = []
-    second = in_two(lambda connection: outcomes.append(sync(connection, kept, one)), lambda connection: sync(connection, kept, one))
-    assert [*outcomes, second] == ["STORED", "ALREADY"]
+    with transaction(SERVICE) as connection:
+        one = Desk(connection, kept).next()
+    assert at_once(*[desks(kept, lambda desk: desk.send(one))] * 2) == (["APPLIED"], ["ALREADY_APPLIED"], True)
+    assert final_state(kept).last_number == 1
+    with transaction(SERVICE) as connection:
+        assert [row.version for row in told(connection, kept.id)] == [1]
 
 
 def test_two_meetings_of_one_number_at_once_cannot_both_be_stored(kept):
+    stored(kept)
     with transaction(SERVICE) as connection:
-        sync(connection, kept, saved(kept))
-    one, other = (saved(kept, number=2, before=250) for _ in range(2))
-    lost = in_two(lambda connection: sync(connection, kept, one), lambda connection: sync(connection, kept, other))
-    assert isinstance(lost, Conflict)
-    assert lost.code == "MEETING_OUT_OF_SEQUENCE"
+        one, other = (Desk(connection, kept).next() for _ in range(2))
+    answers = at_once(desks(kept, lambda desk: desk.send(one)), desks(kept, lambda desk: desk.send(other)))
+    assert answers == (["APPLIED"], ["MEETING_OUT_OF_SEQUENCE"], True)
+    assert final_state(kept).last_meeting_id == one.meeting_id
+
+
+def test_two_approvers_of_one_meeting_at_once_make_it_final_once(kept):
+    [one] = stored(kept)
+    assert at_once(*[desks(kept, lambda desk: desk.approve(one))] * 2) == ([""], [""], True)
+    with transaction(SERVICE) as connection:
+        assert len(told(connection, one.meeting_id, "MeetingApproved")) == 1
+        assert len(noted(connection, "meeting.approve", one.meeting_id)) == 1
+        assert [row.version for row in told(connection, kept.id)] == [1, 2]
 
 
 def test_the_next_meeting_cannot_be_approved_past_the_one_before(kept):
-    first, second = saved(kept), saved(kept, number=2, before=250)
+    first, second = stored(kept, {}, {})
+    # Seen from outside, the first is not final yet: the second is refused, and nobody waits.
+    assert at_once(desks(kept, lambda desk: desk.approve(first)), desks(kept, lambda desk: desk.approve(second))) == (
+        [""],
+        ["APPROVAL_OUT_OF_SEQUENCE"],
+        False,
+    )
+    assert final_state(kept).approved_through == 1
+
+
+def test_two_who_approve_overlapping_lists_at_once_lose_none(kept):
+    three = stored(kept, {}, {}, {})
+    mine, theirs, _ = at_once(desks(kept, lambda desk: desk.approve(*three[:2])), desks(kept, lambda desk: desk.approve(*three[::-1])))
+    assert (mine, theirs) == (["", ""], ["", "", ""])
+    assert final_state(kept).approved_through == 3
     with transaction(SERVICE) as connection:
-        sync(connection, kept, first)
-        sync(connection, kept, second)
-    shown = in_two(lambda connection: approve(connection, kept, first), lambda connection: approve(connection, kept, second))
-    assert (shown.number, shown.status) == (2, "APPROVED")
+        assert all(len(told(connection, one.meeting_id)) == 1 for one in three)
 
 
 def test_what_stands_on_a_rejected_meeting_cannot_be_approved_at_the_same_time(kept):
-    first, second = saved(kept), saved(kept, number=2, before=250)
-    with transaction(SERVICE) as connection:
-        sync(connection, kept, first)
-        sync(connection, kept, second)
-        approve(connection, kept, first)
-    lost = in_two(lambda connection: reject(connection, kept, second), lambda connection: approve(connection, kept, second))
+    first, second = stored(kept, {}, {})
+    answers = at_once(desks(kept, lambda desk: desk.reject(first)), desks(kept, lambda desk: desk.approve(first, second)))
+    assert answers == (None, ["MOVE_NOT_ALLOWED", "MOVE_NOT_ALLOWED"], True)
+    assert final_state(kept).last_number == 0
+
+
+def test_what_is_approved_cannot_be_handed_back_at_the_same_time(kept):
+    first, _ = stored(kept, {}, {})
+    _, lost, waited = at_once(desks(kept, lambda desk: desk.approve(first)), desks(kept, lambda desk: desk.reject(first)))
+    assert waited
     assert isinstance(lost, Conflict)
     assert lost.code == "MOVE_NOT_ALLOWED"
+    assert (final_state(kept).approved_through, final_state(kept).last_number) == (1, 2)
 
 
-def wire(one):
-    return ParseDict(content(one), pb.Meeting())
-
-
-@pytest.fixture
-def servicer(up):
-    return Servicer()
-
-
-def upload(servicer, group, *sent):
-    interceptors._caller.set(group.bookkeeper())
-    answers = servicer.SyncMeetings(pb.SyncMeetingsRequest(meetings=sent), None).answers
-    return [(pb.Outcome.Name(one.outcome).removeprefix("OUTCOME_"), one.refusal.code) for one in answers]
-
-
-def test_an_upload_is_answered_one_by_one(servicer, kept):
-    first = saved(kept)
-    unbalanced = replace(saved(kept, number=2, before=250), counted_cash_paise=1)
-    bad_id, bad_day = wire(first), wire(first)
-    bad_id.savings[1].member_id = "Sita"
-    bad_day.held_on = "31-01-2026"
-    elsewhere = wire(saved(Group()))
-    assert upload(servicer, kept, wire(first), wire(unbalanced), bad_id, bad_day, elsewhere, wire(first)) == [
-        ("STORED", ""),
-        ("REFUSED", "MEETING_UNBALANCED"),
-        ("REFUSED", "ID_INVALID"),
-        ("REFUSED", "DATE_INVALID"),
-        ("REFUSED", "INSTITUTION_NOT_YOURS"),
-        ("ALREADY", ""),
-    ]
-    with pytest.raises(Invalid) as refused:
-        upload(servicer, kept, *[wire(first)] * 21)
-    assert refused.value.code == "MEETINGS_TOO_MANY"
-
-
-def test_a_meeting_waits_with_the_one_before(servicer, kept):
-    stranger = saved(kept, savings=(Saving(uuid7(), 250_00, 0),))
-    assert upload(servicer, kept, wire(stranger), wire(saved(kept, number=2, before=250))) == [
-        ("WAITING", "MEMBER_WAITING"),
-        ("WAITING", "MEETING_WAITING"),
-    ]
-
-
-def test_an_item_that_the_database_will_not_take_loses_no_other(servicer, kept):
-    first, second = saved(kept), saved(kept, number=2, before=250)
-    other = Group()
+@pytest.mark.parametrize("approval_first", [True, False])
+def test_an_upload_and_an_approval_at_once_lose_neither(kept, approval_first):
+    [first] = stored(kept)
     with transaction(SERVICE) as connection:
-        sync(connection, kept, first)
-        # Nobody saves so much; one more paisa and the database has no number for it.
-        full = text("update balances set compulsory_paise = 9223372036854775807 where institution_id = :one")
-        connection.execute(full, {"one": kept.institution_id})
-        hear(connection, other)
-    both = Group(institution_id=kept.institution_id, member_ids=kept.member_ids)
-    interceptors._caller.set(both.bookkeeper(institutions=frozenset({kept.institution_id, other.institution_id})))
-    try:
-        with pytest.raises(Unavailable) as refused:
-            servicer.SyncMeetings(pb.SyncMeetingsRequest(meetings=[wire(second), wire(saved(other))]), None)
-        assert refused.value.code == "MEETINGS_NOT_ALL"
-        with transaction(SERVICE) as connection:
-            assert position(connection, other)[0][0] == 1
-            assert position(connection, kept)[0][0] == 1
-    finally:
-        with transaction(SERVICE) as connection:
-            for table in (institutions, members, chains, meetings, lines, loans):
-                connection.execute(table.delete().where(table.c.institution_id == other.institution_id))
-            connection.execute(text("delete from balances where institution_id = :one"), {"one": other.institution_id})
+        second = Desk(connection, kept).next(savings=(Saving(kept.members[0], 7, 0),))
+    both = [desks(kept, lambda desk: desk.approve(first)), desks(kept, lambda desk: desk.send(second))]
+    mine, theirs, waited = at_once(*(both if approval_first else both[::-1]))
+    assert waited
+    assert sorted([mine, theirs]) == [[""], ["APPLIED"]]
+    chain = final_state(kept)
+    assert (chain.approved_through, chain.last_number, chain.version) == (1, 2, 3)
 
 
-def test_what_is_read_is_bounded_and_paged(servicer, kept):
-    sent = [saved(kept, number=number, before=250 * (number - 1)) for number in (1, 2, 3)]
-    upload(servicer, kept, *map(wire, sent))
-    interceptors._caller.set(kept.approver())
-    shown = servicer.ApproveMeeting(pb.ApproveMeetingRequest(meeting_id=str(sent[0].meeting_id), revision=1), None)
-    assert (shown.status, shown.approved_by) == (pb.MEETING_STATUS_APPROVED, "IUP_AP")
-    asked = str(kept.institution_id)
-    listed, after = [], ""
-    while True:
-        page = servicer.ListMeetings(pb.ListMeetingsRequest(institution_id=asked, page=Page(size=2, after=after)), None)
-        listed += [one.number for one in page.meetings]
-        after = page.next
-        if not after:
-            break
-    assert listed == [1, 2, 3]
-    closed = servicer.ListMeetings(pb.ListMeetingsRequest(institution_id=asked, status=pb.MEETING_STATUS_CLOSED), None)
-    assert [one.number for one in closed.meetings] == [2, 3]
-    posted, after = [], ""
-    while True:
-        page = servicer.Journal(pb.JournalRequest(institution_id=asked, page=Page(size=4, after=after)), None)
-        posted += page.lines
-        after = page.next
-        if not after:
-            break
-    assert [(line.line, line.approved) for line in posted] == [(line, number == 1) for number in (1, 2, 3) for line in range(1, 6)]
-    balance = servicer.TrialBalance(pb.TrialBalanceRequest(institution_id=asked), None)
-    assert [(head.head, head.name, head.debit_paise, head.credit_paise) for head in balance.heads] == [
-        ("A03", "Cash in hand", 250_00, 0),
-        ("L01", "Compulsory savings", 0, 250_00),
-    ]
-    assert (balance.debit_total_paise, balance.credit_total_paise, balance.approved_through) == (250_00, 250_00, 1)
-    pulled = servicer.Pull(pb.PullRequest(institution_id=asked), None)
-    assert (pulled.last_number, pulled.approved_through, pulled.cash_paise, len(pulled.members)) == (3, 1, 750_00, 5)
-    got = servicer.GetMeeting(pb.GetMeetingRequest(meeting_id=str(sent[1].meeting_id)), None)
-    got.ClearField("status")
-    assert got == wire(sent[1])
-    for page in (Page(size=501), Page(size=-1), Page(after="nonsense")):
-        for ask in (
-            lambda page=page: servicer.ListMeetings(pb.ListMeetingsRequest(institution_id=asked, page=page), None),
-            lambda page=page: servicer.Journal(pb.JournalRequest(institution_id=asked, page=page), None),
-        ):
-            with pytest.raises(Invalid) as refused:
-                ask()
-            assert refused.value.code == "PAGE_INVALID"
-    interceptors._caller.set(kept.bookkeeper(institutions=frozenset()))
-    for unseen in (
-        lambda: servicer.Pull(pb.PullRequest(institution_id=asked), None),
-        lambda: servicer.Journal(pb.JournalRequest(institution_id=asked), None),
-        lambda: servicer.ListMeetings(pb.ListMeetingsRequest(institution_id=asked), None),
-        lambda: servicer.TrialBalance(pb.TrialBalanceRequest(institution_id=asked), None),
-        lambda: servicer.GetMeeting(pb.GetMeetingRequest(meeting_id=str(sent[0].meeting_id)), None),
+def test_an_upload_on_a_meeting_that_is_handed_back_at_the_same_time_waits_for_it(kept):
+    [first] = stored(kept)
+    with transaction(SERVICE) as connection:
+        second = Desk(connection, kept).next()
+    answers = at_once(desks(kept, lambda desk: desk.reject(first)), desks(kept, lambda desk: desk.send(second)))
+    assert answers == (None, ["MEETING_WAITING"], True)
+    assert final_state(kept).last_number == 0
+
+
+def test_books_that_never_stand_still_are_busy(connection, desk, monkeypatch):
+    """The version never is the one that was read: after some tries the caller is told, and not kept for ever."""
+    one = desk.save()
+    behind = queries.books
+
+    def read(*given):
+        books = behind(*given)
+        return replace(books, chain=replace(books.chain, version=books.chain.version + 1))
+
+    monkeypatch.setattr(queries, "books", read)
+    with pytest.raises(Exhausted) as refused:
+        sync.sync_meetings(connection, desk.group.bookkeeper(), {0: upload(desk.next())}, desk.policies, TODAY)
+    assert refused.value.code == "BUSY"
+    assert desk.standing().chain.last_meeting_id == one.meeting_id
+
+
+# What operators see.
+
+
+def test_verify_finds_whatever_is_not_the_sum_of_the_lines(kept, capsys):
+    stored(kept, {"loans": (LoanGiven(new_id(), kept.members[0], 10 * RUPEE, 2400, 10),)}, {})
+    with transaction(SERVICE) as connection:
+        others = [one for one in queries.adrift(connection) if one != kept.institution_id]
+    assert not others, "another test left books that are adrift"
+    assert operators.verify() == 0
+    assert "0 institutions are adrift." in capsys.readouterr().out
+    hers = {"one": kept.institution_id, "her": kept.member_ids[0], "other": uuid7()}
+    cash, savings_of_her = "head = 'A03'", "head = 'L01' and of_id = :her"
+    for fault in (
+        f"update balances set paise = paise + 1 where institution_id = :one and {cash}",
+        f"update balances set paise = paise - 1 where institution_id = :one and {savings_of_her}",
+        f"delete from balances where institution_id = :one and {savings_of_her}",
+        "delete from balances where institution_id = :one and head = 'A01' and of_id <> '00000000-0000-0000-0000-000000000000'",
+        "insert into balances (institution_id, head, of_id, paise, version) values (:one, 'L02', :other, 1, 1)",
+        "update meetings set paise[1] = paise[1] + 1 where institution_id = :one and number = 2",
+        "update meetings set status = 'REJECTED' where institution_id = :one and number = 2",
+        "update meetings set debit[1] = 104 where institution_id = :one and number = 2",
     ):
-        with pytest.raises(NotFound):
-            unseen()
+        with transaction(SERVICE) as connection:
+            planted = connection.begin_nested()
+            assert connection.execute(text(fault), hers).rowcount == 1, fault
+            assert queries.adrift(connection) == [kept.institution_id], fault
+            planted.rollback()
+    with transaction(SERVICE) as connection:
+        connection.execute(text(f"update balances set paise = paise + 1 where institution_id = :one and {cash}"), hers)
+    assert operators.verify() == 1
+    assert f"The position of {kept.id} is not the sum of its lines.\n1 institutions are adrift." in capsys.readouterr().out
 
 
-def test_lines_lie_in_their_month_and_those_of_a_clock_run_ahead_move_there(connection, group):
-    ahead = datetime(2031, 5, 7, tzinfo=UTC).timestamp()
-    one = saved(group, meeting_id=uuid7(ahead))
-    sync(connection, group, one)
-    where = text("select distinct tableoid::regclass::text from lines where meeting_id = :one")
-    assert connection.execute(where, {"one": one.meeting_id}).scalars().all() == ["lines_default"]
-    made = upkeep.make_partitions(connection, date(2031, 4, 30))
-    assert made == ["lines_2031_04", "lines_2031_05", "lines_2031_06"]
-    assert connection.execute(where, {"one": one.meeting_id}).scalars().all() == ["lines_2031_05"]
-    assert upkeep.make_partitions(connection, date(2031, 4, 30)) == []
+def test_the_operators_restatement_tells_all_to_one_hearer(kept, capsys, monkeypatch):
+    three = stored(kept, {}, {}, {})
+    with transaction(SERVICE) as connection:
+        Desk(connection, kept).approve(*three)
+    monkeypatch.setattr(upkeep, "PAGE_SIZE", 2)
+    assert operators.restate("reporting") == 0
+    said = capsys.readouterr().out
+    assert "approved meetings told to reporting" in said
+    assert "institutions' books told to reporting" in said
+    with transaction(SERVICE) as connection:
+        for one in (*(sheet.meeting_id for sheet in three), kept.id):
+            assert [row.destination for row in told(connection, one)].count("reporting") == 1
+        connection.execute(outbox.delete().where(outbox.c.destination == "reporting"))
+
+
+def test_meetings_lie_in_their_year_and_those_of_a_clock_run_ahead_move_there(connection, desk):
+    ahead = datetime(2041, 5, 7, tzinfo=UTC).timestamp()
+    one = desk.save(meeting_id=str(uuid7(ahead)))
+    where = text("select tableoid::regclass::text from meetings where meeting_id = :one")
+    assert connection.execute(where, {"one": one.meeting_id}).scalars().all() == ["meetings_default"]
+    assert upkeep.make_partitions(connection, date(2040, 4, 30)) == ["meetings_2040", "meetings_2041"]
+    assert connection.execute(where, {"one": one.meeting_id}).scalars().all() == ["meetings_2041"]
+    assert upkeep.make_partitions(connection, date(2040, 4, 30)) == []
+    assert queries.recorded_sheet(connection, one.meeting_id) == one
     now = datetime.now(UTC).date()
-    assert queries.lines_of(connection, [one.meeting_id])[one.meeting_id]
     upkeep.make_partitions(connection, now)
-    assert connection.execute(text("select to_regclass(:name)"), {"name": partition(now.replace(day=1)).name}).scalar_one()
+    assert connection.execute(text("select to_regclass(:name)"), {"name": partition(now.year).name}).scalar_one()
 
 
 def test_a_copy_that_drifted_is_noted_until_it_is_equal(connection, group):
+    def hear_tally(members, of):
+        told_of = profiles_pb2.MembersTallied(block=block, members=members, fingerprint=tally.total(of))
+        Consumer().members_tallied(connection, Event(uuid7(), "", 1, datetime.now(UTC), told_of))
+
     block = BLOCK + "9"
-    for version, member_id in enumerate(group.member_ids, 1):
+    for version, member_id in enumerate(group.members, 1):
         hear_member(connection, group, member_id, version + 1, region=f"{block}.1.1")
-    hear_member(connection, group, group.member_ids[0], 9, region=f"{block}.1.1", status="STATUS_REJECTED")
+    hear_member(connection, group, group.members[0], 9, region=f"{block}.1.1", status="STATUS_REJECTED")
     held = [(member_id, version + 1) for version, member_id in enumerate(group.member_ids, 1)][1:]
-    right = profiles_pb2.MembersTallied(block=block, members=4, fingerprint=tally.total(held))
-    wrong = profiles_pb2.MembersTallied(block=block, members=4, fingerprint=tally.total(held[1:]))
     rows = select(drift.c.members_told, drift.c.members_held).where(drift.c.block == block)
-    Consumer().members_tallied(connection, event(wrong))
+    hear_tally(4, held[1:])
     assert connection.execute(rows).all() == [(4, 4)]
-    Consumer().members_tallied(connection, event(right))
+    hear_tally(4, held)
     assert connection.execute(rows).all() == []

@@ -1,105 +1,197 @@
-"""Approve a meeting, which makes it final, or hand it back, which undoes it and all that stands on it."""
+"""Approve meetings, which makes them final, or hand one back, which undoes it and all that stands on it."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, delete, update
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
-from protos.transactions_pb2 import MeetingApproved
-from services.chassis import audit
-from services.chassis.mailbox import tell
+from services.chassis import audit, database, sight
 from services.kernel.approval import MeetingStatus
 from services.kernel.caller import Caller
-from services.kernel.ids import derived
-from services.kernel.month import business_date, month_of
+from services.kernel.errors import Exhausted, Refused
+from services.kernel.policies import Policies
 from services.transactions import queries
-from services.transactions.rules import record
-from services.transactions.rules.meeting import Effect, Line, effect
-from services.transactions.tables import balances, chains, loans, meetings
+from services.transactions.commands.events import Told, approved, moved, tell_all
+from services.transactions.rules import meeting, packed, record
+from services.transactions.rules.books import Chain
+from services.transactions.rules.journal import effect
+from services.transactions.rules.loan import Terms
+from services.transactions.tables import balances, chains, loans, meetings, reversals
+
+TRIES_MAX = 5
+
+# As STORE: what is not as it was read is not written, institution by institution.
+APPROVE = database.one_line(
+    """
+with chain as (
+    update chains c set approved_through = new.through, version = c.version + 1
+    from unnest(%(institution_ids)s::uuid[], %(throughs)s::int[], %(versions)s::bigint[]) as new (institution_id, through, version)
+    where c.institution_id = new.institution_id and c.version = new.version
+    returning c.institution_id
+), final as (
+    update meetings m set status = 'APPROVED', decided_at = %(at)s, decided_by = %(user_id)s, decided_person = %(person)s, region = new.region
+    from unnest(%(meeting_ids)s::uuid[], %(of)s::uuid[], %(regions)s::text[]) as new (meeting_id, institution_id, region)
+        join chain on chain.institution_id = new.institution_id
+    where m.meeting_id = new.meeting_id
+), noted as (
+    insert into audit (at, user_id, role, action, subjects, facts, request_id)
+    select %(at)s, %(user_id)s, %(role)s, 'meeting.approve', jsonb_build_array(new.meeting_id), jsonb_build_object('revision', new.revision),
+        %(request_id)s
+    from unnest(%(meeting_ids)s::uuid[], %(of)s::uuid[], %(revisions)s::int[]) as new (meeting_id, institution_id, revision)
+        join chain on chain.institution_id = new.institution_id
+), told as (
+    insert into outbox (event_id, event, subject, version, occurred_at, request_id, body)
+    select new.event_id, new.event, new.subject, new.version, %(at)s, %(request_id)s, new.body
+    from unnest(%(told_of)s::uuid[], %(event_ids)s::uuid[], %(events)s::text[], %(subjects)s::text[], %(event_versions)s::bigint[],
+            %(bodies)s::bytea[]) as new (institution_id, event_id, event, subject, version, body)
+        join chain on chain.institution_id = new.institution_id
+)
+select institution_id from chain
+"""
+)
+
+Found = Mapping[UUID, tuple[record.Pending, Chain, Row[Any]]]
 
 
-def approve_meeting(connection: Connection, caller: Caller, meeting_id: UUID, revision: int) -> Row[Any]:
-    """The meeting as it then stands; one that is approved already is the same answer."""
-    institution_id, chain = queries.chain_for_update(connection, caller, meeting_id)
-    pending, row = queries.pending(connection, meeting_id)
-    record.must_decide(pending, revision, caller)
-    if pending.status == MeetingStatus.APPROVED:
-        return row
-    status = record.approve(pending, chain)
-    _set(connection, [meeting_id], caller, status, region=row.lies_in)
-    advanced = {"approved_through": pending.number, "version": chain.version + 1}
-    connection.execute(update(chains).where(chains.c.institution_id == institution_id).values(advanced))
-    _, row = queries.pending(connection, meeting_id)
-    tell_approved(connection, row, queries.lines_of(connection, [meeting_id])[meeting_id])
-    audit.changed(connection, caller, "meeting.approve", meeting_id, revision=revision)
-    return row
+def approve_meetings(
+    connection: Connection, caller: Caller, wanted: Mapping[UUID, int], policies: Policies, today: date, *, unseen: bool
+) -> dict[UUID, Refused | None]:
+    """What became of each meeting (by id, with the revision that was looked at): None where it is final now, or was before."""
+    answers: dict[UUID, Refused | None] = {}
+    left = dict(wanted)
+    for _ in range(TRIES_MAX):
+        found = queries.pending(connection, caller, left)
+        advanced: dict[str, Chain] = {}
+        final: list[UUID] = []
+        for meeting_id in sorted(left, key=lambda one: (found[one][0].institution_id, found[one][0].number) if one in found else ("", 0)):
+            answers[meeting_id] = None
+            try:
+                if meeting_id not in found:
+                    raise queries.no_meeting()
+                pending, chain, _row = found[meeting_id]
+                record.must_decide(pending, left[meeting_id], caller, policies, today)
+                if pending.status is not MeetingStatus.APPROVED:
+                    advanced[pending.institution_id] = record.approve(pending, advanced.get(pending.institution_id, chain), unseen=unseen)
+                    final.append(meeting_id)
+            except Refused as refused:
+                answers[meeting_id] = refused
+        written = _approve(connection, caller, {one: found[one] for one in final}, advanced)
+        left = {one: left[one] for one in final if found[one][0].institution_id not in written}
+        if not left:
+            return answers
+    raise Exhausted("BUSY", "These books are being written to; try again in a moment.")
 
 
-def tell_approved(connection: Connection, row: Row[Any], lines: Sequence[Line], to: str | None = None) -> None:
-    """The figures of an approved meeting, which never change: told again, they are the same event."""
-    totals = record.totals(lines)
-    attendance = row.content["attendance"]
-    message = MeetingApproved(
-        meeting_id=str(row.meeting_id),
-        institution_id=str(row.institution_id),
-        region=row.region,
-        month=month_of(row.held_on),
-        approved_on=business_date(row.decided_at).isoformat(),
-        members_present=sum(entry["present"] for entry in attendance),
-        members_due=len(attendance),
-        savings_paise=totals.savings_paise,
-        loans_disbursed_paise=totals.loans_disbursed_paise,
-        principal_repaid_paise=totals.principal_repaid_paise,
-        interest_received_paise=totals.interest_received_paise,
-        fines_paise=totals.fines_paise,
+def _approve(connection: Connection, caller: Caller, final: Found, advanced: Mapping[str, Chain]) -> set[str]:
+    """The institutions whose books were as they were read, and have moved on."""
+    if not final:
+        return set()
+    at = datetime.now(UTC)
+    note = audit.row(caller, "meeting.approve", (), {})
+    lies_in = {pending.institution_id: row.lies_in for pending, _, row in final.values()}
+    told: list[tuple[str, Told]] = [(pending.institution_id, approved(row, row.lies_in, at)) for pending, _, row in final.values()]
+    told += [(one, moved(one, lies_in[one], replace(chain, version=chain.version + 1))) for one, chain in advanced.items()]
+    done = connection.exec_driver_sql(
+        APPROVE,
+        {
+            "institution_ids": list(advanced),
+            "throughs": [chain.approved_through for chain in advanced.values()],
+            "versions": [chain.version for chain in advanced.values()],
+            "meeting_ids": list(final),
+            "of": [pending.institution_id for pending, _, _ in final.values()],
+            "regions": [row.lies_in for _, _, row in final.values()],
+            "revisions": [pending.revision for pending, _, _ in final.values()],
+            "told_of": [of for of, _ in told],
+            "event_ids": [one["event_id"] for _, one in told],
+            "events": [one["event"] for _, one in told],
+            "subjects": [one["subject"] for _, one in told],
+            "event_versions": [one["version"] for _, one in told],
+            "bodies": [one["body"] for _, one in told],
+            "at": at,
+            "user_id": caller.user_id,
+            "person": caller.person,
+            "role": note["role"],
+            "request_id": note["request_id"],
+        },
     )
-    event_id = derived("MeetingApproved", row.meeting_id)
-    tell(connection, message, subject=row.meeting_id, version=0, event_id=event_id, occurred_at=row.decided_at, to=to)
+    return {str(one) for one in done.scalars()}
 
 
-def reject_meeting(connection: Connection, caller: Caller, meeting_id: UUID, revision: int, remark: str) -> Row[Any]:
-    """The meeting as it then stands, and the books as they stood before it."""
-    remark = record.check_remark(remark)
-    institution_id, chain = queries.chain_for_update(connection, caller, meeting_id)
-    pending, row = queries.pending(connection, meeting_id)
-    record.must_decide(pending, revision, caller)
-    if pending.status == MeetingStatus.REJECTED and row.remark == remark:
-        return row
-    status = record.reject(pending)
-    undone = queries.closed_from(connection, institution_id, pending.number)
-    lines = queries.lines_of(connection, undone)
-    change = effect(line for of_one in lines.values() for line in of_one)
-    _set(connection, undone, caller, status, remark=f"Meeting {pending.number} was handed back, and this one stands on it.")
-    _set(connection, [meeting_id], caller, status, remark=remark)
-    back = {
-        "last_number": pending.number - 1,
-        "last_held_on": queries.held_on(connection, institution_id, pending.number - 1),
-        "cash_paise": chain.cash_paise - change.cash_paise,
-        "bank_paise": chain.bank_paise - change.bank_paise,
-        "version": chain.version + 1,
-    }
-    connection.execute(update(chains).where(chains.c.institution_id == institution_id).values(back))
-    _undo(connection, institution_id, undone, change)
-    audit.changed(connection, caller, "meeting.reject", *undone, revision=revision)
-    return queries.pending(connection, meeting_id)[1]
+def reject_meeting(
+    connection: Connection, caller: Caller, meeting_id: UUID, revision: int, said: record.Handback, policies: Policies, today: date
+) -> None:
+    """The books stand as before the meeting; it and all after it are with their maker again."""
+    said = record.check_handback(said)
+    _lock(connection, meeting_id)
+    found = queries.pending(connection, caller, [meeting_id]).get(meeting_id)
+    if found is None:
+        raise queries.no_meeting()
+    pending, chain, row = found
+    record.must_decide(pending, revision, caller, policies, today)
+    if (pending.status, row.remark, row.reasons) == (MeetingStatus.REJECTED, said.remark, list(said.reasons)):
+        return
+    record.reject(pending)
+    undone = queries.undecided_from(connection, row.institution_id, pending.number)
+    at = datetime.now(UTC)
+    by = {"decided_at": at, "decided_by": caller.user_id, "decided_person": caller.person}
+    decided = {"status": MeetingStatus.REJECTED, "reasons": list(said.reasons), **by}
+    others = [one.meeting_id for one in undone if one.meeting_id != meeting_id]
+    below = f"Meeting {pending.number} was handed back, and this one stands on it."
+    for ids, words in (([meeting_id], said.remark), (others, below)):
+        connection.execute(update(meetings).where(sight.among(meetings.c.meeting_id, ids)).values(**decided, remark=words))
+    last = queries.counted_at(connection, row.institution_id, pending.number - 1)
+    chain = replace(
+        chain,
+        last_number=pending.number - 1,
+        last_meeting_id=str(last.meeting_id) if last else "",
+        last_held_on=last.held_on if last else None,
+        version=chain.version + 1,
+    )
+    connection.execute(
+        update(chains)
+        .where(chains.c.institution_id == row.institution_id)
+        .values(
+            last_number=chain.last_number, last_meeting_id=last.meeting_id if last else None, last_held_on=chain.last_held_on, version=chain.version
+        )
+    )
+    _undo(connection, row.institution_id, undone, chain.version)
+    audit.changed(connection, caller, "meeting.reject", *(one.meeting_id for one in undone), revision=revision, reasons=list(said.reasons))
+    tell_all(connection, [moved(pending.institution_id, row.lies_in, chain)])
 
 
-def _set(connection: Connection, meeting_ids: Sequence[UUID], caller: Caller, status: MeetingStatus, **more: object) -> None:
-    decided = {"status": status, "decided_by": caller.user_id, "decided_person": caller.person, "decided_at": datetime.now(UTC), **more}
-    connection.execute(update(meetings).where(meetings.c.meeting_id.in_(meeting_ids)).values(decided))
+def _lock(connection: Connection, meeting_id: UUID) -> None:
+    """The chain of the meeting's institution first; what is read only then stands."""
+    of = select(meetings.c.institution_id).where(meetings.c.meeting_id == meeting_id).scalar_subquery()
+    connection.execute(select(chains.c.institution_id).where(chains.c.institution_id == of).with_for_update())
 
 
-def _undo(connection: Connection, institution_id: UUID, undone: Sequence[UUID], change: Effect) -> None:
-    """Take back what the lines had changed; a loan that was given in them was never given."""
-    connection.execute(delete(loans).where(loans.c.institution_id == institution_id, loans.c.meeting_id.in_(undone)))
-    for loan_id, paise in change.outstanding_paise.items():
-        connection.execute(update(loans).where(loans.c.loan_id == loan_id).values(outstanding_paise=loans.c.outstanding_paise - paise))
-    for member_id in change.compulsory_paise.keys() | change.voluntary_paise.keys():
-        back = {
-            "compulsory_paise": balances.c.compulsory_paise - change.compulsory_paise.get(member_id, 0),
-            "voluntary_paise": balances.c.voluntary_paise - change.voluntary_paise.get(member_id, 0),
-        }
-        of_her = (balances.c.institution_id == institution_id) & (balances.c.member_id == member_id)
-        connection.execute(update(balances).where(of_her).values(back))
+def _undo(connection: Connection, institution_id: UUID, undone: Sequence[Row[Any]], version: int) -> None:
+    """Take back what the lines had changed. A loan that was given in them was never given; its balance stays, at nothing, so that
+    whoever pulls is told.
+    """
+    ids = [row.meeting_id for row in undone]
+    lines = [line for row in undone for line in packed.unpack_lines(row)]
+    never = (loans.c.institution_id == institution_id, sight.among(loans.c.meeting_id, ids))  # By the institution, which has an index.
+    given = set(connection.execute(delete(loans).where(*never).returning(loans.c.loan_id)).scalars())
+    connection.execute(delete(reversals).where(sight.among(reversals.c.meeting_id, ids)))
+    of_account = (balances.c.institution_id == institution_id, balances.c.head == bindparam("b_head"), balances.c.of_id == bindparam("b_of"))
+    for account, paise in effect(lines).items():
+        key = {"b_head": account.head, "b_of": UUID(account.of) if account.of else queries.WHOLE}
+        connection.execute(update(balances).where(*of_account).values(paise=balances.c.paise - paise, version=version), key)
+    paid = {UUID(one) for one in meeting.payments(tuple(lines))} - given
+    for loan in connection.execute(select(loans).where(sight.among(loans.c.loan_id, paid))).all():
+        _replay(connection, institution_id, loan, version)
+
+
+def _replay(connection: Connection, institution_id: UUID, loan: Row[Any], version: int) -> None:
+    """What interest is owed of a loan, from all that was paid of it in the meetings that count."""
+    counted = queries.counted_from(connection, institution_id, loan.meeting_id)
+    history = [(str(row.meeting_id), row.held_on, packed.unpack_lines(row)) for row in counted]
+    terms = Terms(loan.principal_paise, loan.annual_rate_basis_points, loan.months, loan.given_on, loan.rounding_paise)
+    standing = meeting.replayed(str(loan.loan_id), str(loan.meeting_id), terms, history)
+    where = (balances.c.institution_id == institution_id, balances.c.head == loan.head, balances.c.of_id == loan.loan_id)
+    memo = {"interest_paise": standing.interest_unpaid_paise, "counted_through": standing.accrued_through, "version": version}
+    connection.execute(update(balances).where(*where).values(memo))

@@ -1,130 +1,231 @@
-"""Store a meeting: fetch once, decide without the database, write in one statement (examples 17)."""
+"""Store meetings: fetch once, decide without the database, write in one statement (examples 17)."""
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, exists, insert, select
 
-from services.chassis import audit
+from services.chassis import audit, database, sight
 from services.kernel.caller import Caller
-from services.kernel.errors import Exhausted
+from services.kernel.errors import Exhausted, Refused
 from services.kernel.policies import Policies
 from services.transactions import queries
-from services.transactions.rules.books import Books, Member
-from services.transactions.rules.meeting import Effect, Line, Meeting, effect
-from services.transactions.rules.record import Outcome, Posting, admit, taken_elsewhere
+from services.transactions.commands.events import moved
+from services.transactions.rules.books import Books, Chain
+from services.transactions.rules.journal import Account, Id
+from services.transactions.rules.packed import pack
+from services.transactions.rules.record import Answered, Outcome, Posting, Upload, admit_all
+from services.transactions.tables import chains, meetings, superseded
 
 TRIES_MAX = 5
 
+
+class IdTakenError(Exception):
+    """Between reading and writing another institution's meeting took an id; nothing is written."""
+
+
 # All or nothing: where the chain has moved on since it was read, its row is not written, and without it nothing is.
 # No lock is held while the rules think; two uploads for one institution at once are rare, and the later one reads again.
-STORE = """
+STORE = database.one_line(
+    """
 with chain as (
-    insert into chains as c (institution_id, last_number, last_held_on, approved_through, cash_paise, bank_paise, version)
-    values (%(institution_id)s, %(number)s, %(held_on)s, 0, %(cash_paise)s, %(bank_paise)s, 1)
-    on conflict (institution_id) do update set last_number = excluded.last_number, last_held_on = excluded.last_held_on,
-        cash_paise = excluded.cash_paise, bank_paise = excluded.bank_paise, version = c.version + 1
+    insert into chains as c
+        (institution_id, last_number, last_meeting_id, last_held_on, approved_through, highest_number, version)
+    values (%(institution_id)s::uuid, %(last)s, %(last_id)s::uuid, %(last_held_on)s, %(through_number)s, %(highest)s, 1)
+    on conflict (institution_id) do update set last_number = excluded.last_number, last_meeting_id = excluded.last_meeting_id,
+        last_held_on = excluded.last_held_on, approved_through = excluded.approved_through, highest_number = excluded.highest_number,
+        version = c.version + 1
     where c.version = %(version)s
-    returning institution_id
+    returning institution_id, version
 ), meeting as (
     insert into meetings as m
-        (meeting_id, institution_id, revision, number, held_on, content, content_hash, status, maker_user, maker_person, stored_at)
-    select %(meeting_id)s, institution_id, %(revision)s, %(number)s, %(held_on)s, %(content)s::jsonb, %(content_hash)s, 'CLOSED',
-        %(user_id)s, %(person)s, now() from chain
-    on conflict (meeting_id) do update set revision = excluded.revision, held_on = excluded.held_on, content = excluded.content,
-        content_hash = excluded.content_hash, status = excluded.status, maker_user = excluded.maker_user,
-        maker_person = excluded.maker_person, stored_at = excluded.stored_at, remark = '', decided_by = '', decided_person = '',
-        decided_at = null
+        (meeting_id, revision, institution_id, number, held_on, status, content_hash, ids, content,
+         debit, credit, debit_of, credit_of, paise, flags, maker_user, maker_person, stored_at)
+    select new.meeting_id, new.revision, institution_id, new.number, new.held_on, 'CLOSED', new.content_hash, new.ids::uuid[], new.content,
+        new.debit::smallint[], new.credit::smallint[], new.debit_of::smallint[], new.credit_of::smallint[], new.paise::bigint[],
+        new.flags::text[], %(user_id)s, %(person)s, %(at)s
+    from chain, unnest(%(meeting_ids)s::uuid[], %(revisions)s::int[], %(numbers)s::int[], %(held_on)s::date[], %(hashes)s::bytea[],
+            %(ids)s::text[], %(contents)s::bytea[], %(debits)s::text[], %(credits)s::text[], %(debits_of)s::text[], %(credits_of)s::text[],
+            %(paise)s::text[], %(flags)s::text[])
+        as new (meeting_id, revision, number, held_on, content_hash, ids, content, debit, credit, debit_of, credit_of, paise, flags)
+    on conflict (meeting_id) do update set revision = excluded.revision, held_on = excluded.held_on, status = excluded.status,
+        content_hash = excluded.content_hash, ids = excluded.ids, content = excluded.content, debit = excluded.debit,
+        credit = excluded.credit, debit_of = excluded.debit_of, credit_of = excluded.credit_of, paise = excluded.paise,
+        flags = excluded.flags, maker_user = excluded.maker_user, maker_person = excluded.maker_person, stored_at = excluded.stored_at,
+        decided_at = null, decided_by = null, decided_person = null, reasons = null, remark = null
     where m.institution_id = excluded.institution_id
-    returning meeting_id
-), posted as (
-    insert into lines (meeting_id, revision, line, institution_id, member_id, loan_id, debit, credit, amount_paise)
-    select %(meeting_id)s, %(revision)s, new.line, institution_id, new.member_id, new.loan_id, new.debit, new.credit, new.paise
-    from chain, json_to_recordset(%(lines)s::json)
-        as new (line int, member_id uuid, loan_id uuid, debit text, credit text, paise bigint)
-), saved as (
-    insert into balances as b (institution_id, member_id, compulsory_paise, voluntary_paise)
-    select institution_id, new.member_id, new.compulsory, new.voluntary
-    from chain, json_to_recordset(%(saved)s::json) as new (member_id uuid, compulsory bigint, voluntary bigint)
-    on conflict (institution_id, member_id) do update
-        set compulsory_paise = excluded.compulsory_paise, voluntary_paise = excluded.voluntary_paise
+    returning meeting_id, revision, content_hash
+), balanced as (
+    insert into balances as b (institution_id, head, of_id, paise, interest_paise, counted_through, version)
+    select institution_id, new.head, new.of_id, new.paise, new.interest, new.through, version
+    from chain, unnest(%(heads)s::text[], %(of_ids)s::uuid[], %(stand_at)s::bigint[], %(interest)s::bigint[], %(through)s::date[])
+        as new (head, of_id, paise, interest, through)
+    on conflict (institution_id, head, of_id) do update set paise = excluded.paise, interest_paise = excluded.interest_paise,
+        counted_through = excluded.counted_through, version = excluded.version
 ), lent as (
-    insert into loans
-        (loan_id, institution_id, member_id, meeting_id, principal_paise, outstanding_paise, annual_rate_basis_points, months)
-    select new.loan_id, institution_id, new.member_id, %(meeting_id)s, new.principal_paise, new.principal_paise,
-        new.annual_rate_basis_points, new.months
-    from chain, json_to_recordset(%(loans)s::json)
-        as new (loan_id uuid, member_id uuid, principal_paise bigint, annual_rate_basis_points int, months int)
-), repaid as (
-    update loans l set outstanding_paise = new.paise
-    from chain, json_to_recordset(%(repaid)s::json) as new (loan_id uuid, paise bigint) where l.loan_id = new.loan_id
+    insert into loans (loan_id, institution_id, meeting_id, head, member_id, principal_paise, annual_rate_basis_points, months, given_on,
+        rounding_paise)
+    select new.loan_id, institution_id, new.meeting_id, new.head, new.member_id, new.principal_paise, new.rate, new.months, new.given_on,
+        new.rounding_paise
+    from chain, json_to_recordset(%(loans)s::json) as new (loan_id uuid, meeting_id uuid, head text, member_id uuid, principal_paise bigint,
+        rate int, months int, given_on date, rounding_paise int)
+), taken_back as (
+    insert into reversals (of_meeting_id, of_line, meeting_id)
+    select new.of_meeting_id, new.of_line, new.meeting_id
+    from chain, json_to_recordset(%(reversals)s::json) as new (of_meeting_id uuid, of_line int, meeting_id uuid)
 ), noted as (
     insert into audit (at, user_id, role, action, subjects, facts, request_id)
-    select %(at)s, %(user_id)s, %(role)s, %(action)s, %(subjects)s::jsonb, %(facts)s::jsonb, %(request_id)s from chain
+    select %(at)s, %(user_id)s, %(role)s, %(action)s, jsonb_build_array(meeting_id),
+        jsonb_build_object('revision', revision, 'content', encode(content_hash, 'hex')), %(request_id)s
+    from meeting
+), told as (
+    insert into outbox (event_id, event, subject, version, occurred_at, request_id, body)
+    select %(event_id)s, %(event)s, %(subject)s, version, %(at)s, %(request_id)s, %(body)s from chain
 )
 select (select count(*) from chain), (select count(*) from meeting)
 """
+)
 
 
-def sync_meeting(connection: Connection, caller: Caller, meeting: Meeting, policies: Policies, today: date) -> Outcome:
-    """STORED or ALREADY; what waits or is refused is raised."""
+def sync_meetings(
+    connection: Connection, caller: Caller, uploads: Mapping[int, Upload], policies: Policies, today: date
+) -> Mapping[int, Outcome | Refused]:
+    """What became of each of one institution's uploads, by its place; those taken in are stored together."""
+    sheets = [upload.sheet for upload in uploads.values()]
     for _ in range(TRIES_MAX):
-        books = queries.books(connection, meeting)
-        posting = admit(meeting, books, caller, policies, today)
-        if posting is None:
-            return Outcome.ALREADY
-        chained, stored = connection.exec_driver_sql(STORE, parameters(caller, meeting, books, posting)).one()
-        if chained and not stored:  # Another institution took this id at the same instant; what the chain did is rolled back.
-            raise taken_elsewhere()
+        books = _with_contents(connection, queries.books(connection, sheets), uploads)
+        answered = admit_all(uploads, books, caller, policies, today)
+        if not answered.postings:
+            return answered.outcomes
+        _supersede(connection, books, answered.postings)
+        chained, stored = connection.exec_driver_sql(STORE, parameters(caller, books, answered)).one()
+        if chained and stored < len(answered.postings):  # Another institution took an id at the same instant; all of this is rolled back.
+            raise IdTakenError
         if chained:
-            return Outcome.STORED
+            return answered.outcomes
     raise Exhausted("BUSY", "The books of this institution are being written to; try again in a moment.")
 
 
-def parameters(caller: Caller, meeting: Meeting, books: Books, posting: Posting) -> dict[str, Any]:
-    """What STORE is run with: the position after the meeting, in whole values, since the chain's version guards them."""
-    change = effect(posting.lines)
-    savers = change.compulsory_paise.keys() | change.voluntary_paise.keys()
-    note = audit.row(caller, "meeting.store", [meeting.meeting_id], {"revision": meeting.revision, "content": posting.content_hash.hex()})
+def _with_contents(connection: Connection, books: Books, uploads: Mapping[int, Upload]) -> Books:
+    """The sheets too of what is stored under the same revision with another content: the refusal names the field."""
+    differing = {}
+    for upload in uploads.values():
+        stored = books.recorded.get(upload.sheet.meeting_id)
+        if stored and stored.revision == upload.sheet.revision and stored.content_hash != upload.content_hash:
+            differing[upload.sheet.meeting_id] = replace(stored, sheet=queries.recorded_sheet(connection, upload.sheet.meeting_id))
+    return replace(books, recorded={**books.recorded, **differing}) if differing else books
+
+
+def _supersede(connection: Connection, books: Books, postings: Sequence[Posting]) -> None:
+    """Keep what was handed back as it was, before its next revision takes its place.
+
+    Two devices may send that at once: the later one waits here, finds that the books have moved on, and keeps nothing.
+    """
+    again = [UUID(posting.sheet.meeting_id) for posting in postings if posting.sheet.meeting_id in books.recorded]
+    if again:
+        of = chains.c.institution_id == UUID(postings[0].sheet.institution_id)
+        connection.execute(select(chains.c.version).where(of).with_for_update())
+        as_read = exists().where(of, chains.c.version == books.chain.version)
+        names = [column.name for column in superseded.c]
+        kept = select(*(meetings.c[name] for name in names)).where(sight.among(meetings.c.meeting_id, again), as_read)
+        connection.execute(insert(superseded).from_select(names, kept))
+
+
+def parameters(caller: Caller, books: Books, answered: Answered) -> dict[str, Any]:
+    """What STORE is run with: the position after the meetings, in whole values, since the chain's version guards them."""
+    postings, after = answered.postings, answered.books
+    institution = after.institution
+    assert institution is not None
+    sheets = [posting.sheet for posting in postings]
+    rows = [pack(posting.upload.content, posting.taken.lines) for posting in postings]
+    note = audit.row(caller, "meeting.store", (), {})
+    event = moved(sheets[0].institution_id, institution.region, _versioned(after.chain))
     return {
-        "institution_id": meeting.institution_id,
-        "meeting_id": meeting.meeting_id,
-        "revision": meeting.revision,
-        "number": meeting.number,
-        "held_on": meeting.held_on,
+        "institution_id": sheets[0].institution_id,
         "version": books.chain.version,
-        "cash_paise": books.chain.cash_paise + change.cash_paise,
-        "bank_paise": books.chain.bank_paise + change.bank_paise,
-        "content": _json(posting.content),
-        "content_hash": posting.content_hash,
-        "person": caller.person,
-        "lines": _json([_line(line) for line in posting.lines]),
-        "saved": _json([_saved(member_id, books.members[member_id], change) for member_id in savers]),
-        "loans": _json(posting.content["loans"]),
-        "repaid": _json(
-            [{"loan_id": str(one), "paise": books.loans[one].outstanding_paise + change.outstanding_paise[one]} for one in _repaid(meeting, change)],
+        "last": after.chain.last_number,
+        "last_id": after.chain.last_meeting_id,
+        "last_held_on": after.chain.last_held_on,
+        "through_number": after.chain.approved_through,
+        "highest": after.chain.highest_number,
+        "meeting_ids": _array(sheet.meeting_id for sheet in sheets),
+        "revisions": _array(sheet.revision for sheet in sheets),
+        "numbers": _array(sheet.number for sheet in sheets),
+        "held_on": _array(sheet.held_on for sheet in sheets),
+        "hashes": _quoted(_bytes(posting.upload.content_hash) for posting in postings),
+        "ids": _quoted(_array(row.ids) for row in rows),
+        "contents": _quoted(_bytes(row.content) for row in rows),
+        "debits": _quoted(_array(row.debit) for row in rows),
+        "credits": _quoted(_array(row.credit) for row in rows),
+        "debits_of": _quoted(_array(row.debit_of) for row in rows),
+        "credits_of": _quoted(_array(row.credit_of) for row in rows),
+        "paise": _quoted(_array(row.paise) for row in rows),
+        "flags": _quoted(_array(posting.taken.flags) for posting in postings),
+        **_balances(postings, after),
+        "loans": json.dumps([_loan(one, posting) for posting in postings for one in posting.taken.loans if one in posting.given]),
+        "reversals": json.dumps(
+            [{"of_meeting_id": one.meeting_id, "of_line": one.line, "meeting_id": sheet.meeting_id} for sheet in sheets for one in sheet.reversals]
         ),
-        **note,
-        "subjects": _json(note["subjects"]),
-        "facts": _json(note["facts"]),
+        "person": caller.person,
+        "at": note["at"],
+        "user_id": note["user_id"],
+        "role": note["role"],
+        "action": note["action"],
+        "request_id": note["request_id"],
+        "event_id": event["event_id"],
+        "event": event["event"],
+        "subject": event["subject"],
+        "body": event["body"],
     }
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _versioned(chain: Chain) -> Chain:
+    return replace(chain, version=chain.version + 1)
 
 
-def _line(line: Line) -> dict[str, object]:
-    member_id, loan_id = line.member_id and str(line.member_id), line.loan_id and str(line.loan_id)
-    return {"line": line.line, "member_id": member_id, "loan_id": loan_id, "debit": line.debit, "credit": line.credit, "paise": line.amount_paise}
+def _balances(postings: Sequence[Posting], after: Books) -> dict[str, str]:
+    """Whatever the meetings changed, as it is after all of them."""
+    touched = {loan_id: after.loans[loan_id] for posting in postings for loan_id in posting.taken.loans}
+    moved_by = [account for posting in postings for account in posting.taken.balances]
+    accounts = dict.fromkeys([*moved_by, *(Account(loan.head, loan_id) for loan_id, loan in touched.items())])
+    standing = [touched[account.of].standing if account.of in touched else None for account in accounts]
+    return {
+        "heads": _array(account.head for account in accounts),
+        "of_ids": _array(account.of or queries.WHOLE for account in accounts),
+        "stand_at": _array(after.balances.get(account, 0) for account in accounts),
+        "interest": _array(one.interest_unpaid_paise if one else "NULL" for one in standing),
+        "through": _array(one.accrued_through if one else "NULL" for one in standing),
+    }
 
 
-def _saved(member_id: UUID, before: Member, change: Effect) -> dict[str, object]:
-    compulsory = before.compulsory_paise + change.compulsory_paise.get(member_id, 0)
-    return {"member_id": str(member_id), "compulsory": compulsory, "voluntary": before.voluntary_paise + change.voluntary_paise.get(member_id, 0)}
+def _loan(loan_id: Id, posting: Posting) -> dict[str, object]:
+    loan = posting.taken.loans[loan_id]
+    return {
+        "loan_id": loan_id,
+        "meeting_id": posting.sheet.meeting_id,
+        "head": loan.head,
+        "member_id": loan.member_id or None,
+        "principal_paise": loan.terms.principal_paise,
+        "rate": loan.terms.annual_rate_basis_points,
+        "months": loan.terms.months,
+        "given_on": loan.terms.given_on.isoformat(),
+        "rounding_paise": loan.terms.rounding_paise,
+    }
 
 
-def _repaid(meeting: Meeting, change: Effect) -> list[UUID]:
-    return [repayment.loan_id for repayment in meeting.repayments if repayment.loan_id in change.outstanding_paise]
+def _array(values: Iterable[object]) -> str:
+    """An array as PostgreSQL writes it, of what needs no quotes; psycopg takes ten times as long over a list."""
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def _quoted(values: Iterable[str]) -> str:
+    """The same of what needs quotes, and has none of its own."""
+    return '{"' + '","'.join(values) + '"}'
+
+
+def _bytes(value: bytes) -> str:
+    return "\\\\x" + value.hex()

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
-from uuid import UUID
 
 from services.kernel.approval import MeetingStatus
+from services.transactions.rules.heads import Head
+from services.transactions.rules.journal import Account, Id, Line
+from services.transactions.rules.loan import Standing, Terms
+from services.transactions.rules.sheet import Sheet
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Institution:
-    """As profiles told it; `kind` is SHG, VO or CLF. `ended` is when it was in being before, `since_on` since when it is again."""
+    """As profiles told it; `kind` is SHG, VO or CLF. `ended` is when it was in being before, `since_on` since when it is again.
+
+    `banks` are the ids of its accounts, `compulsory_paise` what each member saves at a meeting.
+    """
 
     kind: str
     region: str
@@ -30,6 +35,8 @@ class Institution:
     formed_on: date | None
     since_on: date | None = None
     ended: Sequence[Span] = ()
+    banks: frozenset[Id] = frozenset()
+    compulsory_paise: int = 0
 
     def closed_on(self, day: date) -> date | None:
         """When it was closed, where it was not in being on that day."""
@@ -39,73 +46,86 @@ class Institution:
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
-    """Where an institution stands, meetings not yet approved included. Version 0: nothing is stored yet."""
-
-    last_number: int = 0
-    last_held_on: date | None = None
-    approved_through: int = 0
-    cash_paise: int = 0
-    bank_paise: int = 0
-    version: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Member:
-    """Whose she is and was, and what she has saved with the institution whose meeting it is."""
+    """Whose she is and was."""
 
-    institution_id: UUID
+    institution_id: Id
     active: bool
-    compulsory_paise: int = 0
-    voluntary_paise: int = 0
     since_on: date | None = None
-    ended: Sequence[tuple[UUID, Span]] = ()
+    ended: Sequence[tuple[Id, Span]] = ()
 
     @property
     def known_through(self) -> date | None:
         """The day up to which nothing that is told later can change where she was."""
         return self.since_on or max((span.to_on for _, span in self.ended), default=None)
 
-    def has_stay(self, institution_id: UUID, day: date) -> bool:
+    def has_stay(self, institution_id: Id, day: date) -> bool:
         """Whether that is where she is, and was on that day. With what ended and no word of a new beginning she is nowhere."""
         return self.institution_id == institution_id and (self.since_on <= day if self.since_on else not self.ended)
 
-    def had_stay(self, institution_id: UUID, day: date) -> bool:
+    def had_stay(self, institution_id: Id, day: date) -> bool:
         """Whether it is a stay since ended that holds that day."""
-        return any(of == institution_id and span.holds(day) for of, span in self.ended)
+        return bool(self.ended) and any(of == institution_id and span.holds(day) for of, span in self.ended)
 
-    def left_on(self, institution_id: UUID, day: date) -> date | None:
+    def left_on(self, institution_id: Id, day: date) -> date | None:
         """When she last left it before that day."""
         return max((span.to_on for of, span in self.ended if of == institution_id and span.to_on < day), default=None)
 
 
 @dataclass(frozen=True, slots=True)
-class Loan:
-    """A loan given earlier."""
+class Chain:
+    """Where an institution stands, meetings not yet approved included. Version 0: nothing is stored yet."""
 
-    institution_id: UUID
-    member_id: UUID
-    outstanding_paise: int
+    last_number: int = 0
+    last_meeting_id: Id = ""
+    last_held_on: date | None = None
+    approved_through: int = 0
+    highest_number: int = 0  # What lies above the last was handed back, and not sent again.
+    version: int = 0
+    lock: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Loan:
+    """A loan given (head A01), or what was borrowed. `member_id` is the borrower, empty for the group's own."""
+
+    institution_id: Id
+    head: Head
+    member_id: Id
+    terms: Terms
+    standing: Standing
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A meeting of the same id, as it is stored."""
+    """A meeting as it is stored."""
 
-    institution_id: UUID
+    institution_id: Id
     revision: int
     number: int
     status: MeetingStatus
     content_hash: bytes
-    content: Mapping[str, Any]
+    sheet: Sheet | None = None  # Where its content is asked for.
+
+
+@dataclass(frozen=True, slots=True)
+class Reversible:
+    """A line of an earlier meeting, and the meeting that has taken it back already, if any."""
+
+    line: Line
+    institution_id: Id
+    status: MeetingStatus
+    reversed_by: Id = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What is known of those that a meeting names; who is not known is not there."""
+    """What is known of those that meetings name; who is not known is not there. `balances` are all of the institution's."""
 
     institution: Institution | None = None
     chain: Chain = Chain()
-    members: Mapping[UUID, Member] = field(default_factory=dict)
-    loans: Mapping[UUID, Loan] = field(default_factory=dict)
-    recorded: Recorded | None = None
+    balances: Mapping[Account, int] = field(default_factory=dict)
+    members: Mapping[Id, Member] = field(default_factory=dict)
+    loans: Mapping[Id, Loan] = field(default_factory=dict)
+    recorded: Mapping[Id, Recorded] = field(default_factory=dict)
+    reversible: Mapping[tuple[Id, int], Reversible] = field(default_factory=dict)

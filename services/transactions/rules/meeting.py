@@ -1,253 +1,248 @@
-"""A meeting as its device closed it: its content, its lines, what they change, and what must hold of it."""
+"""What becomes of a sheet on the books as they stand: its lines, and what must hold of them (domain 3.1, 4.1)."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
-from uuid import UUID
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 
-from services.kernel.canonical import Content
+from services.kernel.approval import MeetingStatus
+from services.kernel.canonical import Content, content_hash
 from services.kernel.errors import Conflict, Invalid
-from services.kernel.money import check_amount, rupees
+from services.kernel.money import rupees
+from services.kernel.month import financial_year
 from services.kernel.policies import Policies
-from services.transactions.rules.books import Books, Chain, Loan, Member
-from services.transactions.rules.heads import HEADS_OF, Head, Item
+from services.transactions.rules.books import Books, Loan, Reversible
+from services.transactions.rules.heads import CHART, ITEMS, MONEY, Head, SubLedger
+from services.transactions.rules.journal import Account, Balances, Id, Line, added, effect
+from services.transactions.rules.loan import Standing, Terms, after_payment
+from services.transactions.rules.sheet import LENDERS, MEMBER_LISTS, Paid, Sheet, named_banks, named_members
 
-MEMBERS_MAX = 100
-REPAYMENTS_MAX = 500
-PURPOSE_LENGTH_MAX = 100
+BORROWINGS = frozenset(head for head, about in CHART.items() if about.sub_ledger is SubLedger.BORROWING)
+OF_LOANS = frozenset({Head.MEMBER_LOANS, *BORROWINGS})
+# Whose interest these are: of a loan given, of what was borrowed.
+INTEREST = frozenset({Head.LOAN_INTEREST, Head.INTEREST_PAID})
+UNUSUAL_TIMES = 100  # So many times the group's compulsory saving is a slip of the pen, rupees for paise.
 
 
 class Waiting(Conflict):
-    """Not yet: somebody whom the meeting names has not been heard of; the same meeting may be stored later (decision 16)."""
+    """Not yet: what the meeting names has not been heard of; the same meeting may be taken in later (decision 16)."""
+
+    def __init__(self, code: str, sentence: str, /, *, awaited: Id, field: str = "", **params: object) -> None:
+        super().__init__(code, sentence, field=field, **params)
+        self.awaited = awaited
 
 
 @dataclass(frozen=True, slots=True)
-class Attendance:
-    member_id: UUID
-    present: bool
+class Taken:
+    """What a meeting adds to the books: its lines, the balances and loans that they change, as they are after it."""
+
+    lines: tuple[Line, ...]
+    balances: Mapping[Account, int]
+    loans: Mapping[Id, Loan]
+    flags: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Saving:
-    member_id: UUID
-    compulsory_paise: int
-    voluntary_paise: int
+def lines(sheet: Sheet, loans: Mapping[Id, Loan], reversible: Mapping[tuple[Id, int], Reversible]) -> tuple[Line, ...]:
+    """The sheet as a journal. What is nothing gives no line. `loans` are those that are repaid, `reversible` the lines taken back."""
+    made: list[Line] = []
+    for item, paise, of, paid in _entered(sheet, loans):
+        if paise:
+            about, (money, bank) = ITEMS[item], (Head.BANK, paid.bank_id) if paid.bank_id else _IN_CASH
+            if about.debit is MONEY:
+                made.append(Line(len(made) + 1, money, about.credit or money, paise, bank, of))
+            else:
+                made.append(Line(len(made) + 1, about.debit, money, paise, of, bank))
+    _post_moves(sheet, made)
+    _post_reversals(sheet, reversible, made)
+    return tuple(made)
 
 
-@dataclass(frozen=True, slots=True)
-class Repayment:
-    loan_id: UUID
-    principal_paise: int
-    interest_paise: int
+def _entered(sheet: Sheet, loans: Mapping[Id, Loan]) -> Iterator[tuple[str, int, Id, Paid]]:
+    """Item, amount, whose, and how it was paid."""
+    for saving in sheet.savings:
+        yield "COMPULSORY_SAVING", saving.compulsory_paise, saving.member_id, saving.paid
+        yield "VOLUNTARY_SAVING", saving.voluntary_paise, saving.member_id, saving.paid
+    for drawn in sheet.withdrawals:
+        yield "COMPULSORY_WITHDRAWN", drawn.compulsory_paise, drawn.member_id, drawn.paid
+        yield "VOLUNTARY_WITHDRAWN", drawn.voluntary_paise, drawn.member_id, drawn.paid
+    for repaid in sheet.repayments:
+        yield "PRINCIPAL_REPAID", repaid.principal_paise, repaid.loan_id, repaid.paid
+        yield "INTEREST_RECEIVED", repaid.interest_paise, repaid.loan_id, repaid.paid
+    for entry in sheet.entries:
+        yield entry.item, entry.amount_paise, entry.member_id, entry.paid
+    for given in sheet.loans:
+        yield "LOAN_GIVEN", given.principal_paise, given.loan_id, given.paid
+    for taken in sheet.borrowings:
+        yield LENDERS[taken.lender][0], taken.principal_paise, taken.borrowing_id, taken.paid
+    for back in sheet.borrowing_repayments:
+        yield _REPAID[loans[back.borrowing_id].head], back.principal_paise, back.borrowing_id, back.paid
+        yield "INTEREST_PAID", back.interest_paise, back.borrowing_id, back.paid
 
 
-@dataclass(frozen=True, slots=True)
-class LoanGiven:
-    loan_id: UUID
-    member_id: UUID
-    principal_paise: int
-    annual_rate_basis_points: int
-    months: int
-    purpose: str
+def _post_reversals(sheet: Sheet, reversible: Mapping[tuple[Id, int], Reversible], made: list[Line]) -> None:
+    for one in sheet.reversals:
+        was = reversible[one.meeting_id, one.line].line
+        made.append(Line(len(made) + 1, was.credit, was.debit, was.amount_paise, was.credit_of, was.debit_of))
 
 
-@dataclass(frozen=True, slots=True)
-class Fine:
-    member_id: UUID
-    amount_paise: int
+def _post_moves(sheet: Sheet, made: list[Line]) -> None:
+    for move in sheet.bank_moves:
+        about, taken_from = ITEMS[move.kind], move.bank_id if move.kind in {"WITHDRAWAL", "TRANSFER"} else ""
+        put_into = move.to_bank_id or ("" if taken_from else move.bank_id)
+        made.append(Line(len(made) + 1, about.debit or Head.CASH, about.credit or Head.CASH, move.amount_paise, put_into, taken_from))
 
 
-@dataclass(frozen=True, slots=True)
-class Meeting:
-    """The device's part of the proto's message."""
-
-    meeting_id: UUID
-    institution_id: UUID
-    revision: int
-    number: int
-    held_on: date
-    attendance: tuple[Attendance, ...]
-    savings: tuple[Saving, ...]
-    repayments: tuple[Repayment, ...]
-    loans: tuple[LoanGiven, ...]
-    fines: tuple[Fine, ...]
-    deposited_paise: int
-    withdrawn_paise: int
-    counted_cash_paise: int
-    passbook_bank_paise: int
+_IN_CASH = (Head.CASH, "")
+_HEAD_OF = {lender: ITEMS[lent].credit or Head.SUSPENSE for lender, (lent, _) in LENDERS.items()}
+_REPAID = {ITEMS[lent].credit: repaid for lent, repaid in LENDERS.values()}
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One debit and one credit of one amount. `line` counts from 1 within the meeting."""
-
-    line: int
-    debit: str
-    credit: str
-    amount_paise: int
-    member_id: UUID | None = None
-    loan_id: UUID | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """What lines change: cash, bank, each member's savings, and what is outstanding of each loan."""
-
-    cash_paise: int
-    bank_paise: int
-    compulsory_paise: Mapping[UUID, int]
-    voluntary_paise: Mapping[UUID, int]
-    outstanding_paise: Mapping[UUID, int]
+def take_in(sheet: Sheet, books: Books, policies: Policies, today: date) -> Taken:
+    """What a new meeting adds to these books, or a refusal. Waiting comes last: what is wrong is told at once."""
+    _check_day(sheet, books, policies, today)
+    _check_place(sheet, books)
+    _check_members(sheet, books)
+    _check_loans(sheet, books)
+    _check_reversals(sheet, books)
+    posted = lines(sheet, books.loans, books.reversible)
+    _check_levels(posted, books)
+    change = effect(posted)
+    balances = added(books.balances, change)
+    _check_signs(sheet, balances, change)
+    _check_money(sheet, balances)
+    _check_closing(sheet, balances)
+    _wait(sheet, books)
+    return Taken(posted, {account: balances[account] for account in change}, loans_after(sheet, posted, books), _flags(sheet, books))
 
 
-def content(meeting: Meeting) -> dict[str, Content]:
-    """The fields that the device sent, named as in the proto: what the canonical hash is of (docs/canonical.md)."""
-    return {
-        "meeting_id": str(meeting.meeting_id),
-        "institution_id": str(meeting.institution_id),
-        "revision": meeting.revision,
-        "number": meeting.number,
-        "held_on": meeting.held_on.isoformat(),
-        "attendance": [{"member_id": str(a.member_id), "present": a.present} for a in meeting.attendance],
-        "savings": [
-            {"member_id": str(s.member_id), "compulsory_paise": s.compulsory_paise, "voluntary_paise": s.voluntary_paise} for s in meeting.savings
-        ],
-        "repayments": [
-            {"loan_id": str(r.loan_id), "principal_paise": r.principal_paise, "interest_paise": r.interest_paise} for r in meeting.repayments
-        ],
-        "loans": [
-            {
-                "loan_id": str(loan.loan_id),
-                "member_id": str(loan.member_id),
-                "principal_paise": loan.principal_paise,
-                "annual_rate_basis_points": loan.annual_rate_basis_points,
-                "months": loan.months,
-                "purpose": loan.purpose,
-            }
-            for loan in meeting.loans
-        ],
-        "fines": [{"member_id": str(f.member_id), "amount_paise": f.amount_paise} for f in meeting.fines],
-        "deposited_paise": meeting.deposited_paise,
-        "withdrawn_paise": meeting.withdrawn_paise,
-        "counted_cash_paise": meeting.counted_cash_paise,
-        "passbook_bank_paise": meeting.passbook_bank_paise,
-    }
+def closing(institution_id: Id, number: int, held_on: date, balances: Balances) -> dict[str, Content]:
+    """The position that a closing hash is of (docs/canonical.md): every head and account that does not stand at nothing."""
+    kept = {f"{head}/{of}" if of else str(head): paise for (head, of), paise in balances.items() if paise}
+    return {"institution_id": institution_id, "number": number, "held_on": held_on.isoformat(), "balances": kept}
 
 
-def lines(meeting: Meeting, loans: Mapping[UUID, Loan]) -> list[Line]:
-    """The meeting as a journal. What is nothing gives no line. `loans` are those that are repaid."""
-    items: list[tuple[Item, int, UUID | None, UUID | None]] = []
-    for saving in meeting.savings:
-        items.append((Item.COMPULSORY_SAVING, saving.compulsory_paise, saving.member_id, None))
-        items.append((Item.VOLUNTARY_SAVING, saving.voluntary_paise, saving.member_id, None))
-    for repayment in meeting.repayments:
-        borrower = loans[repayment.loan_id].member_id
-        items.append((Item.PRINCIPAL_REPAID, repayment.principal_paise, borrower, repayment.loan_id))
-        items.append((Item.INTEREST_RECEIVED, repayment.interest_paise, borrower, repayment.loan_id))
-    items.extend((Item.FINE, fine.amount_paise, fine.member_id, None) for fine in meeting.fines)
-    items.extend((Item.LOAN_GIVEN, loan.principal_paise, loan.member_id, loan.loan_id) for loan in meeting.loans)
-    items.append((Item.DEPOSIT, meeting.deposited_paise, None, None))
-    items.append((Item.WITHDRAWAL, meeting.withdrawn_paise, None, None))
-    entered = (entry for entry in items if entry[1])
-    return [Line(place, *HEADS_OF[item], amount, member_id, loan_id) for place, (item, amount, member_id, loan_id) in enumerate(entered, 1)]
+def closing_hash(sheet: Sheet, balances: Balances) -> str:
+    """64 hexadecimal digits."""
+    return content_hash(closing(sheet.institution_id, sheet.number, sheet.held_on, balances)).hex()
 
 
-def effect(posted: Iterable[Line]) -> Effect:
-    """What the lines come to."""
-    heads: Counter[str] = Counter()
-    members: dict[str, Counter[UUID]] = {Head.COMPULSORY_SAVINGS: Counter(), Head.VOLUNTARY_SAVINGS: Counter()}
-    outstanding: Counter[UUID] = Counter()
+def loans_after(sheet: Sheet, posted: tuple[Line, ...], books: Books) -> dict[Id, Loan]:
+    """The loans that are new, and those that something was paid of, as they are after the meeting."""
+    after: dict[Id, Loan] = {}
+    for given in sheet.loans:
+        terms = Terms(given.principal_paise, given.annual_rate_basis_points, given.months, sheet.held_on)
+        standing = Standing(given.principal_paise, 0, sheet.held_on)
+        after[given.loan_id] = Loan(sheet.institution_id, Head.MEMBER_LOANS, given.member_id, terms, standing)
+    for taken in sheet.borrowings:
+        begun = date.fromisoformat(taken.effective_on) if taken.effective_on else sheet.held_on
+        terms = Terms(taken.principal_paise, taken.annual_rate_basis_points, taken.months, begun)
+        after[taken.borrowing_id] = Loan(sheet.institution_id, _HEAD_OF[taken.lender], "", terms, Standing(taken.principal_paise, 0, begun))
+    new = frozenset(after)
+    for loan_id, (principal, interest) in payments(posted).items():
+        if loan_id not in new:
+            loan = books.loans[loan_id]
+            standing = after_payment(loan.terms, loan.standing, principal, interest, sheet.held_on)
+            after[loan_id] = replace(loan, standing=standing)
+    return after
+
+
+def payments(posted: tuple[Line, ...]) -> dict[Id, tuple[int, int]]:
+    """Of each loan or borrowing, principal and interest paid; negative where more was given or taken back than paid."""
+    paid: dict[Id, tuple[int, int]] = {}
     for line in posted:
-        for head, amount in ((line.debit, line.amount_paise), (line.credit, -line.amount_paise)):
-            heads[head] += amount
-            if head == Head.MEMBER_LOANS and line.loan_id:
-                outstanding[line.loan_id] += amount
-            elif head in members and line.member_id:
-                members[head][line.member_id] -= amount
-    return Effect(heads[Head.CASH], heads[Head.BANK], members[Head.COMPULSORY_SAVINGS], members[Head.VOLUNTARY_SAVINGS], outstanding)
+        for head, of, paise in ((line.debit, line.debit_of, -line.amount_paise), (line.credit, line.credit_of, line.amount_paise)):
+            if of and (head in OF_LOANS or head in INTEREST):
+                principal, interest = paid.get(of, (0, 0))
+                amount = paise if CHART[head].side.by_debit == (head in OF_LOANS) else -paise
+                paid[of] = (principal + amount, interest) if head in OF_LOANS else (principal, interest + amount)
+    return paid
 
 
-def check(meeting: Meeting, books: Books, policies: Policies, today: date) -> list[Line]:
-    """The lines of a new meeting that stands on these books, or a refusal. Waiting comes last: what is wrong is told at once."""
-    _check_amounts(meeting, policies)
-    _check_lists(meeting)
-    _check_members(meeting, books)
-    _check_place(meeting, books, today)
-    _check_loans(meeting, books)
-    posted = lines(meeting, books.loans)
-    _check_balance(meeting, books.chain, effect(posted))
-    _wait_for_members(meeting, books)
-    return posted
+def replayed(loan_id: Id, given_in: Id, terms: Terms, history: Iterable[tuple[Id, date, tuple[Line, ...]]]) -> Standing:
+    """How a loan stands after these meetings (id, day, lines), of which one gave it."""
+    standing = Standing(terms.principal_paise, 0, terms.given_on)
+    for meeting_id, held_on, posted in history:
+        paid = payments(posted).get(loan_id)
+        if paid:
+            principal = paid[0] + (terms.principal_paise if meeting_id == given_in else 0)
+            standing = after_payment(terms, standing, principal, paid[1], held_on)
+    return standing
 
 
-def _check_amounts(meeting: Meeting, policies: Policies) -> None:
-    for name in ("deposited_paise", "withdrawn_paise", "counted_cash_paise", "passbook_bank_paise"):
-        check_amount(getattr(meeting, name), name)
-    for place, saving in enumerate(meeting.savings):
-        check_amount(saving.compulsory_paise, f"savings[{place}].compulsory_paise")
-        check_amount(saving.voluntary_paise, f"savings[{place}].voluntary_paise")
-    for place, repayment in enumerate(meeting.repayments):
-        check_amount(repayment.principal_paise, f"repayments[{place}].principal_paise")
-        check_amount(repayment.interest_paise, f"repayments[{place}].interest_paise")
-    for place, fine in enumerate(meeting.fines):
-        check_amount(fine.amount_paise, f"fines[{place}].amount_paise")
-    rate_max, months_max = (policies.value(name, meeting.held_on) for name in ("loan_rate_basis_points_max", "loan_months_max"))
-    for place, loan in enumerate(meeting.loans):
-        check_amount(loan.principal_paise, f"loans[{place}].principal_paise", at_least=1)
-        if not 0 <= loan.annual_rate_basis_points <= rate_max:
-            raise Invalid(
-                "RATE_INVALID",
-                "Interest is between 0% and {most}% a year.",
-                field=f"loans[{place}].annual_rate_basis_points",
-                most=f"{rate_max / 100:g}",
+def _check_day(sheet: Sheet, books: Books, policies: Policies, today: date) -> None:
+    """Neither a clock that runs ahead nor one set back, nor old papers, bring a meeting into days that are not open."""
+    if sheet.held_on > today:
+        raise Invalid("HELD_IN_FUTURE", "A meeting cannot be held in the future; here it is {today}.", field="held_on", today=today.isoformat())
+    days = policies.value("meeting_entry_days_max", today)
+    if sheet.held_on < today - timedelta(days=days):
+        raise Conflict("HELD_LONG_AGO", "A meeting is entered within {days} days; this one was held before.", field="held_on", days=days)
+    year = financial_year(sheet.held_on)
+    closed_on = date(int(year[:4]) + 1, 3, 31) + timedelta(days=policies.value("year_closes_after_days", today))
+    if today > closed_on:
+        sentence = "The year {year} was closed on {closed_on}; enter what was forgotten in a meeting of this year."
+        raise Conflict("YEAR_CLOSED", sentence, field="held_on", year=year, closed_on=closed_on.isoformat())
+    formed_on = books.institution.formed_on if books.institution else None
+    for earliest, words in (
+        (formed_on, "The institution was formed on {earliest}; no meeting was held before."),
+        (books.chain.last_held_on, "The meeting before was held on {earliest}; this one cannot be earlier."),
+    ):
+        if earliest is not None and sheet.held_on < earliest and (earliest is formed_on or _is_next(sheet, books)):
+            raise Conflict("HELD_TOO_EARLY", words, field="held_on", earliest=earliest.isoformat())
+
+
+def _is_next(sheet: Sheet, books: Books) -> bool:
+    return sheet.previous_meeting_id == books.chain.last_meeting_id
+
+
+FIRST_NUMBER_MAX = 12  # From the twelfth meeting held on, a group begins with a cut-off (R-MTG-1, R-MTG-2, domain 10 number 11).
+
+
+def _check_place(sheet: Sheet, books: Books) -> None:
+    """It stands on the meeting before, and has the number after it."""
+    chain = books.chain
+    if not _is_next(sheet, books):
+        _check_previous(sheet, books)
+    if chain.last_number:
+        if sheet.number != chain.last_number + 1:
+            raise Conflict(
+                "MEETING_OUT_OF_SEQUENCE", "The next meeting of this institution is number {next}.", field="number", next=chain.last_number + 1
             )
-        if not 1 <= loan.months <= months_max:
-            raise Invalid("MONTHS_INVALID", "A loan runs for 1 to {most} months.", field=f"loans[{place}].months", most=months_max)
-        if len(loan.purpose) > PURPOSE_LENGTH_MAX or any(ord(letter) < ord(" ") for letter in loan.purpose):
-            raise Invalid(
-                "PURPOSE_INVALID", "A purpose is one line of at most {most} letters.", field=f"loans[{place}].purpose", most=PURPOSE_LENGTH_MAX
-            )
+    elif not 1 <= sheet.number <= FIRST_NUMBER_MAX:
+        sentence = "The first meeting entered here is number 1 to {most}; a group with more behind it begins with a cut-off."
+        raise Conflict("CUT_OFF_NEEDED", sentence, field="number", most=FIRST_NUMBER_MAX)
 
 
-def _member_lists(meeting: Meeting) -> tuple[tuple[str, Sequence[Attendance | Saving | LoanGiven | Fine]], ...]:
-    return ("attendance", meeting.attendance), ("savings", meeting.savings), ("loans", meeting.loans), ("fines", meeting.fines)
+def _check_previous(sheet: Sheet, books: Books) -> None:
+    """Why a meeting does not stand on the last one: it comes early, or too late."""
+    field, named = "previous_meeting_id", books.recorded.get(sheet.previous_meeting_id)
+    if named is not None and named.institution_id != sheet.institution_id:
+        raise Invalid("PREVIOUS_ELSEWHERE", "The meeting before is another institution's.", field=field)
+    if sheet.previous_meeting_id and (named is None or named.status is MeetingStatus.REJECTED):
+        sentence = "The meeting before is not in the books; this one waits for it."
+        if named is not None:
+            sentence = "The meeting before was handed back; put it right first."
+        raise Waiting("MEETING_WAITING", sentence, field=field, awaited=sheet.previous_meeting_id)
+    sentence = "The last meeting in the books is number {last}, and this one does not stand on it: another was entered. Pull, and enter it again."
+    raise Conflict("MEETING_OUT_OF_SEQUENCE", sentence, field=field, last=books.chain.last_number)
 
 
-def _check_lists(meeting: Meeting) -> None:
-    for name, entries in _member_lists(meeting):
-        _at_most(name, len(entries), MEMBERS_MAX)
-        _once(name, "member_id", [entry.member_id for entry in entries], "MEMBER_TWICE", "A member stands at most once in each list of a meeting.")
-    _at_most("repayments", len(meeting.repayments), REPAYMENTS_MAX)
-    _once("repayments", "loan_id", [r.loan_id for r in meeting.repayments], "LOAN_TWICE", "A loan stands at most once in a meeting.")
-    _once("loans", "loan_id", [loan.loan_id for loan in meeting.loans], "LOAN_TWICE", "A loan stands at most once in a meeting.")
+def _not_here(sheet: Sheet, books: Books) -> Iterator[tuple[str, Id]]:
+    """By the fields that name them, those who as far as is known were not of the institution that day, or are not active yet."""
+    of, on = sheet.institution_id, sheet.held_on
+    missing = named_members(sheet).difference(
+        one for one, member in books.members.items() if member.had_stay(of, on) or (member.active and member.has_stay(of, on))
+    )
+    for name in MEMBER_LISTS if missing else ():
+        for place, entry in enumerate(getattr(sheet, name)):
+            if entry.member_id in missing:
+                yield f"{name}[{place}].member_id", entry.member_id
 
 
-def _at_most(name: str, count: int, most: int) -> None:
-    if count > most:
-        raise Invalid("LIST_TOO_LONG", "{count} entries are too many; a meeting has at most {most} of a kind.", field=name, count=count, most=most)
-
-
-def _once(name: str, key: str, ids: Sequence[UUID], code: str, sentence: str) -> None:
-    seen: set[UUID] = set()
-    for place, one in enumerate(ids):
-        if one in seen:
-            raise Invalid(code, sentence, field=f"{name}[{place}].{key}")
-        seen.add(one)
-
-
-def _named(meeting: Meeting, books: Books) -> Iterator[tuple[str, Member | None]]:
-    """Every member in every list, by the field that names her."""
-    for name, entries in _member_lists(meeting):
-        for place, entry in enumerate(entries):
-            yield f"{name}[{place}].member_id", books.members.get(entry.member_id)
-
-
-def _check_members(meeting: Meeting, books: Books) -> None:
+def _check_members(sheet: Sheet, books: Books) -> None:
     """Whoever was not of the institution on the meeting's day, as far as no news to come can change that."""
-    of, on = meeting.institution_id, meeting.held_on
-    for field, member in _named(meeting, books):
-        if member is None or member.had_stay(of, on) or member.has_stay(of, on):
+    of, on = sheet.institution_id, sheet.held_on
+    for field, member_id in _not_here(sheet, books):
+        member = books.members.get(member_id)
+        if member is None or member.has_stay(of, on):
             continue
         if left_on := member.left_on(of, on):
             raise Invalid(
@@ -260,68 +255,144 @@ def _check_members(meeting: Meeting, books: Books) -> None:
             raise Invalid("MEMBER_ELSEWHERE", "This member was not of this institution on {on}; take her off.", field=field, on=on.isoformat())
 
 
-def _wait_for_members(meeting: Meeting, books: Books) -> None:
-    """For who is not heard of, is not active yet, or is of another institution, from where she may have come before it is told."""
-    of, on = meeting.institution_id, meeting.held_on
-    for field, member in _named(meeting, books):
-        if member is None or not (member.had_stay(of, on) or (member.has_stay(of, on) and member.active)):
-            raise Waiting("MEMBER_WAITING", "This member is not active here yet; the meeting waits for her.", field=field)
+def _wait(sheet: Sheet, books: Books) -> None:
+    """For who is not heard of, is not active yet, or is of another institution, from where she may have come before it is told;
+    and for an account that profiles has not told yet.
+    """
+    for field, member_id in _not_here(sheet, books):
+        raise Waiting("MEMBER_WAITING", "This member is not active here yet; the meeting waits for her.", field=field, awaited=member_id)
+    known = books.institution.banks if books.institution else frozenset()
+    for bank_id in sorted(named_banks(sheet) - known):
+        raise Waiting("BANK_WAITING", "This account is not among the institution's yet; the meeting waits for it.", awaited=bank_id)
 
 
-def _check_place(meeting: Meeting, books: Books, today: date) -> None:
-    """Its number and its day, after the meeting before."""
-    chain = books.chain
-    if meeting.number != chain.last_number + 1:
+def _check_loans(sheet: Sheet, books: Books) -> None:
+    for name, key in (("loans", "loan_id"), ("borrowings", "borrowing_id")):
+        for place, given in enumerate(getattr(sheet, name)):
+            if getattr(given, key) in books.loans:
+                raise Conflict("LOAN_EXISTS", "A loan of this id was given already.", field=f"{name}[{place}].{key}")
+    for place, repaid in enumerate(sheet.repayments):
+        _check_repayment(f"repayments[{place}]", repaid.loan_id, repaid.principal_paise, sheet, books)
+    for place, back in enumerate(sheet.borrowing_repayments):
+        _check_repayment(f"borrowing_repayments[{place}]", back.borrowing_id, back.principal_paise, sheet, books)
+
+
+def _check_repayment(field: str, loan_id: Id, principal_paise: int, sheet: Sheet, books: Books) -> None:
+    loan = books.loans.get(loan_id)
+    given = field.startswith("repayments")
+    key = "loan_id" if given else "borrowing_id"
+    if loan is None or loan.institution_id != sheet.institution_id or (loan.head == Head.MEMBER_LOANS) != given:
+        raise Conflict("LOAN_UNKNOWN", "This institution has no such loan.", field=f"{field}.{key}")
+    if principal_paise > loan.standing.outstanding_paise:
         raise Conflict(
-            "MEETING_OUT_OF_SEQUENCE", "The next meeting of this institution is number {next}.", field="number", next=chain.last_number + 1
+            "REPAYMENT_TOO_LARGE",
+            "Of this loan {outstanding} is outstanding; no more can be repaid.",
+            field=f"{field}.principal_paise",
+            outstanding=rupees(loan.standing.outstanding_paise),
         )
-    if meeting.held_on > today:
-        raise Invalid("HELD_IN_FUTURE", "A meeting cannot be held in the future.", field="held_on")
-    formed_on = books.institution.formed_on if books.institution else None
-    for earliest, words in (
-        (formed_on, "The institution was formed on {earliest}; no meeting was held before."),
-        (chain.last_held_on, "The meeting before was held on {earliest}; this one cannot be earlier."),
-    ):
-        if earliest is not None and meeting.held_on < earliest:
-            raise Conflict("HELD_TOO_EARLY", words, field="held_on", earliest=earliest.isoformat())
 
 
-def _check_loans(meeting: Meeting, books: Books) -> None:
-    for place, given in enumerate(meeting.loans):
-        if given.loan_id in books.loans:
-            raise Conflict("LOAN_EXISTS", "A loan of this id was given already.", field=f"loans[{place}].loan_id")
-    for place, repayment in enumerate(meeting.repayments):
-        loan = books.loans.get(repayment.loan_id)
-        if loan is None or loan.institution_id != meeting.institution_id:
-            raise Conflict("LOAN_UNKNOWN", "This institution has given no such loan.", field=f"repayments[{place}].loan_id")
-        if repayment.principal_paise > loan.outstanding_paise:
-            raise Conflict(
-                "REPAYMENT_TOO_LARGE",
-                "Of this loan {outstanding} is outstanding; no more can be repaid.",
-                field=f"repayments[{place}].principal_paise",
-                outstanding=rupees(loan.outstanding_paise),
-            )
+def _check_reversals(sheet: Sheet, books: Books) -> None:
+    """Only what is final is taken back, and once; what is not final yet is handed back instead."""
+    seen: set[tuple[Id, int]] = set()
+    for place, one in enumerate(sheet.reversals):
+        field, was = f"reversals[{place}]", books.reversible.get((one.meeting_id, one.line))
+        if was is None or was.institution_id != sheet.institution_id:
+            raise Conflict("LINE_UNKNOWN", "There is no such line in these books.", field=field)
+        if was.status is not MeetingStatus.APPROVED:
+            raise Conflict("LINE_NOT_FINAL", "Only an approved line is taken back; ask for the meeting to be handed back.", field=field)
+        if was.reversed_by or (one.meeting_id, one.line) in seen:
+            raise Conflict("LINE_REVERSED", "This line was taken back already.", field=field)
+        seen.add((one.meeting_id, one.line))
 
 
-def _check_balance(meeting: Meeting, chain: Chain, change: Effect) -> None:
-    """Cash counted and passbook read agree with the book, to the paisa (domain 4.1)."""
-    cash, bank = chain.cash_paise + change.cash_paise, chain.bank_paise + change.bank_paise
-    if cash < 0:
-        field = "deposited_paise" if cash + meeting.deposited_paise >= 0 else "loans"
-        raise Conflict("CASH_NEGATIVE", "{missing} more is paid out or deposited than there was cash.", field=field, missing=rupees(-cash))
-    if bank < 0:
-        raise Conflict("BANK_NEGATIVE", "{missing} more is withdrawn than there was in the bank.", field="withdrawn_paise", missing=rupees(-bank))
-    if meeting.counted_cash_paise != cash:
-        field, gap = "counted_cash_paise", _gap(meeting.counted_cash_paise, cash)
-        if meeting.counted_cash_paise < cash:
-            raise Conflict("MEETING_UNBALANCED", "The cash counted is {counted}, and the book says {book}: {gap} is missing.", field=field, **gap)
-        raise Conflict("MEETING_UNBALANCED", "The cash counted is {counted}, and the book says {book}: {gap} is too much.", field=field, **gap)
-    if meeting.passbook_bank_paise != bank:
-        field, gap = "passbook_bank_paise", _gap(meeting.passbook_bank_paise, bank)
-        if meeting.passbook_bank_paise < bank:
-            raise Conflict("BANK_UNBALANCED", "The passbook says {counted}, and the book says {book}: {gap} is missing.", field=field, **gap)
-        raise Conflict("BANK_UNBALANCED", "The passbook says {counted}, and the book says {book}: {gap} is too much.", field=field, **gap)
+def _check_levels(posted: tuple[Line, ...], books: Books) -> None:
+    kind = books.institution.kind if books.institution else ""
+    for head in {head for line in posted for head in (line.debit, line.credit)}:
+        if kind not in CHART[head].levels:
+            raise Conflict("HEAD_NOT_HERE", "The books of a {kind} have no head {head}, {title}.", kind=kind, head=head, title=CHART[head].title)
 
 
-def _gap(counted: int, book: int) -> dict[str, str]:
-    return {"counted": rupees(counted), "book": rupees(book), "gap": rupees(abs(book - counted))}
+def _check_signs(sheet: Sheet, balances: Balances, change: Balances) -> None:
+    """Nothing falls below nothing: no cash, no account, no savings (domain 4.1), and no loan below what is repaid."""
+    for account in change:
+        if balances[account] >= 0 or CHART[account.head].may_be_negative:
+            continue
+        missing, head, of = rupees(-balances[account]), account.head, account.of
+        if head == Head.CASH:
+            raise Conflict("CASH_NEGATIVE", "{missing} more is paid out or deposited than there was cash.", field=_spender(sheet), missing=missing)
+        if head == Head.BANK and of:
+            raise Conflict("BANK_NEGATIVE", "{missing} more is taken from this account than it held.", field=_bank_field(sheet, of), missing=missing)
+        if CHART[head].sub_ledger is SubLedger.MEMBER and of:
+            field = next((f"withdrawals[{place}]" for place, one in enumerate(sheet.withdrawals) if one.member_id == of), "")
+            raise Conflict("SAVINGS_NEGATIVE", "{missing} more is paid back to this member than she had.", field=field, missing=missing)
+        if not of and account.head in (Head.BANK, *_WITH_MEMBERS):
+            continue  # One of its accounts is what is told.
+        raise Conflict("BALANCE_NEGATIVE", "{title} would fall {missing} below nothing.", title=CHART[head].title, missing=missing)
+
+
+_WITH_MEMBERS = tuple(head for head, about in CHART.items() if about.sub_ledger is SubLedger.MEMBER)
+
+
+def _spender(sheet: Sheet) -> str:
+    """The list in which most cash was paid out."""
+    spent = {
+        "bank_moves": sum(one.amount_paise for one in sheet.bank_moves if one.kind in {"DEPOSIT", "SENT"}),
+        "loans": sum(one.principal_paise for one in sheet.loans if not one.paid.bank_id),
+        "withdrawals": sum(one.compulsory_paise + one.voluntary_paise for one in sheet.withdrawals if not one.paid.bank_id),
+        "entries": sum(one.amount_paise for one in sheet.entries if ITEMS[one.item].credit == MONEY and not one.paid.bank_id),
+        "borrowing_repayments": sum(one.principal_paise + one.interest_paise for one in sheet.borrowing_repayments if not one.paid.bank_id),
+    }
+    most = max(spent, key=lambda name: spent[name])
+    return most if spent[most] else "reversals"
+
+
+def _bank_field(sheet: Sheet, bank_id: Id) -> str:
+    place = next((place for place, one in enumerate(sheet.bank_statements) if one.bank_id == bank_id), None)
+    return "bank_statements" if place is None else f"bank_statements[{place}]"
+
+
+def _check_money(sheet: Sheet, balances: Balances) -> None:
+    """Cash counted and passbooks read agree with the book, to the paisa (domain 4.1, R-MTG-6)."""
+    cash = balances.get(Account(Head.CASH), 0)
+    if (counted := sheet.counted_cash_paise) != cash:
+        sentence = "The cash counted is {counted}, and the book says {book}: {gap} is {way}."
+        raise Conflict("CASH_UNBALANCED", sentence, field="counted_cash_paise", **_gap(counted, cash))
+    read = {one.bank_id: one for one in sheet.bank_statements}
+    held = {of: paise for (head, of), paise in balances.items() if head == Head.BANK and of}
+    for bank_id in sorted({of for of, paise in held.items() if paise} | named_banks(sheet)):
+        field = _bank_field(sheet, bank_id)
+        if bank_id not in read:
+            sentence = "The book has {book} in an account whose passbook was not read; read it and enter what it says."
+            raise Conflict("BANK_NOT_STATED", sentence, field=field, book=rupees(held.get(bank_id, 0)), bank_id=bank_id)
+        said, book = read[bank_id].book_paise, held.get(bank_id, 0)
+        if said != book:
+            sentence = "The passbook, with the cheques still on their way, says {counted}, and the book says {book}: {gap} is {way}."
+            raise Conflict("BANK_UNBALANCED", sentence, field=field, **_gap(said, book))
+
+
+def _gap(counted: int, book: int) -> dict[str, object]:
+    way = "missing" if counted < book else "too much"
+    return {"counted": rupees(counted), "book": rupees(book), "gap": rupees(abs(counted - book)), "way": way}
+
+
+def _check_closing(sheet: Sheet, balances: Balances) -> None:
+    """The device and these books agree on every balance, not only on money."""
+    if sheet.closing_hash != closing_hash(sheet, balances):
+        sentence = "The device's books differ from these, though cash and bank agree. Pull, and enter the meeting again."
+        raise Conflict("CLOSING_DIFFERS", sentence, field="closing_hash")
+
+
+def _flags(sheet: Sheet, books: Books) -> tuple[str, ...]:
+    """What an approver should look at before she approves."""
+    present = {one.member_id for one in sheet.attendance if one.present}
+    usual = books.institution.compulsory_paise if books.institution else 0
+    found = {
+        "MANUAL_BOOKS_DIFFER": bool(sheet.manual_books_differ),
+        "REVERSAL": bool(sheet.reversals),
+        "REVISED": sheet.revision > 1,
+        "NOBODY_PRESENT": not present,
+        "LOAN_WHILE_ABSENT": any(one.member_id not in present for one in sheet.loans),
+        "SAVING_UNUSUAL": bool(usual) and any(one.compulsory_paise >= usual * UNUSUAL_TIMES for one in sheet.savings),
+    }
+    return tuple(flag for flag, raised in found.items() if raised)

@@ -1,40 +1,72 @@
 """How a meeting comes into the books and becomes final: revisions, who may bring it, who may decide on it."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from uuid import UUID
 
 from services.kernel.approval import MeetingStatus, Step, move_meeting
 from services.kernel.caller import Caller
-from services.kernel.canonical import content_hash, first_difference
-from services.kernel.errors import Conflict, Forbidden, Invalid
+from services.kernel.canonical import Content, first_difference
+from services.kernel.errors import Conflict, Forbidden, Invalid, Refused
 from services.kernel.policies import Policies
-from services.transactions.rules.books import Books, Chain, Institution
+from services.transactions.rules.books import Books, Chain, Institution, Recorded
 from services.transactions.rules.heads import Head
-from services.transactions.rules.meeting import Line, Meeting, Waiting, check, content
+from services.transactions.rules.journal import Id, Line
+from services.transactions.rules.meeting import Taken, Waiting, take_in
+from services.transactions.rules.sheet import Sheet, check_line, check_sheet, content
 
-MEETINGS_MAX = 20
+MEETINGS_MAX = 80  # Of one upload: 20 groups of a bookkeeper,
+UNSENT_MAX = 4  # each with the meetings that may be held offline (R-MTG-4).
+APPROVALS_MAX = 100
 REMARK_LENGTH_MAX = 500
+REASONS = ("AMOUNT_WRONG", "MEMBER_WRONG", "ENTRY_MISSING", "VOUCHER_MISSING", "BANK_WRONG", "OTHER")
 
 
 class Outcome(StrEnum):
     """What became of one meeting of an upload."""
 
-    STORED = "STORED"
-    ALREADY = "ALREADY"
+    APPLIED = "APPLIED"
+    ALREADY_APPLIED = "ALREADY_APPLIED"
     WAITING = "WAITING"
     REFUSED = "REFUSED"
 
 
 @dataclass(frozen=True, slots=True)
-class Posting:
-    """A meeting that may be stored: its content with its hash, and its lines."""
+class Upload:
+    """A sheet as it came, its content as the canonical hash is of it, and the lock that its device had on the books."""
 
-    content: dict[str, object]
+    sheet: Sheet
+    lock: int
+    content: Mapping[str, Content]
     content_hash: bytes
-    lines: list[Line]
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A meeting that may be stored, and what it adds to the books."""
+
+    upload: Upload
+    taken: Taken
+
+    @property
+    def sheet(self) -> Sheet:
+        return self.upload.sheet
+
+    @property
+    def given(self) -> set[Id]:
+        """The loans and borrowings that begin with it."""
+        return {*(one.loan_id for one in self.sheet.loans), *(one.borrowing_id for one in self.sheet.borrowings)}
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of each upload, and the postings to store, which stand one on the other."""
+
+    outcomes: Mapping[int, Outcome | Refused]
+    postings: Sequence[Posting]
+    books: Books
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,34 +74,95 @@ class Totals:
     """What reports are told of an approved meeting."""
 
     savings_paise: int
+    savings_withdrawn_paise: int
     loans_disbursed_paise: int
     principal_repaid_paise: int
     interest_received_paise: int
     fines_paise: int
+    heads: Mapping[Head, tuple[int, int]]
 
 
-def must_be_hers(meeting: Meeting, caller: Caller) -> None:
-    if meeting.institution_id not in caller.institutions:
-        raise Forbidden("INSTITUTION_NOT_YOURS", "This institution is not among yours.", field="institution_id")
+def admit_all(uploads: Mapping[int, Upload], books: Books, caller: Caller, policies: Policies, today: date) -> Answered:
+    """Judge the uploads of one institution, in the order in which they stand on each other whatever the order they came in."""
+    outcomes: dict[int, Outcome | Refused] = {}
+    postings: list[Posting] = []
+    for place in _in_order(uploads):
+        try:
+            posting = admit(uploads[place], books, caller, policies, today)
+        except Refused as refused:
+            outcomes[place] = refused
+            continue
+        if posting is None:
+            outcomes[place] = Outcome.ALREADY_APPLIED
+            continue
+        outcomes[place] = Outcome.APPLIED
+        postings.append(posting)
+        books = after(posting, books)
+    return Answered(outcomes, postings, books)
 
 
-def admit(meeting: Meeting, books: Books, caller: Caller, policies: Policies, today: date) -> Posting | None:
+def _in_order(uploads: Mapping[int, Upload]) -> list[int]:
+    """Each after the one that it stands on; those of a circle come last, and wait."""
+    left, ordered = dict(uploads), list[int]()
+    while left:
+        sent = {upload.sheet.meeting_id for upload in left.values()}
+        ready = [place for place, upload in left.items() if upload.sheet.previous_meeting_id not in sent - {upload.sheet.meeting_id}]
+        for place in ready or list(left):
+            ordered.append(place)
+            del left[place]
+    return ordered
+
+
+def after(posting: Posting, books: Books) -> Books:
+    """The books with the meeting in them."""
+    sheet, taken = posting.sheet, posting.taken
+    first = not books.chain.last_number
+    chain = replace(
+        books.chain,
+        last_number=sheet.number,
+        last_meeting_id=sheet.meeting_id,
+        last_held_on=sheet.held_on,
+        highest_number=max(sheet.number, books.chain.highest_number),
+        approved_through=sheet.number - 1 if first else books.chain.approved_through,
+    )
+    recorded = Recorded(sheet.institution_id, sheet.revision, sheet.number, MeetingStatus.CLOSED, posting.upload.content_hash, sheet)
+    back = {(one.meeting_id, one.line): replace(books.reversible[one.meeting_id, one.line], reversed_by=sheet.meeting_id) for one in sheet.reversals}
+    return replace(
+        books,
+        chain=chain,
+        balances={**books.balances, **taken.balances},
+        loans={**books.loans, **taken.loans},
+        recorded={**books.recorded, sheet.meeting_id: recorded},
+        reversible={**books.reversible, **back},
+    )
+
+
+def admit(upload: Upload, books: Books, caller: Caller, policies: Policies, today: date) -> Posting | None:
     """What to store, or None where this very revision is stored already, whatever became of it since."""
-    must_be_hers(meeting, caller)
-    sent = content(meeting)
-    sent_hash = content_hash(sent)
-    if _is_recorded(meeting, books, sent_hash):
+    sheet = upload.sheet
+    must_be_hers(sheet, caller)
+    if _is_recorded(upload, books):
         return None
-    institution = _in_being(books.institution, meeting.held_on)
+    check_sheet(sheet, policies)
+    institution = _in_being(books.institution, sheet)
     if caller.role != f"{institution.kind}_BOOKKEEPER":
         raise Forbidden(
             "BOOKKEEPER_KIND", "The meetings of a {kind} are kept by the {kind} Bookkeeper.", field="institution_id", kind=institution.kind
         )
-    return Posting(dict(sent), sent_hash, check(meeting, books, policies, today))
+    if upload.lock != books.chain.lock:
+        sentence = "These books have been taken to another device since; what this one has not sent is refused. Pull, and enter it again."
+        raise Conflict("LOCK_LOST", sentence, field="lock")
+    return Posting(upload, take_in(sheet, books, policies, today))
 
 
-def _in_being(institution: Institution | None, on: date) -> Institution:
+def must_be_hers(sheet: Sheet, caller: Caller) -> None:
+    if UUID(sheet.institution_id) not in caller.institutions:
+        raise Forbidden("INSTITUTION_NOT_YOURS", "This institution is not among yours.", field="institution_id")
+
+
+def _in_being(institution: Institution | None, sheet: Sheet) -> Institution:
     """The institution, where it was in being on that day: what was held before it was closed may be handed in after."""
+    on = sheet.held_on
     if institution and (closed_on := institution.closed_on(on)):
         raise Conflict(
             "INSTITUTION_CLOSED",
@@ -79,7 +172,8 @@ def _in_being(institution: Institution | None, on: date) -> Institution:
         )
     was = institution is not None and any(span.holds(on) for span in institution.ended)
     if institution is None or not (institution.active or was):
-        raise Waiting("INSTITUTION_WAITING", "This institution is not active yet; the meeting waits for it.", field="institution_id")
+        sentence = "This institution is not active yet; the meeting waits for it."
+        raise Waiting("INSTITUTION_WAITING", sentence, field="institution_id", awaited=sheet.institution_id)
     return institution
 
 
@@ -88,26 +182,27 @@ def taken_elsewhere() -> Conflict:
     return Conflict("REVISION_CONTENT", "This revision is stored already, with another {name}.", field="institution_id", name="institution_id")
 
 
-def _is_recorded(meeting: Meeting, books: Books, sent_hash: bytes) -> bool:
+def _is_recorded(upload: Upload, books: Books) -> bool:
     """Whether it was stored before; a refusal where it is no later revision of what is stored.
 
     A device may be ahead by more than one: books that came back from a backup do not know the revisions since.
     """
-    recorded = books.recorded
-    if recorded is not None and recorded.institution_id != meeting.institution_id:
+    sheet = upload.sheet
+    recorded = books.recorded.get(sheet.meeting_id)
+    if recorded is not None and recorded.institution_id != sheet.institution_id:
         raise taken_elsewhere()
-    if recorded is not None and meeting.revision == recorded.revision:
-        if sent_hash == recorded.content_hash:
+    if recorded is not None and sheet.revision == recorded.revision:
+        if upload.content_hash == recorded.content_hash:
             return True
-        field = first_difference(content(meeting), recorded.content)
+        field = first_difference(upload.content, content(recorded.sheet)) if recorded.sheet else ""
         raise Conflict("REVISION_CONTENT", "This revision is stored already, with another {name}.", field=field, name=field)
-    if meeting.revision < 1:
+    if sheet.revision < 1:
         raise Invalid("REVISION_INVALID", "The first revision is 1.", field="revision")
     if recorded is not None:
-        if meeting.revision < recorded.revision:
-            raise _old(meeting.revision, recorded.revision)
+        if sheet.revision < recorded.revision:
+            raise _old(sheet.revision, recorded.revision)
         move_meeting(recorded.status, Step.SUBMIT)
-        if meeting.number != recorded.number:
+        if sheet.number != recorded.number:
             raise Conflict("MEETING_OUT_OF_SEQUENCE", "This meeting is number {number}, and stays so.", field="number", number=recorded.number)
     return False
 
@@ -120,23 +215,34 @@ def _old(given: int, current: int) -> Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A stored meeting as its checker finds it."""
+    """A stored meeting as its checker finds it. `vo_id` and `clf_id` are the federations above its institution."""
 
-    meeting_id: UUID
+    meeting_id: Id
+    institution_id: Id
     kind: str
+    vo_id: UUID | None
+    clf_id: UUID | None
     revision: int
     number: int
+    held_on: date
     status: MeetingStatus
+    flags: Sequence[str]
     maker_user: str
     maker_person: str
 
 
-def must_decide(pending: Pending, revision: int, caller: Caller) -> None:
+def must_decide(pending: Pending, revision: int, caller: Caller, policies: Policies, today: date) -> None:
     """Whether this caller may decide on this revision; of her own entry nobody may."""
     if caller.role != f"{pending.kind}_TRANS_APPROVER":
         raise Forbidden(
             "APPROVER_KIND", "A {role} does not decide on the meetings of a {kind}.", role=caller.role.label if caller.role else "", kind=pending.kind
         )
+    if pending.kind == "SHG" and (side := policies.value("shg_approver_side", today)):
+        above = (pending.vo_id, "VO"), (pending.clf_id, "CLF")
+        # A group that has no federation of that level yet is not left without an approver.
+        federation, name = next((one for one in (above if side == 1 else above[::-1]) if one[0]), (None, ""))
+        if federation not in caller.institutions:
+            raise Forbidden("APPROVER_SIDE", "In this state the approver of the {side} decides on the meetings of this SHG.", side=name)
     caller.must_not_be(pending.maker_person)
     if caller.user_id == pending.maker_user:
         raise Forbidden("OWN_ENTRY", "Nobody approves her own entry: another officer must.")
@@ -144,39 +250,58 @@ def must_decide(pending: Pending, revision: int, caller: Caller) -> None:
         raise _old(revision, pending.revision)
 
 
-def approve(pending: Pending, chain: Chain) -> MeetingStatus:
-    """Strictly in sequence: the books are final up to a number, not here and there."""
-    status = move_meeting(pending.status, Step.APPROVE)
+def approve(pending: Pending, chain: Chain, *, unseen: bool) -> Chain:
+    """The chain with the meeting final: strictly in sequence, not here and there. `unseen`: it is approved among many."""
+    move_meeting(pending.status, Step.APPROVE)
     if pending.number != chain.approved_through + 1:
         raise Conflict("APPROVAL_OUT_OF_SEQUENCE", "Meeting {next} must be approved first.", next=chain.approved_through + 1)
-    return status
+    if unseen and pending.flags:
+        raise Conflict("MEETING_FLAGGED", "Look at this meeting and approve it by itself: {flags}.", flags=", ".join(pending.flags))
+    return replace(chain, approved_through=pending.number)
 
 
 def reject(pending: Pending) -> MeetingStatus:
     return move_meeting(pending.status, Step.REJECT)
 
 
-def check_remark(remark: str) -> str:
-    """The remark without the spaces around it."""
-    remark = remark.strip()
-    if not remark:
+@dataclass(frozen=True, slots=True)
+class Handback:
+    """Why a meeting is handed back: reasons of REASONS, and a remark."""
+
+    remark: str
+    reasons: tuple[str, ...] = ()
+
+
+def check_handback(said: Handback) -> Handback:
+    """The same without spaces around the remark; a reason of the list may stand for one."""
+    remark = said.remark.strip()
+    for place, reason in enumerate(said.reasons):
+        if reason not in REASONS:
+            raise Invalid("REASON_UNKNOWN", "The reasons are {reasons}.", field=f"reasons[{place}]", reasons=", ".join(REASONS))
+    if not remark and not set(said.reasons) - {"OTHER"}:
         raise Invalid("REMARK_MISSING", "Say in a remark what is to be put right.", field="remark")
-    if len(remark) > REMARK_LENGTH_MAX or "\0" in remark:
+    if len(remark) > REMARK_LENGTH_MAX:
         raise Invalid("REMARK_TOO_LONG", "A remark has at most {most} letters.", field="remark", most=REMARK_LENGTH_MAX)
-    return remark
+    check_line("remark", remark.replace("\n", " "), REMARK_LENGTH_MAX)
+    return Handback(remark, said.reasons)
 
 
-def totals(lines: Iterable[Line]) -> Totals:
-    """The figures of a meeting, from its lines alone."""
-    debits: dict[str, int] = {}
-    credits_: dict[str, int] = {}
-    for line in lines:
-        debits[line.debit] = debits.get(line.debit, 0) + line.amount_paise
-        credits_[line.credit] = credits_.get(line.credit, 0) + line.amount_paise
+def totals(lines: Sequence[Line], reversals: int) -> Totals:
+    """The figures of a meeting, from its lines alone. The last ones, `reversals` of them, take away what their lines had added."""
+    debits: dict[Head, int] = {}
+    credits_: dict[Head, int] = {}
+    for place, line in enumerate(lines):
+        back = place >= len(lines) - reversals
+        debit, credit, paise = (line.credit, line.debit, -line.amount_paise) if back else (line.debit, line.credit, line.amount_paise)
+        debits[debit] = debits.get(debit, 0) + paise
+        credits_[credit] = credits_.get(credit, 0) + paise
+    savings = (Head.COMPULSORY_SAVINGS, Head.VOLUNTARY_SAVINGS)
     return Totals(
-        savings_paise=credits_.get(Head.COMPULSORY_SAVINGS, 0) + credits_.get(Head.VOLUNTARY_SAVINGS, 0),
+        savings_paise=sum(credits_.get(head, 0) for head in savings),
+        savings_withdrawn_paise=sum(debits.get(head, 0) for head in savings),
         loans_disbursed_paise=debits.get(Head.MEMBER_LOANS, 0),
         principal_repaid_paise=credits_.get(Head.MEMBER_LOANS, 0),
         interest_received_paise=credits_.get(Head.LOAN_INTEREST, 0),
         fines_paise=credits_.get(Head.FINES, 0),
+        heads={head: (debits.get(head, 0), credits_.get(head, 0)) for head in sorted({*debits, *credits_})},
     )

@@ -1,0 +1,63 @@
+"""What the books tell: an approved meeting with its figures, and where an institution's books stand."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, insert
+
+from protos.transactions_pb2 import BooksMoved, HeadTotal, MeetingApproved
+from services.chassis.mailbox import outbox, outbox_row
+from services.kernel.ids import derived
+from services.kernel.month import business_date, month_of
+from services.transactions.rules import packed, record
+from services.transactions.rules.books import Chain
+from services.transactions.rules.journal import Id
+
+Told = dict[str, object]
+
+
+def tell_all(connection: Connection, told: Sequence[Told]) -> None:
+    if told:
+        connection.execute(insert(outbox), list(told))
+
+
+def approved(row: Any, region: str, decided_at: datetime, to: str | None = None) -> Told:  # noqa: ANN401 - a row of meetings
+    """The figures of an approved meeting, which never change: told again, they are the same event."""
+    content = packed.unpack_content(row)
+    totals = record.totals(packed.unpack_lines(row), len(content.get("reversals", ())))
+    attendance = content.get("attendance", ())
+    message = MeetingApproved(
+        meeting_id=str(row.meeting_id),
+        institution_id=str(row.institution_id),
+        region=region,
+        month=month_of(row.held_on),
+        approved_on=business_date(decided_at).isoformat(),
+        members_present=sum(entry.get("present", False) for entry in attendance),
+        members_due=len(attendance),
+        savings_paise=totals.savings_paise,
+        savings_withdrawn_paise=totals.savings_withdrawn_paise,
+        loans_disbursed_paise=totals.loans_disbursed_paise,
+        loans_disbursed=len(content.get("loans", ())),
+        principal_repaid_paise=totals.principal_repaid_paise,
+        interest_received_paise=totals.interest_received_paise,
+        fines_paise=totals.fines_paise,
+        number=row.number,
+        held_on=row.held_on.isoformat(),
+        maker_user=row.maker_user,
+        heads=[HeadTotal(head=head, debit_paise=debit, credit_paise=credit) for head, (debit, credit) in totals.heads.items()],
+    )
+    return outbox_row(message, row.meeting_id, 0, derived("MeetingApproved", row.meeting_id), decided_at, to)
+
+
+def moved(institution_id: Id | UUID, region: str, chain: Chain, to: str | None = None) -> Told:
+    message = BooksMoved(
+        institution_id=str(institution_id),
+        region=region,
+        approved_through=chain.approved_through,
+        last_number=chain.last_number,
+        handed_back=chain.highest_number - chain.last_number,
+        last_held_on=chain.last_held_on.isoformat() if chain.last_held_on else "",
+    )
+    return outbox_row(message, institution_id, chain.version, to=to)

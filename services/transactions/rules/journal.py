@@ -1,0 +1,79 @@
+"""Double entry: lines of one debit and one credit each, and the balances that they come to."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
+from typing import NamedTuple
+
+from services.transactions.rules.heads import CHART, Head, SubLedger
+
+# Ids are text in lower case here: they are compared and handed on, never computed with.
+Id = str
+
+
+class Line(NamedTuple):
+    """One debit and one credit of one amount. `line` counts from 1 within the meeting.
+
+    `debit_of` and `credit_of` say whose: the member, loan, borrowing or account of that side's head. Where the head has no
+    sub-ledger they may still say of whom it came (a fine, the interest of a loan); balances do not keep that.
+    """
+
+    line: int
+    debit: Head
+    credit: Head
+    amount_paise: int
+    debit_of: Id = ""
+    credit_of: Id = ""
+
+
+class Account(NamedTuple):
+    """A head as a whole (`of` is empty), or one member's, loan's, borrowing's or bank account's part of it."""
+
+    head: Head
+    of: Id = ""
+
+
+# An amount in paise on the side that the head grows on: savings of ₹10 are 1000, and so is cash of ₹10.
+Balances = Mapping[Account, int]
+
+GROWS_BY_DEBIT: Mapping[Head, bool] = MappingProxyType({head: about.side.by_debit for head, about in CHART.items()})
+WHOLE: Mapping[Head, Account] = MappingProxyType({head: Account(head) for head in CHART})
+HAS_ACCOUNTS = frozenset(head for head, about in CHART.items() if about.sub_ledger is not SubLedger.NONE)
+
+
+def effect(lines: Iterable[Line]) -> dict[Account, int]:
+    """What lines change, head by head and account by account; a head with a sub-ledger moves by what its accounts move."""
+    moved: dict[Account, int] = {}
+    for _, debit, credit, paise, debit_of, credit_of in lines:
+        for head, of, grown in (
+            (debit, debit_of, paise if GROWS_BY_DEBIT[debit] else -paise),
+            (credit, credit_of, -paise if GROWS_BY_DEBIT[credit] else paise),
+        ):
+            whole = WHOLE[head]
+            moved[whole] = moved.get(whole, 0) + grown
+            if head in HAS_ACCOUNTS:
+                assert of, head
+                account = Account(head, of)
+                moved[account] = moved.get(account, 0) + grown
+    return moved
+
+
+def added(balances: Balances, change: Balances, sign: int = 1) -> dict[Account, int]:
+    """The balances after a change, or with sign -1 before it."""
+    return {account: balances.get(account, 0) + sign * change.get(account, 0) for account in {**balances, **change}}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A meeting with its lines, as the books keep it."""
+
+    meeting_id: Id
+    number: int
+    held_on: date
+    lines: tuple[Line, ...]
+
+    @property
+    def named(self) -> set[Id]:
+        """The members, loans, borrowings and accounts that its lines are of."""
+        return {of for line in self.lines for of in (line.debit_of, line.credit_of) if of}

@@ -1,0 +1,115 @@
+"""A meeting in few bytes: each id is kept once, lines are arrays of small numbers, and the sheet refers to both.
+
+A row a line, with its key, costs four times as much on disk and in time (docs/decisions/0015).
+"""
+
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from services.kernel.canonical import Content
+from services.transactions.rules.heads import Head
+from services.transactions.rules.journal import Id, Line
+from services.transactions.rules.sheet import KINDS, Paid, Sheet
+
+LETTERS = "ALIE"
+NUMBER_OF: Mapping[Head, int] = MappingProxyType({head: (LETTERS.index(head[0]) + 1) * 100 + int(head[1:]) for head in Head})
+HEAD_OF: Mapping[int, Head] = MappingProxyType({number: head for head, number in NUMBER_OF.items()})
+# What stands beside the content in columns of its own.
+COLUMNS = ("meeting_id", "institution_id", "revision", "number", "held_on")
+# The fields that hold ids.
+IDS = frozenset(name for kind in (*KINDS.values(), Paid) for name in kind._fields if name.endswith("_id")) | {"previous_meeting_id"}
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_LEVEL = 1  # Of compression: more saves a hundredth.
+
+
+class Packed(NamedTuple):
+    """`debit_of` and `credit_of` are places in `ids`, counted from 1; 0 is nobody."""
+
+    ids: Sequence[Id]
+    content: bytes
+    debit: Sequence[int]
+    credit: Sequence[int]
+    debit_of: Sequence[int]
+    credit_of: Sequence[int]
+    paise: Sequence[int]
+
+
+def pack(content: Mapping[str, Content], lines: Sequence[Line]) -> Packed:
+    """`content` as sheet.content makes it."""
+    places: dict[Id, int] = {}
+
+    def place(one: Id) -> int:
+        return places.setdefault(one, len(places) + 1) if one else 0
+
+    kept = {name: _small(name, value, place) for name, value in content.items() if name not in COLUMNS}
+    debit_of, credit_of = [place(line.debit_of) for line in lines], [place(line.credit_of) for line in lines]
+    written = _JSON.encode(kept).encode()
+    return Packed(
+        list(places),
+        zlib.compress(written, _LEVEL),
+        [NUMBER_OF[line.debit] for line in lines],
+        [NUMBER_OF[line.credit] for line in lines],
+        debit_of,
+        credit_of,
+        [line.amount_paise for line in lines],
+    )
+
+
+def _small(name: str, value: Any, place: Callable[[Id], int]) -> Any:  # noqa: ANN401 - of any field
+    if name in IDS:
+        return place(value)
+    if type(value) is list:
+        return [
+            {key: place(one) if key in IDS else one if key != "paid" else _small(key, one, place) for key, one in entry.items()} for entry in value
+        ]
+    if type(value) is dict:
+        return {key: place(one) if key in IDS else one for key, one in value.items()}
+    return value
+
+
+def unpack_content(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a row of meetings
+    """The content again, as sheet.content made it."""
+    ids = [str(one) for one in row.ids]
+    columns = {"meeting_id": str(row.meeting_id), "institution_id": str(row.institution_id), "revision": row.revision, "number": row.number}
+    kept = json.loads(zlib.decompress(row.content))
+    return {**columns, "held_on": row.held_on.isoformat(), **{name: _large(name, value, ids) for name, value in kept.items()}}
+
+
+def _large(name: str, value: Any, ids: Sequence[Id]) -> Any:  # noqa: ANN401 - of any field
+    if name in IDS:
+        return ids[value - 1]
+    if isinstance(value, list):
+        return [_large("", one, ids) for one in value]
+    if isinstance(value, dict):
+        return {key: _large(key, one, ids) for key, one in value.items()}
+    return value
+
+
+def unpack_sheet(row: Any) -> Sheet:  # noqa: ANN401 - a row of meetings
+    content = unpack_content(row)
+    content["held_on"] = date.fromisoformat(content["held_on"])
+    for name, kind in KINDS.items():
+        content[name] = tuple(_entry(kind, entry) for entry in content.get(name, ()))
+    return Sheet(**content)
+
+
+def _entry(kind: Any, written: dict[str, Any]) -> Any:  # noqa: ANN401 - one of KINDS
+    empty = {name: False if name == "present" else 0 if name.endswith(_NUMBERS) else "" for name in kind._fields if name not in kind._field_defaults}
+    paid = {"paid": Paid(**written["paid"])} if "paid" in written else {}
+    return kind(**{**empty, **written, **paid})
+
+
+_NUMBERS = ("_paise", "_points", "months", "line", "priority")
+
+
+def unpack_lines(row: Any) -> tuple[Line, ...]:  # noqa: ANN401 - a row of meetings
+    ids = ["", *(str(one) for one in row.ids)]
+    packed = zip(row.debit, row.credit, row.paise, row.debit_of, row.credit_of, strict=True)
+    return tuple(
+        Line(line, HEAD_OF[debit], HEAD_OF[credit], paise, ids[debit_of], ids[credit_of])
+        for line, (debit, credit, paise, debit_of, credit_of) in enumerate(packed, 1)
+    )

@@ -1,0 +1,254 @@
+"""gRPC in: reads a request, runs one command or query in a transaction, shows the answer."""
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+
+import grpc
+from sqlalchemy.exc import DBAPIError
+
+from protos import common_pb2
+from protos import transactions_pb2 as pb
+from protos.transactions_pb2_grpc import TransactionsServiceServicer
+from services.chassis import audit, database, epochs, interceptors, settings
+from services.kernel.caller import Caller
+from services.kernel.errors import Exhausted, Invalid, Refused, Unavailable
+from services.kernel.ids import parse_id
+from services.kernel.month import parse_date, today
+from services.kernel.page import page_size, page_unknown
+from services.transactions import queries
+from services.transactions.commands import decide, sync, take
+from services.transactions.rules import record, statements
+from services.transactions.rules.meeting import Waiting
+from services.transactions.rules.record import APPROVALS_MAX, MEETINGS_MAX, UNSENT_MAX, Outcome, Upload
+from services.transactions.servicer import showing
+from services.transactions.servicer.reading import read_upload
+
+log = logging.getLogger(__name__)
+
+SERVICE = "transactions"
+INTEGER_MAX = 2**31 - 1  # Of a meeting's number and a line's, in the tables.
+transaction = database.of(SERVICE)
+
+
+class Servicer(TransactionsServiceServicer):
+    def __init__(self) -> None:
+        self._reads = audit.Reads(SERVICE)
+
+    def _seen(self, action: str, *subjects: object) -> None:
+        self._reads.seen(interceptors.caller(), action, subjects)
+
+    def SyncMeetings(self, request: pb.SyncMeetingsRequest, _context: grpc.ServicerContext) -> pb.SyncMeetingsResponse:
+        """Each institution in a transaction of its own: one that fails takes no other with it."""
+        if len(request.meetings) > MEETINGS_MAX:
+            raise Invalid("MEETINGS_TOO_MANY", "Send at most {most} meetings at once.", field="meetings", most=MEETINGS_MAX)
+        outcomes: dict[int, Outcome | Refused] = {}
+        uploads: dict[str, dict[int, Upload]] = {}
+        for place, sent in enumerate(request.meetings):
+            try:
+                upload = read_upload(sent)
+                uploads.setdefault(upload.sheet.institution_id, {})[place] = upload
+            except Refused as refused:
+                outcomes[place] = refused
+        failed: DBAPIError | None = None
+        for institution_id, of_one in uploads.items():
+            try:
+                outcomes.update(_sync(of_one, interceptors.caller()))
+            except DBAPIError as error:
+                if database.is_away(error) or database.may_try_again(error):
+                    raise
+                log.exception("meetings could not be stored", extra={"institution_id": institution_id})
+                failed = error
+        if failed is not None:
+            raise Unavailable("MEETINGS_NOT_ALL", "Not every meeting could be stored; send them again.") from failed
+        with transaction() as connection:
+            epoch = epochs.current(connection)
+        return pb.SyncMeetingsResponse(answers=[_answer(sent, outcomes[place]) for place, sent in enumerate(request.meetings)], instance_epoch=epoch)
+
+    def TakeBooks(self, request: pb.TakeBooksRequest, _context: grpc.ServicerContext) -> pb.TakeBooksResponse:
+        institution_id = parse_id(request.institution_id, "institution_id")
+        with transaction() as connection:
+            lock = take.take_books(connection, interceptors.caller(), institution_id, take_over=request.take_over)
+        return pb.TakeBooksResponse(lock=lock)
+
+    def ApproveMeeting(self, request: pb.ApproveMeetingRequest, _context: grpc.ServicerContext) -> pb.Meeting:
+        meeting_id, caller = parse_id(request.meeting_id, "meeting_id"), interceptors.caller()
+        with transaction() as connection:
+            policies, wanted = settings.state().policies, {meeting_id: request.revision}
+            refused = decide.approve_meetings(connection, caller, wanted, policies, today(), unseen=False)[meeting_id]
+            if refused:
+                raise refused
+            found = queries.meeting(connection, caller, meeting_id)
+        self._seen("meeting.get", meeting_id, *showing.members_in(found))  # Approved before, it changes nothing and is shown all the same.
+        return showing.meeting(found)
+
+    def ApproveMeetings(self, request: pb.ApproveMeetingsRequest, _context: grpc.ServicerContext) -> pb.ApproveMeetingsResponse:
+        if len(request.meetings) > APPROVALS_MAX:
+            raise Invalid("MEETINGS_TOO_MANY", "Approve at most {most} meetings at once.", field="meetings", most=APPROVALS_MAX)
+        wanted = {parse_id(one.meeting_id, f"meetings[{at}].meeting_id"): one.revision for at, one in enumerate(request.meetings)}
+        with transaction() as connection:
+            answers = decide.approve_meetings(connection, interceptors.caller(), wanted, settings.state().policies, today(), unseen=True)
+        return pb.ApproveMeetingsResponse(
+            answers=[
+                pb.ApprovalAnswer(meeting_id=str(one), refusal=interceptors.show_refusal(refused) if refused else None)
+                for one, refused in ((one, answers[one]) for one in wanted)
+            ]
+        )
+
+    def RejectMeeting(self, request: pb.RejectMeetingRequest, _context: grpc.ServicerContext) -> pb.Meeting:
+        meeting_id, caller, policies = parse_id(request.meeting_id, "meeting_id"), interceptors.caller(), settings.state().policies
+        said = record.Handback(request.remark, tuple(request.reasons))
+        with transaction() as connection:
+            decide.reject_meeting(connection, caller, meeting_id, request.revision, said, policies, today())
+            found = queries.meeting(connection, caller, meeting_id)
+        self._seen("meeting.get", meeting_id, *showing.members_in(found))
+        return showing.meeting(found)
+
+    def ListWaiting(self, request: pb.ListWaitingRequest, _context: grpc.ServicerContext) -> pb.ListWaitingResponse:
+        size, after = page_size(request.page.size), _page_after(request.page, _institution_and_number)
+        with database.reading(SERVICE) as connection:
+            rows = queries.waiting(connection, interceptors.caller(), after, size)
+        self._seen("meeting.list", *(row.meeting_id for row in rows))
+        following = f"{rows[-1].institution_id}.{rows[-1].number}" if len(rows) == size else ""
+        return pb.ListWaitingResponse(meetings=map(showing.waiting, rows), next=following)
+
+    def GetMeeting(self, request: pb.GetMeetingRequest, _context: grpc.ServicerContext) -> pb.Meeting:
+        meeting_id = parse_id(request.meeting_id, "meeting_id")
+        with database.reading(SERVICE) as connection:
+            found = queries.meeting(connection, interceptors.caller(), meeting_id)
+        self._seen("meeting.get", meeting_id, *showing.members_in(found))
+        return showing.meeting(found)
+
+    def ListMeetings(self, request: pb.ListMeetingsRequest, _context: grpc.ServicerContext) -> pb.ListMeetingsResponse:
+        institution_id = parse_id(request.institution_id, "institution_id")
+        size = page_size(request.page.size)
+        after = _page_after(request.page, UUID)
+        status = pb.MeetingStatus.Name(request.status).removeprefix("MEETING_STATUS_") if request.status in pb.MeetingStatus.values() else None
+        if status is None:
+            raise Invalid("STATUS_UNKNOWN", "There is no such status.", field="status")
+        wanted = "" if status == "UNSPECIFIED" else status
+        with transaction() as connection:
+            found = queries.meetings_of(connection, interceptors.caller(), institution_id, wanted, after, size)
+        self._seen("meeting.list", *(row.meeting_id for row in found), *showing.members_in(*found))
+        return pb.ListMeetingsResponse(meetings=map(showing.meeting, found), next=str(found[-1].meeting_id) if len(found) == size else "")
+
+    def Pull(self, request: pb.PullRequest, _context: grpc.ServicerContext) -> pb.Position:
+        institution_id = parse_id(request.institution_id, "institution_id")
+        on = parse_date(request.on, "on") if request.on else today()
+        since_on = parse_date(request.since_on, "since_on") if request.since_version and request.since_on else None
+        known = queries.Known(request.since_version, request.since_approved_through, request.since_roster)
+        with database.reading(SERVICE, of_one_moment=True) as connection:
+            found = queries.standing(connection, interceptors.caller(), institution_id, known)
+            epoch = epochs.current(connection)
+        shown = showing.position(found, known.version, on, since_on, epoch)
+        self._seen("books.pull", institution_id, *showing.members_of(shown))
+        return shown
+
+    def Journal(self, request: pb.JournalRequest, _context: grpc.ServicerContext) -> pb.JournalResponse:
+        institution_id = parse_id(request.institution_id, "institution_id")
+        size = page_size(request.page.size)
+        after = _page_after(request.page, _meeting_and_line) or (0, 0)
+        with database.reading(SERVICE, of_one_moment=True) as connection:
+            found = queries.journal(connection, interceptors.caller(), institution_id, after, size)
+        self._seen("books.journal", institution_id, *sorted({of for _, line, _ in found for of in (line.debit_of, line.credit_of) if of}))
+        following = f"{found[-1][0].number}.{found[-1][1].line}" if len(found) == size else ""
+        return pb.JournalResponse(lines=[showing.line(*one) for one in found], next=following)
+
+    def TrialBalance(self, request: pb.TrialBalanceRequest, _context: grpc.ServicerContext) -> pb.TrialBalanceResponse:
+        institution_id = parse_id(request.institution_id, "institution_id")
+        as_of = parse_date(request.as_of, "as_of") if request.as_of else today()
+        statements.check_day(as_of, today(), "as_of")
+        with database.reading(SERVICE, of_one_moment=True) as connection:
+            books = queries.approved_from(connection, interceptors.caller(), institution_id, as_of + timedelta(days=1))
+        self._seen("books.trial_balance", institution_id)
+        return showing.trial_balance(statements.trial_balance(books.now, books.meetings, books.chain.approved_through))
+
+    def CashBook(self, request: pb.CashBookRequest, _context: grpc.ServicerContext) -> pb.CashBookResponse:
+        books, days = self._books(request)
+        self._seen("books.cash_book", request.institution_id, *sorted({of for one in books.meetings for of in one.named}))
+        return showing.cash_book(statements.cash_book(books.now, books.meetings, *days))
+
+    def ReceiptsAndPayments(self, request: pb.ReceiptsAndPaymentsRequest, _context: grpc.ServicerContext) -> pb.ReceiptsAndPaymentsResponse:
+        books, days = self._books(request)
+        self._seen("books.receipts_and_payments", request.institution_id)
+        return showing.receipts_and_payments(statements.receipts_and_payments(books.now, books.meetings, *days))
+
+    def _books(self, request: pb.CashBookRequest | pb.ReceiptsAndPaymentsRequest) -> tuple[queries.Approved, tuple[date, date]]:
+        institution_id, days = parse_id(request.institution_id, "institution_id"), _days(request)
+        with database.reading(SERVICE, of_one_moment=True) as connection:
+            return queries.approved_from(connection, interceptors.caller(), institution_id, days[0]), days
+
+    def Passbook(self, request: pb.PassbookRequest, _context: grpc.ServicerContext) -> pb.PassbookResponse:
+        institution_id, member_id = parse_id(request.institution_id, "institution_id"), parse_id(request.member_id, "member_id")
+        days = _days(request)
+        with database.reading(SERVICE, of_one_moment=True) as connection:
+            books = queries.approved_from(connection, interceptors.caller(), institution_id, days[0])
+            queries.must_know_member(connection, institution_id, member_id)
+            hers = dict.fromkeys(queries.loans_of(connection, institution_id, member_id), str(member_id))
+        self._seen("books.passbook", institution_id, member_id)
+        return showing.passbook(statements.passbook(books.now, books.meetings, str(member_id), hers, *days))
+
+    def GetChart(self, _request: pb.GetChartRequest, _context: grpc.ServicerContext) -> pb.Chart:
+        return showing.chart()
+
+
+def _days(request: pb.CashBookRequest | pb.ReceiptsAndPaymentsRequest | pb.PassbookRequest) -> tuple[date, date]:
+    days = parse_date(request.from_on, "from_on"), parse_date(request.to_on, "to_on")
+    statements.check_range(*days, today())
+    return days
+
+
+def _sync(uploads: Mapping[int, Upload], caller: Caller) -> Mapping[int, Outcome | Refused]:
+    """One institution's uploads; more than may be held offline are refused, all of them, since none is the right one to leave out."""
+    if len(uploads) > UNSENT_MAX:
+        sentence = "Of one institution at most {most} meetings are held before they are sent."
+        return dict.fromkeys(uploads, Invalid("UNSENT_TOO_MANY", sentence, field="meetings", most=UNSENT_MAX))
+    for last in (False, True):
+        try:
+            with transaction() as connection:
+                return sync.sync_meetings(connection, caller, uploads, settings.state().policies, today())
+        except sync.IdTakenError:  # Read again, and it is seen which one.
+            if last:
+                raise
+    raise AssertionError
+
+
+def _answer(sent: pb.MeetingSheet, outcome: Outcome | Refused) -> pb.MeetingAnswer:
+    if isinstance(outcome, Exhausted):
+        raise outcome
+    if isinstance(outcome, Outcome):
+        return pb.MeetingAnswer(meeting_id=sent.meeting_id, revision=sent.revision, outcome=_wire(outcome))
+    became = Outcome.WAITING if isinstance(outcome, Waiting) else Outcome.REFUSED
+    refusal = interceptors.show_refusal(outcome)
+    awaited = outcome.awaited if isinstance(outcome, Waiting) else ""
+    return pb.MeetingAnswer(meeting_id=sent.meeting_id, revision=sent.revision, outcome=_wire(became), refusal=refusal, waiting_for=awaited)
+
+
+def _wire(outcome: Outcome) -> str:
+    """Name it as the proto does; a message takes an enum's name for its value."""
+    return f"OUTCOME_{outcome}"
+
+
+def _page_after(page: common_pb2.Page, read: Callable[[str], Any]) -> Any:  # noqa: ANN401 - whatever this list is paged by
+    try:
+        return read(page.after) if page.after else None
+    except ValueError:
+        raise page_unknown() from None
+
+
+def _meeting_and_line(text: str) -> tuple[int, int]:
+    number, line = text.split(".")
+    if not (number.isascii() and number.isdecimal() and line.isascii() and line.isdecimal() and len(text) <= 18):
+        raise ValueError(text)
+    if max(int(number), int(line)) > INTEGER_MAX:
+        raise ValueError(text)
+    return int(number), int(line)
+
+
+def _institution_and_number(text: str) -> tuple[UUID, int]:
+    institution_id, _, number = text.partition(".")
+    if not (number.isascii() and number.isdecimal() and len(number) <= 9):
+        raise ValueError(text)
+    return UUID(institution_id), int(number)

@@ -1,0 +1,187 @@
+"""From the wire to rules: a MeetingSheet as the rules read it. Each id is looked at once, however often it stands in the sheet."""
+
+from typing import Any
+
+from protos import transactions_pb2 as pb
+from services.kernel.canonical import content_hash
+from services.kernel.ids import row_id, written_id
+from services.kernel.month import parse_date
+from services.transactions.rules import sheet as rules
+from services.transactions.rules.record import Upload
+
+
+class _Ids:
+    """The ids of one sheet, by how they were written."""
+
+    def __init__(self) -> None:
+        self._read: dict[str, str] = {"": ""}
+
+    def must(self, text: str, name: str, place: int, key: str) -> str:
+        return self.may(text, name, place, key) or written_id("", f"{name}[{place}].{key}")
+
+    def may(self, text: str, name: str, place: int, key: str) -> str:
+        read = self._read.get(text)
+        if read is None:
+            read = self._read[text] = written_id(text, f"{name}[{place}].{key}")
+        return read
+
+    def bank(self, text: str, name: str, place: int, key: str) -> str:
+        return row_id(text, f"{name}[{place}].{key}") if text else ""
+
+    def paid(self, entry: Any, name: str, place: int) -> rules.Paid:  # noqa: ANN401 - any entry that says how it was paid
+        if not entry.HasField("paid"):
+            return rules.IN_CASH
+        paid = entry.paid
+        return rules.Paid(paid.mode, self.bank(paid.bank_id, name, place, "paid.bank_id"), paid.cheque_number, paid.reference)
+
+
+def read_upload(sent: pb.MeetingSheet) -> Upload:
+    sheet = read_sheet(sent)
+    content = rules.content(sheet)
+    return Upload(sheet, sent.lock, content, content_hash(content))
+
+
+def read_sheet(sent: pb.MeetingSheet) -> rules.Sheet:
+    ids = _Ids()
+    return rules.Sheet(
+        meeting_id=written_id(sent.meeting_id, "meeting_id"),
+        institution_id=written_id(sent.institution_id, "institution_id"),
+        revision=sent.revision,
+        number=sent.number,
+        held_on=parse_date(sent.held_on, "held_on"),
+        previous_meeting_id=written_id(sent.previous_meeting_id, "previous_meeting_id") if sent.previous_meeting_id else "",
+        **_members(sent, ids),
+        **_asked(sent, ids),
+        **_lent(sent, ids),
+        **_moved(sent, ids),
+        counted_cash_paise=sent.counted_cash_paise,
+        manual_books_differ=sent.manual_books_differ,
+        closing_hash=sent.closing_hash,
+    )
+
+
+def _members(sent: pb.MeetingSheet, ids: _Ids) -> dict[str, Any]:
+    must, may, paid = ids.must, ids.may, ids.paid
+    return {
+        "attendance": tuple(
+            rules.Attendance(must(one.member_id, "attendance", at, "member_id"), one.present) for at, one in enumerate(sent.attendance)
+        ),
+        "savings": tuple(
+            rules.Saving(must(one.member_id, "savings", at, "member_id"), one.compulsory_paise, one.voluntary_paise, paid(one, "savings", at))
+            for at, one in enumerate(sent.savings)
+        ),
+        "withdrawals": tuple(
+            rules.Withdrawal(
+                must(one.member_id, "withdrawals", at, "member_id"), one.compulsory_paise, one.voluntary_paise, paid(one, "withdrawals", at)
+            )
+            for at, one in enumerate(sent.withdrawals)
+        ),
+        "repayments": tuple(
+            rules.Repayment(must(one.loan_id, "repayments", at, "loan_id"), one.principal_paise, one.interest_paise, paid(one, "repayments", at))
+            for at, one in enumerate(sent.repayments)
+        ),
+        "entries": tuple(
+            rules.Entry(one.item, one.amount_paise, may(one.member_id, "entries", at, "member_id"), one.party, paid(one, "entries", at))
+            for at, one in enumerate(sent.entries)
+        ),
+    }
+
+
+def _asked(sent: pb.MeetingSheet, ids: _Ids) -> dict[str, Any]:
+    must, may = ids.must, ids.may
+    return {
+        "requests": tuple(
+            rules.LoanRequest(
+                must(one.request_id, "requests", at, "request_id"),
+                must(one.member_id, "requests", at, "member_id"),
+                one.amount_paise,
+                one.purpose,
+                one.sanctioned_paise,
+                one.fund,
+                one.priority,
+                one.valid_until,
+                may(one.plan_id, "requests", at, "plan_id"),
+            )
+            for at, one in enumerate(sent.requests)
+        ),
+        "plans": tuple(
+            rules.Plan(
+                must(one.plan_id, "plans", at, "plan_id"),
+                must(one.member_id, "plans", at, "member_id"),
+                one.amount_paise,
+                one.purpose,
+                one.valid_until,
+                one.proposed_instalment_paise,
+            )
+            for at, one in enumerate(sent.plans)
+        ),
+    }
+
+
+def _lent(sent: pb.MeetingSheet, ids: _Ids) -> dict[str, Any]:
+    must, may, paid = ids.must, ids.may, ids.paid
+    return {
+        "loans": tuple(
+            rules.LoanGiven(
+                must(one.loan_id, "loans", at, "loan_id"),
+                must(one.member_id, "loans", at, "member_id"),
+                one.principal_paise,
+                one.annual_rate_basis_points,
+                one.months,
+                one.purpose,
+                one.fund,
+                may(one.request_id, "loans", at, "request_id"),
+                paid(one, "loans", at),
+            )
+            for at, one in enumerate(sent.loans)
+        ),
+        "borrowings": tuple(
+            rules.Borrowing(
+                must(one.borrowing_id, "borrowings", at, "borrowing_id"),
+                one.lender,
+                one.principal_paise,
+                one.annual_rate_basis_points,
+                one.months,
+                may(one.lender_id, "borrowings", at, "lender_id"),
+                one.lender_name,
+                one.account_number,
+                one.fund,
+                one.loan_type,
+                one.effective_on,
+                paid(one, "borrowings", at),
+            )
+            for at, one in enumerate(sent.borrowings)
+        ),
+        "borrowing_repayments": tuple(
+            rules.BorrowingRepayment(
+                must(one.borrowing_id, "borrowing_repayments", at, "borrowing_id"),
+                one.principal_paise,
+                one.interest_paise,
+                paid(one, "borrowing_repayments", at),
+            )
+            for at, one in enumerate(sent.borrowing_repayments)
+        ),
+    }
+
+
+def _moved(sent: pb.MeetingSheet, ids: _Ids) -> dict[str, Any]:
+    must = ids.must
+    return {
+        "bank_moves": tuple(
+            rules.BankMove(
+                one.kind,
+                one.amount_paise,
+                ids.bank(one.bank_id, "bank_moves", at, "bank_id"),
+                ids.bank(one.to_bank_id, "bank_moves", at, "to_bank_id"),
+                one.reference,
+            )
+            for at, one in enumerate(sent.bank_moves)
+        ),
+        "reversals": tuple(rules.Reversal(must(one.meeting_id, "reversals", at, "meeting_id"), one.line) for at, one in enumerate(sent.reversals)),
+        "bank_statements": tuple(
+            rules.BankStatement(
+                row_id(one.bank_id, f"bank_statements[{at}].bank_id"), one.passbook_paise, one.not_debited_paise, one.not_credited_paise
+            )
+            for at, one in enumerate(sent.bank_statements)
+        ),
+    }

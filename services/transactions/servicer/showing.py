@@ -1,0 +1,187 @@
+"""From rows to the wire."""
+
+from dataclasses import fields
+from datetime import date
+from functools import cache
+from typing import Any
+
+from protos import transactions_pb2 as pb
+from services.kernel.approval import MeetingStatus
+from services.kernel.canonical import content_hash
+from services.transactions.queries import Standing
+from services.transactions.rules import packed, statements
+from services.transactions.rules.books import Loan
+from services.transactions.rules.heads import CHART, ITEMS, chart_version
+from services.transactions.rules.journal import Line
+from services.transactions.rules.loan import dues, instalment_paise
+from services.transactions.rules.meeting import closing
+from services.transactions.rules.sheet import Reversal, named_members
+
+
+def meeting(row: Any) -> pb.Meeting:  # noqa: ANN401 - a row of meetings
+    shown = pb.Meeting(
+        sheet=pb.MeetingSheet(**packed.unpack_content(row)),
+        status=f"MEETING_STATUS_{row.status}",
+        reasons=row.reasons or (),
+        remark=row.remark or "",
+        decided_by=row.decided_by or "",
+        flags=row.flags,
+    )
+    if row.decided_at and row.status != MeetingStatus.CLOSED:
+        shown.decided_at.FromDatetime(row.decided_at)
+    return shown
+
+
+def members_in(*rows: Any) -> list[str]:  # noqa: ANN401 - rows of meetings
+    """The members whom meetings name; a repayment names a loan, and not whose it is."""
+    return sorted({one for row in rows for one in named_members(packed.unpack_sheet(row))})
+
+
+def position(found: Standing, since: int, on: date, since_on: date | None, epoch: int) -> pb.Position:
+    chain = found.chain
+    return pb.Position(
+        institution_id=str(found.institution.institution_id),
+        version=chain.version,
+        last_number=chain.last_number,
+        last_meeting_id=chain.last_meeting_id,
+        last_held_on=chain.last_held_on.isoformat() if chain.last_held_on else "",
+        approved_through=chain.approved_through,
+        closing_hash=_closing_hash(found),
+        balances=[
+            pb.Balance(head=account.head, of=account.of, paise=found.balances[account], provisional_paise=found.provisional.get(account, 0))
+            for account in sorted(found.changed)
+        ],
+        loans=[
+            _loan(loan_id, loan, on)
+            for loan_id, (version, loan) in found.loans.items()
+            if since_on is None or version > since or dues(loan.terms, loan.standing, on) != dues(loan.terms, loan.standing, since_on)
+        ],
+        roster=found.roster,
+        members=[pb.MemberStanding(member_id=str(row.member_id), active=row.status == "ACTIVE") for row in found.members],
+        bank_ids=[bank_id for bank_id, ended_on in found.institution.banks or () if not ended_on],
+        compulsory_paise=found.institution.compulsory_paise,
+        decisions=[_decision(row) for row in found.decisions],
+        chart_version=chart_version(),
+        instance_epoch=epoch,
+    )
+
+
+def _closing_hash(found: Standing) -> str:
+    chain = found.chain
+    if chain.last_held_on is None:
+        return ""
+    return content_hash(closing(str(found.institution.institution_id), chain.last_number, chain.last_held_on, found.balances)).hex()
+
+
+def _loan(loan_id: str, loan: Loan, on: date) -> pb.LoanPosition:
+    falls = dues(loan.terms, loan.standing, on)
+    return pb.LoanPosition(
+        loan_id=loan_id,
+        head=loan.head,
+        member_id=loan.member_id,
+        principal_paise=loan.terms.principal_paise,
+        outstanding_paise=loan.standing.outstanding_paise,
+        annual_rate_basis_points=loan.terms.annual_rate_basis_points,
+        months=loan.terms.months,
+        given_on=loan.terms.given_on.isoformat(),
+        instalment_paise=instalment_paise(loan.terms),
+        overdue_paise=falls.overdue_paise,
+        due_paise=falls.due_paise,
+        interest_due_paise=falls.interest_due_paise,
+    )
+
+
+def _decision(row: Any) -> pb.Decision:  # noqa: ANN401 - a row of meetings
+    return pb.Decision(
+        meeting_id=str(row.meeting_id),
+        revision=row.revision,
+        number=row.number,
+        status=f"MEETING_STATUS_{row.status}",
+        reasons=row.reasons or (),
+        remark=row.remark or "",
+    )
+
+
+def members_of(shown: pb.Position) -> list[str]:
+    lent, there = {one.member_id for one in shown.loans}, {one.member_id for one in shown.members}
+    return sorted(({one.of for one in shown.balances} | lent | there) - {""})
+
+
+def line(row: Any, posted: Line, back: Reversal | None) -> pb.JournalLine:  # noqa: ANN401 - a row of meetings
+    return pb.JournalLine(
+        meeting_id=str(row.meeting_id),
+        number=row.number,
+        line=posted.line,
+        held_on=row.held_on.isoformat(),
+        debit=posted.debit,
+        credit=posted.credit,
+        amount_paise=posted.amount_paise,
+        debit_of=posted.debit_of,
+        credit_of=posted.credit_of,
+        approved=row.status == MeetingStatus.APPROVED,
+        reverses=pb.Reversal(meeting_id=back.meeting_id, line=back.line) if back else None,
+    )
+
+
+def waiting(row: Any) -> pb.WaitingMeeting:  # noqa: ANN401 - a row of meetings
+    return pb.WaitingMeeting(
+        meeting_id=str(row.meeting_id),
+        institution_id=str(row.institution_id),
+        revision=row.revision,
+        number=row.number,
+        held_on=row.held_on.isoformat(),
+        flags=row.flags,
+    )
+
+
+def _plain(shown: Any, kind: Any) -> Any:  # noqa: ANN401 - of a dataclass of statements.py its namesake in the proto
+    values = {one.name: getattr(shown, one.name) for one in fields(shown)}
+    return kind(**{name: value.isoformat() if isinstance(value, date) else value for name, value in values.items()})
+
+
+def trial_balance(book: statements.TrialBalance) -> pb.TrialBalanceResponse:
+    return pb.TrialBalanceResponse(
+        heads=[_plain(one, pb.HeadBalance) for one in book.heads],
+        debit_total_paise=book.debit_total_paise,
+        credit_total_paise=book.credit_total_paise,
+        through_number=book.through_number,
+    )
+
+
+def cash_book(book: statements.CashBook) -> pb.CashBookResponse:
+    return pb.CashBookResponse(places=[_plain(one, pb.Place) for one in book.places], entries=[_plain(one, pb.CashEntry) for one in book.entries])
+
+
+def receipts_and_payments(book: statements.ReceiptsAndPayments) -> pb.ReceiptsAndPaymentsResponse:
+    return pb.ReceiptsAndPaymentsResponse(
+        places=[_plain(one, pb.Place) for one in book.places],
+        receipts=[_plain(one, pb.HeadSum) for one in book.receipts],
+        payments=[_plain(one, pb.HeadSum) for one in book.payments],
+    )
+
+
+def passbook(book: statements.Passbook) -> pb.PassbookResponse:
+    accounts, entries = ([_plain(one, kind) for one in of] for of, kind in ((book.accounts, pb.PassbookAccount), (book.entries, pb.PassbookEntry)))
+    return pb.PassbookResponse(accounts=accounts, entries=entries)
+
+
+@cache
+def chart() -> pb.Chart:
+    return pb.Chart(
+        version=chart_version(),
+        heads=[
+            pb.HeadOfAccount(code=code, title=head.title, side=head.side, sub_ledger=head.sub_ledger, levels=head.levels)
+            for code, head in CHART.items()
+        ],
+        items=[
+            pb.Item(
+                code=code,
+                title=item.title,
+                screen=item.screen,
+                debit=item.debit or "MONEY",
+                credit=item.credit or "MONEY",
+                of_member=item.of_member,
+            )
+            for code, item in ITEMS.items()
+        ],
+    )

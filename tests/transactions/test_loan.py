@@ -1,0 +1,273 @@
+"""What must hold of the arithmetic of a loan."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+from fractions import Fraction
+from math import floor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.kernel.month import month_of
+from services.transactions.rules.loan import (
+    Dues,
+    Standing,
+    Terms,
+    after_payment,
+    dues,
+    exact_instalment,
+    instalment_paise,
+    interest_owed,
+    schedule,
+)
+
+GIVEN_ON = date(2026, 11, 30)
+
+
+def loan(rupees, percent, months, **changes):
+    return Terms(rupees * 100, percent * 100, months, GIVEN_ON, **changes)
+
+
+TEN_THOUSAND = loan(10_000, 24, 10)
+
+any_day = st.dates(date(2020, 1, 1), date(2030, 12, 31))
+any_terms = st.builds(
+    Terms,
+    principal_paise=st.one_of(st.integers(1, 500_00), st.integers(1, 10**9), st.integers(1, 10**12)),
+    annual_rate_basis_points=st.one_of(st.just(0), st.integers(0, 3600), st.sampled_from((700, 1200, 2400))),
+    months=st.integers(1, 120),
+    given_on=any_day,
+    rounding_paise=st.sampled_from((1, 50, 100, 1000)),
+)
+ordinary_terms = st.builds(
+    Terms,
+    principal_paise=st.integers(5_000, 10**7).map(lambda rupees: rupees * 100),
+    annual_rate_basis_points=st.integers(0, 3600),
+    months=st.integers(1, 36),
+    given_on=any_day,
+)
+
+
+def given_now(terms):
+    return Standing(terms.principal_paise, 0, terms.given_on)
+
+
+def months_after(day, count, on_day=1):
+    month = day.year * 12 + day.month - 1 + count
+    return date(month // 12, month % 12 + 1, on_day)
+
+
+@st.composite
+def loans_in_the_books(draw):
+    """Terms, and where the loan stands after some payments in some months, of whatever size."""
+    terms = draw(any_terms)
+    standing, day = given_now(terms), terms.given_on
+    for _ in range(draw(st.integers(0, 5))):
+        day += timedelta(days=draw(st.integers(0, 400)))
+        principal = draw(st.integers(0, standing.outstanding_paise))
+        interest = draw(st.integers(0, 2 * interest_owed(terms, standing, day)))
+        standing = after_payment(terms, standing, principal, interest, day)
+    return terms, standing, day
+
+
+@pytest.mark.parametrize(
+    ("terms", "exact", "exact_interest"),
+    [
+        (loan(10_000, 24, 10), "1113.2653", "1132.65"),
+        (loan(12_000, 12, 12), "1066.1855", "794.23"),
+        (loan(50_000, 18, 24), "2496.2051", "9908.92"),
+        (loan(5_000, 24, 5), "1060.7920", "303.96"),
+        (loan(20_000, 0, 10), "2000", "0"),
+    ],
+)
+def test_the_exact_instalments_of_the_domain(terms, exact, exact_interest):
+    instalment = exact_instalment(terms)
+    assert round(instalment / 100, 4) == Fraction(exact)
+    assert round((instalment * terms.months - terms.principal_paise) / 100, 2) == Fraction(exact_interest)
+
+
+@pytest.mark.parametrize(
+    ("terms", "instalment", "last", "interest"),
+    [(loan(10_000, 24, 10), 1113, 1116, 1133), (loan(12_000, 12, 12), 1066, 1070, 796), (loan(20_000, 0, 10), 2000, 2000, 0)],
+)
+def test_the_rounded_instalments_of_the_domain(terms, instalment, last, interest):
+    rows = schedule(terms)
+    assert instalment_paise(terms) == instalment * 100
+    assert [row.total_paise for row in rows] == [instalment * 100] * (terms.months - 1) + [last * 100]
+    assert sum(row.interest_paise for row in rows) == interest * 100
+
+
+def test_the_schedule_of_the_domain():
+    assert [
+        (row.number, row.due_month, row.interest_paise // 100, row.principal_paise // 100, row.balance_paise // 100) for row in schedule(TEN_THOUSAND)
+    ] == [
+        (1, "2026-12", 200, 913, 9087),
+        (2, "2027-01", 182, 931, 8156),
+        (3, "2027-02", 163, 950, 7206),
+        (4, "2027-03", 144, 969, 6237),
+        (5, "2027-04", 125, 988, 5249),
+        (6, "2027-05", 105, 1008, 4241),
+        (7, "2027-06", 85, 1028, 3213),
+        (8, "2027-07", 64, 1049, 2164),
+        (9, "2027-08", 43, 1070, 1094),
+        (10, "2027-09", 22, 1094, 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("terms", "totals"),
+    [
+        pytest.param(loan(3, 0, 12), [1_00] * 3, id="a rupee is the least"),
+        pytest.param(Terms(3_50, 0, 12, GIVEN_ON), [1_00] * 3 + [50], id="odd paise come last"),
+        pytest.param(Terms(40, 0, 6, GIVEN_ON), [40], id="less than a unit"),
+        pytest.param(loan(170, 0, 120), [2_00] * 85, id="at a rupee 51 would be left for the last month"),
+        pytest.param(loan(6, 0, 5), [1_00] * 4 + [2_00], id="the last may be twice the others"),
+        # At a rupee nothing but the interest of 50 paise, rounded up, would ever be paid.
+        pytest.param(loan(50, 12, 120), [2_00] * 25 + [1_00], id="rounded interest eats the instalment"),
+        pytest.param(loan(1_000, 24, 1), [1_020_00], id="one month"),
+        pytest.param(loan(10_000, 24, 2, rounding_paise=1), [5150_50, 5150_49], id="to the paisa"),
+    ],
+)
+def test_small_and_short_loans(terms, totals):
+    assert [row.total_paise for row in schedule(terms)] == totals
+    assert instalment_paise(terms) == totals[0]
+
+
+@given(any_terms)
+def test_a_schedule_repays_the_principal_in_equal_instalments_but_the_last(terms):
+    rows = schedule(terms)
+    instalment = instalment_paise(terms)
+    assert sum(row.principal_paise for row in rows) == terms.principal_paise
+    assert all(row.total_paise == instalment for row in rows[:-1])
+    assert 0 < rows[-1].total_paise <= 2 * instalment
+    assert len(rows) <= terms.months
+    assert [row.number for row in rows] == list(range(1, len(rows) + 1))
+    left = terms.principal_paise
+    for row in rows:
+        assert abs(row.interest_paise - Fraction(left * terms.annual_rate_basis_points, 120_000)) <= Fraction(terms.rounding_paise, 2)
+        assert row.principal_paise > 0
+        assert row.balance_paise == left - row.principal_paise >= 0
+        left = row.balance_paise
+    assert left == 0
+    assert all(row.due_month == month_of(months_after(terms.given_on, row.number)) for row in rows)
+
+
+@given(ordinary_terms)
+def test_an_ordinary_instalment_is_the_formula_to_the_nearest_rupee(terms):
+    """And solves the equation that the formula comes from: what the instalments are worth today is the principal."""
+    discount = 1 / (1 + Fraction(terms.annual_rate_basis_points, 120_000))
+    exact = exact_instalment(terms)
+    assert sum(exact * discount**month for month in range(1, terms.months + 1)) == terms.principal_paise
+    assert len(schedule(terms)) == terms.months
+    if terms.months > 1:
+        assert instalment_paise(terms) == floor(exact / 100 + Fraction(1, 2)) * 100
+
+
+@pytest.mark.parametrize(
+    ("on", "rupees"),
+    [
+        (date(2026, 11, 30), 0),
+        (date(2026, 12, 1), 200),
+        (date(2026, 12, 31), 200),
+        (date(2027, 1, 1), 400),
+        (date(2027, 11, 30), 2400),
+        (date(2026, 10, 31), 0),
+    ],
+)
+def test_interest_is_owed_from_the_first_of_each_month_after_the_one_given(on, rupees):
+    assert interest_owed(TEN_THOUSAND, given_now(TEN_THOUSAND), on) == rupees * 100
+
+
+def test_half_a_rupee_of_interest_is_a_rupee():
+    fifty = loan(50, 12, 12)
+    assert interest_owed(fifty, given_now(fifty), date(2026, 12, 1)) == 1_00
+    assert interest_owed(fifty, replace(given_now(fifty), outstanding_paise=49_99), date(2026, 12, 1)) == 0
+
+
+def test_a_month_bears_interest_once_and_on_what_was_owed_before_it_was_repaid():
+    first = after_payment(TEN_THOUSAND, given_now(TEN_THOUSAND), 913_00, 150_00, date(2026, 12, 5))
+    assert first == Standing(9087_00, 50_00, date(2026, 12, 5))
+    second = after_payment(TEN_THOUSAND, first, 87_00, 0, date(2026, 12, 31))
+    assert second == Standing(9000_00, 50_00, date(2026, 12, 31))
+    # Of January: 180, and none on the 50 unpaid.
+    assert interest_owed(TEN_THOUSAND, second, date(2027, 1, 1)) == 230_00
+
+
+def test_what_is_paid_before_interest_counts_does_not_make_it_count_earlier():
+    later = Standing(10_000_00, 0, date(2027, 1, 10))
+    paid = after_payment(TEN_THOUSAND, later, 1_000_00, 0, date(2026, 12, 5))
+    assert paid == Standing(9_000_00, 0, date(2027, 1, 10))
+
+
+def test_interest_beyond_what_is_owed_is_no_credit():
+    paid = after_payment(TEN_THOUSAND, given_now(TEN_THOUSAND), 0, 500_00, date(2026, 12, 5))
+    assert paid == Standing(10_000_00, 0, date(2026, 12, 5))
+    assert interest_owed(TEN_THOUSAND, paid, date(2027, 1, 5)) == 200_00
+
+
+def test_the_last_month_is_due_and_after_it_all_is_overdue():
+    unpaid = given_now(TEN_THOUSAND)
+    assert dues(TEN_THOUSAND, unpaid, date(2026, 11, 30)) == Dues(0, 0, 0)
+    assert dues(TEN_THOUSAND, unpaid, date(2026, 12, 1)) == Dues(0, 913_00, 200_00)
+    assert dues(TEN_THOUSAND, unpaid, date(2027, 1, 31)) == Dues(913_00, 931_00, 400_00)
+    assert dues(TEN_THOUSAND, unpaid, date(2027, 9, 30)) == Dues(8906_00, 1094_00, 2000_00)
+    assert dues(TEN_THOUSAND, unpaid, date(2027, 10, 1)) == Dues(10_000_00, 0, 2200_00)
+
+
+def test_what_was_paid_ahead_counts_towards_the_next_instalments():
+    # December's 913, all of January's 931 and 100 of February's 950.
+    ahead = after_payment(TEN_THOUSAND, given_now(TEN_THOUSAND), 1944_00, 200_00, date(2026, 12, 5))
+    assert dues(TEN_THOUSAND, ahead, date(2026, 12, 31)) == Dues(0, 0, 0)
+    assert dues(TEN_THOUSAND, ahead, date(2027, 1, 5)) == Dues(0, 0, 161_00)
+    assert dues(TEN_THOUSAND, ahead, date(2027, 2, 5)) == Dues(0, 850_00, 322_00)
+    assert dues(TEN_THOUSAND, ahead, date(2027, 3, 5)) == Dues(850_00, 969_00, 483_00)
+
+
+@given(loans_in_the_books(), any_day)
+def test_dues_are_what_the_schedule_asks_less_what_was_repaid(books, on):
+    terms, standing, _ = books
+    month, repaid = month_of(on), terms.principal_paise - standing.outstanding_paise
+    before, by_its_end = (
+        max(sum(row.principal_paise for row in rows) - repaid, 0)
+        for rows in (
+            [row for row in schedule(terms) if row.due_month < month],
+            [row for row in schedule(terms) if row.due_month <= month],
+        )
+    )
+    assert dues(terms, standing, on) == Dues(before, by_its_end - before, interest_owed(terms, standing, on))
+    assert by_its_end <= standing.outstanding_paise
+
+
+@given(loans_in_the_books(), st.integers(0, 2000), st.integers(0, 2000))
+def test_dues_only_grow_until_something_is_paid(books, days, more_days):
+    terms, standing, last_day = books
+    first, later = (dues(terms, standing, last_day + timedelta(days=count)) for count in (days, days + more_days))
+    assert 0 <= first.overdue_paise <= later.overdue_paise
+    assert first.due_paise >= 0
+    assert first.overdue_paise + first.due_paise <= later.overdue_paise + later.due_paise <= standing.outstanding_paise
+    assert 0 <= first.interest_due_paise <= later.interest_due_paise
+
+
+@given(loans_in_the_books(), st.lists(st.integers(0, 100), max_size=12))
+def test_interest_is_the_same_asked_meeting_by_meeting_or_at_once(books, gaps_days):
+    terms, asked_at_once, day = books
+    step_by_step = asked_at_once
+    for gap in gaps_days:
+        day += timedelta(days=gap)
+        step_by_step = after_payment(terms, step_by_step, 0, 0, day)
+    assert step_by_step.interest_unpaid_paise == interest_owed(terms, asked_at_once, day)
+    assert after_payment(terms, asked_at_once, 0, 0, day) == step_by_step
+
+
+@given(any_terms, st.data())
+def test_paying_the_dues_every_month_ends_the_loan_with_its_last_instalment(terms, data):
+    standing = given_now(terms)
+    for row in schedule(terms):
+        assert standing.outstanding_paise > 0
+        on = months_after(terms.given_on, row.number, data.draw(st.integers(1, 28)))
+        asked = dues(terms, standing, on)
+        assert asked == Dues(0, row.principal_paise, row.interest_paise)
+        standing = after_payment(terms, standing, asked.due_paise, asked.interest_due_paise, on)
+    assert standing == Standing(0, 0, on)
+    assert dues(terms, standing, on + timedelta(days=400)) == Dues(0, 0, 0)
