@@ -1,7 +1,7 @@
 """Changes figures: what a subject adds is replaced, what happened once is added."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, text, update
@@ -12,20 +12,22 @@ from services.kernel import region as regions
 from services.kernel.tally import ON_THE_WAY
 from services.reporting import queries, rules
 from services.reporting.queries import Tally
-from services.reporting.rules import Cells, Contribution
-from services.reporting.tables import contributions, figures, freshness, tallies
+from services.reporting.rules import Bookkeeping, Cells, Contribution
+from services.reporting.tables import bookkeeping, contributions, figures, freshness, tallies
 
 # Two batches that replace the same subject must not both take away the same old contribution. They would wait for each
 # other anyway, at the state's own figures, where all of them end.
 _ONE_AT_A_TIME = text("select pg_advisory_xact_lock(hashtext('lokos reporting contributions'))")
 
 _KEEP = text(
-    "insert into contributions (subject, version, occurred_at, cells, tallied_in)"
-    " select subject, version, occurred_at, cast(cells as jsonb), tallied_in"
+    "insert into contributions (subject, version, occurred_at, cells, tallied_in, region, last_held_on)"
+    " select subject, version, occurred_at, cast(cells as jsonb), tallied_in, region, last_held_on"
     " from unnest(cast(:subjects as text[]), cast(:versions as bigint[]), cast(:moments as timestamptz[]),"
-    "   cast(:cells as text[]), cast(:blocks as text[])) as came (subject, version, occurred_at, cells, tallied_in)"
+    "   cast(:cells as text[]), cast(:blocks as text[]), cast(:regions as text[]), cast(:last_days as date[]))"
+    "   as came (subject, version, occurred_at, cells, tallied_in, region, last_held_on)"
     " on conflict (subject) do update set"
-    "   version = excluded.version, occurred_at = excluded.occurred_at, cells = excluded.cells, tallied_in = excluded.tallied_in",
+    "   version = excluded.version, occurred_at = excluded.occurred_at, cells = excluded.cells, tallied_in = excluded.tallied_in,"
+    "   region = excluded.region, last_held_on = excluded.last_held_on",
 )
 
 # In the order of the key, so that two batches wait for each other and never for a deadlock.
@@ -38,11 +40,20 @@ _ADD = text(
     " on conflict (level, region, month, measure) do update set amount = figures.amount + excluded.amount",
 )
 
+_ADD_KEPT = text(
+    "insert into bookkeeping (block, month, maker_user, meetings)"
+    " select block, month, maker_user, meetings"
+    " from unnest(cast(:blocks as text[]), cast(:months as text[]), cast(:makers as text[]), cast(:meetings as integer[]))"
+    "   as came (block, month, maker_user, meetings)"
+    " order by block, month, maker_user"
+    " on conflict (block, month, maker_user) do update set meetings = bookkeeping.meetings + excluded.meetings",
+)
+
 
 def replace(connection: Connection, source: str, came: Sequence[Contribution]) -> None:
     """Let each subject add what its newest version adds, and no longer what an older one did."""
     connection.execute(_ONE_AT_A_TIME)
-    held = queries.held(connection, [contribution.subject for contribution in came])
+    held = queries.held(connection, {subject for contribution in came for subject in rules.of_one_institution(contribution.subject)})
     kept, change = rules.replace(held, came)
     if kept:
         connection.execute(
@@ -53,6 +64,8 @@ def replace(connection: Connection, source: str, came: Sequence[Contribution]) -
                 "moments": [contribution.occurred_at for contribution in kept],
                 "cells": [json.dumps([[*cell, amount] for cell, amount in contribution.cells.items()]) for contribution in kept],
                 "blocks": [contribution.tallied_in for contribution in kept],
+                "regions": [contribution.region for contribution in kept],
+                "last_days": [contribution.last_held_on for contribution in kept],
             },
         )
     _add(connection, change)
@@ -63,6 +76,19 @@ def add(connection: Connection, source: str, change: Cells, newest: datetime) ->
     """Add what happened; the inbox saw to it that it counts once."""
     _add(connection, change)
     _freshen(connection, source, newest)
+
+
+def add_kept(connection: Connection, kept: Mapping[Bookkeeping, int]) -> None:
+    """Add how many meetings each bookkeeper kept the books of; as above."""
+    connection.execute(
+        _ADD_KEPT,
+        {
+            "blocks": [one.block for one in kept],
+            "months": [one.month for one in kept],
+            "makers": [one.maker_user for one in kept],
+            "meetings": list(kept.values()),
+        },
+    )
 
 
 def _add(connection: Connection, change: Cells) -> None:
@@ -116,5 +142,5 @@ def compare_tallies(connection: Connection, now: datetime) -> int:
 def empty(connection: Connection) -> None:
     """Forget all figures, what they came from, and that it was ever heard, so that all of it may be told again."""
     # The inbox first: a batch under way holds it, and whoever waits there holds nothing yet.
-    tables = (mailbox.inbox, mailbox.inbox_pruned, contributions, figures, freshness, tallies)
+    tables = (mailbox.inbox, mailbox.inbox_pruned, contributions, figures, bookkeeping, freshness, tallies)
     connection.execute(text(f"truncate {', '.join(table.name for table in tables)}"))

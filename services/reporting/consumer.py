@@ -9,11 +9,13 @@ from sqlalchemy import Connection
 from protos import identity_pb2, profiles_pb2, transactions_pb2
 from services.chassis import ended
 from services.chassis.hears import Event, hears
+from services.kernel import region as regions
 from services.kernel.approval import Status
 from services.kernel.month import month_of, parse_date
+from services.kernel.region import Level
 from services.reporting import commands, rules
-from services.reporting.queries import MEMBER, Tally
-from services.reporting.rules import Cells, Contribution, Meeting, Stay
+from services.reporting.queries import Tally
+from services.reporting.rules import BOOKS, INSTITUTION, MEMBER, Bookkeeping, Cells, Contribution, HeadTotal, Meeting, Stay
 
 
 def _status(status: profiles_pb2.Status) -> Status:
@@ -75,11 +77,12 @@ class Consumer:
         # Only what was activated has a code.
         ended = [Stay(body.region, _month(period.from_on), _month(period.to_on)) for period in body.ended_periods if body.code]
         cells = rules.institution(body.region, body.month, kind, _status(body.status), ended=ended, since_month=_month(body.since_on))
-        return Contribution(f"institution:{event.subject}", event.version, event.occurred_at, cells)
+        return Contribution(f"{INSTITUTION}{event.subject}", event.version, event.occurred_at, cells, region=body.region)
 
     @hears("transactions", transactions_pb2.MeetingApproved, batched=True)
     def meeting_approved(self, connection: Connection, events: Sequence[Event[transactions_pb2.MeetingApproved]]) -> None:
         change: Cells = Counter()
+        kept: Counter[Bookkeeping] = Counter()
         for event in events:
             body = event.body
             held = Meeting(
@@ -90,9 +93,30 @@ class Consumer:
                 repaid_paise=body.principal_repaid_paise,
                 interest_paise=body.interest_received_paise,
                 fines_paise=body.fines_paise,
+                withdrawn_paise=body.savings_withdrawn_paise,
+                loans_given=body.loans_disbursed,
+                heads=tuple(HeadTotal(one.head, one.debit_paise, one.credit_paise) for one in body.heads),
             )
             change.update(rules.meeting(body.region, body.month, held))
+            kept[Bookkeeping(regions.at_level(body.region, Level.BLOCK), body.month, body.maker_user)] += 1
         commands.add(connection, "transactions", change, max(event.occurred_at for event in events))
+        commands.add_kept(connection, kept)
+
+    @hears("transactions", transactions_pb2.BooksMoved, batched=True)
+    def books_moved(self, connection: Connection, events: Sequence[Event[transactions_pb2.BooksMoved]]) -> None:
+        commands.replace(connection, "transactions", [self._books(event) for event in events])
+
+    def _books(self, event: Event[transactions_pb2.BooksMoved]) -> Contribution:
+        body = event.body
+        last_held_on = parse_date(body.last_held_on, "last_held_on") if body.last_held_on else None
+        cells = rules.books(
+            body.region,
+            month_of(last_held_on) if last_held_on else "",
+            last_number=body.last_number,
+            approved_through=body.approved_through,
+            handed_back=body.handed_back,
+        )
+        return Contribution(f"{BOOKS}{event.subject}", event.version, event.occurred_at, cells, region=body.region, last_held_on=last_held_on)
 
     @hears("profiles", profiles_pb2.MembersTallied, batched=True)
     def members_tallied(self, connection: Connection, events: Sequence[Event[profiles_pb2.MembersTallied]]) -> None:

@@ -11,10 +11,8 @@ from sqlalchemy import Connection, func, select, text
 from services.kernel import region as regions
 from services.kernel.region import Level
 from services.kernel.tally import total
-from services.reporting.rules import MEMBERS_ACTIVE, Contribution, Question
-from services.reporting.tables import contributions, figures, freshness, tallies
-
-MEMBER = "member:"
+from services.reporting.rules import MEMBER, MEMBERS_ACTIVE, Contribution, Question
+from services.reporting.tables import bookkeeping, contributions, figures, freshness, tallies
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +87,20 @@ def held(connection: Connection, subjects: Iterable[str]) -> dict[str, Contribut
             row.occurred_at,
             Counter({(region, month, measure): amount for region, month, measure, amount in row.cells}),
             row.tallied_in,
+            row.region,
+            row.last_held_on,
         )
         for row in rows
     }
+
+
+def meetings_kept(connection: Connection, block: str, from_month: str, to_month: str) -> dict[str, int]:
+    """How many approved meetings of a block each bookkeeper kept the books of, by user id; both months included."""
+    kept = select(bookkeeping.c.maker_user, func.sum(bookkeeping.c.meetings)).where(
+        bookkeeping.c.block == block, bookkeeping.c.month.between(from_month, to_month)
+    )
+    rows = connection.execute(kept.group_by(bookkeeping.c.maker_user).order_by(bookkeeping.c.maker_user))
+    return {maker_user: int(meetings) for maker_user, meetings in rows}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,19 +4,20 @@ A figure is an amount of one measure, in one region, in one month. A stock is ke
 value at the end of a period is the sum of all changes up to then.
 """
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.kernel import region as regions
 from services.kernel.approval import Status
 from services.kernel.caller import APPROVERS, BOOKKEEPERS
 from services.kernel.errors import Invalid
 from services.kernel.geography import Geography
-from services.kernel.month import month_of, parse_month, parse_period
+from services.kernel.month import YEAR_MIN, month_of, parse_month, parse_period
 from services.kernel.page import page_size, page_unknown
 from services.kernel.region import Level
 
@@ -63,6 +64,20 @@ LOANS_OUTSTANDING: Final = Measure(20, "loans_outstanding_paise", Kind.STOCK, "p
 # What came from the old MIS and is not verified yet: no approved figure, and so apart.
 MEMBERS_LEGACY: Final = Measure(21, "members_legacy", Kind.STOCK, "members")
 SHGS_LEGACY: Final = Measure(22, "shgs_legacy", Kind.STOCK, "institutions")
+# What came in or went out under a head of account is in one flow at most, so that flows may be added; money that only changes its
+# place is in none. Income, expenses and funds are net of what was taken back or returned.
+SAVINGS_WITHDRAWN: Final = Measure(23, "savings_withdrawn_paise", Kind.FLOW, "paise")
+SAVINGS_BALANCE: Final = Measure(24, "savings_balance_paise", Kind.STOCK, "paise")
+LOANS_GIVEN: Final = Measure(25, "loans_disbursed", Kind.FLOW, "loans")
+OTHER_INCOME: Final = Measure(26, "other_income_paise", Kind.FLOW, "paise")
+EXPENSES: Final = Measure(27, "expenses_paise", Kind.FLOW, "paise")
+BORROWED: Final = Measure(28, "borrowed_paise", Kind.FLOW, "paise")
+BORROWINGS_REPAID: Final = Measure(29, "borrowings_repaid_paise", Kind.FLOW, "paise")
+FUNDS_RECEIVED: Final = Measure(30, "funds_received_paise", Kind.FLOW, "paise")
+# The approvers' work: closed meetings, and the institutions that have any.
+MEETINGS_WAITING: Final = Measure(31, "meetings_waiting", Kind.STOCK, "meetings")
+MEETINGS_HANDED_BACK: Final = Measure(32, "meetings_handed_back", Kind.STOCK, "meetings")
+GROUPS_WAITING: Final = Measure(33, "groups_with_meetings_waiting", Kind.STOCK, "institutions")
 
 # A report is a choice of columns.
 REPORTS: Final[Mapping[str, tuple[Measure, ...]]] = {
@@ -89,8 +104,24 @@ REPORTS: Final[Mapping[str, tuple[Measure, ...]]] = {
         LOANS_OUTSTANDING,
         MEMBERS_LEGACY,
         SHGS_LEGACY,
+        SAVINGS_WITHDRAWN,
+        SAVINGS_BALANCE,
+        LOANS_GIVEN,
+        OTHER_INCOME,
+        EXPENSES,
+        BORROWED,
+        BORROWINGS_REPAID,
+        FUNDS_RECEIVED,
+        MEETINGS_WAITING,
+        MEETINGS_HANDED_BACK,
+        GROUPS_WAITING,
     ),
 }
+
+# The kinds of subjects, before their ids.
+MEMBER: Final = "member:"
+INSTITUTION: Final = "institution:"
+BOOKS: Final = "books:"
 
 # Region, month, measure's number; and what is to be added to each.
 Cell = tuple[str, str, int]
@@ -175,6 +206,14 @@ def user(month: str, places: Iterable[tuple[str, str]], *, active: bool) -> Cell
     return cells
 
 
+class HeadTotal(NamedTuple):
+    """What a meeting moved under one head of account ("L01": domain 3.6)."""
+
+    head: str
+    debit_paise: int
+    credit_paise: int
+
+
 @dataclass(frozen=True, slots=True)
 class Meeting:
     """The totals of an approved meeting."""
@@ -186,6 +225,16 @@ class Meeting:
     repaid_paise: int
     interest_paise: int
     fines_paise: int
+    withdrawn_paise: int
+    loans_given: int
+    heads: tuple[HeadTotal, ...]
+
+    def credited(self, *heads: str) -> int:
+        """What was credited beyond what was debited, in paise. A head may be a letter alone, for all of that kind."""
+        return sum(moved.credit_paise - moved.debit_paise for moved in self.heads if moved.head.startswith(heads))
+
+
+_BORROWINGS = ("L04", "L05", "L07")
 
 
 def meeting(region: str, month: str, held: Meeting) -> Cells:
@@ -201,25 +250,77 @@ def meeting(region: str, month: str, held: Meeting) -> Cells:
             PRINCIPAL_REPAID: held.repaid_paise,
             INTEREST_RECEIVED: held.interest_paise,
             FINES: held.fines_paise,
-            LOANS_OUTSTANDING: held.disbursed_paise - held.repaid_paise,
+            SAVINGS_WITHDRAWN: held.withdrawn_paise,
+            LOANS_GIVEN: held.loans_given,
+            # Stocks are of the heads, whatever moved them: what is written off is outstanding no more, and was not repaid.
+            LOANS_OUTSTANDING: -held.credited("A01"),
+            SAVINGS_BALANCE: held.credited("L01", "L02"),
+            OTHER_INCOME: held.credited("I") - held.credited("I01", "I02"),  # Interest on loans and fines have columns of their own.
+            EXPENSES: -held.credited("E"),
+            BORROWED: sum(moved.credit_paise for moved in held.heads if moved.head in _BORROWINGS),
+            BORROWINGS_REPAID: sum(moved.debit_paise for moved in held.heads if moved.head in _BORROWINGS),
+            FUNDS_RECEIVED: held.credited("L06"),
         },
+    )
+
+
+class Bookkeeping(NamedTuple):
+    """A bookkeeper's work of a month in a block."""
+
+    block: str
+    month: str
+    maker_user: str
+
+
+BEFORE_ALL: Final = f"{YEAR_MIN}-01"  # The month of books of which no meeting counts yet.
+
+
+def books(region: str, last_held_month: str, *, last_number: int, approved_through: int, handed_back: int) -> Cells:
+    """What an institution's books add to the approvers' work, as they stand now, in the month of the last meeting that counts."""
+    waiting = last_number - approved_through
+    return _cells(
+        region,
+        last_held_month or BEFORE_ALL,
+        {MEETINGS_WAITING: waiting, MEETINGS_HANDED_BACK: handed_back, GROUPS_WAITING: int(waiting > 0)},
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """What a subject adds as of its version. `tallied_in` is the block whose nightly tally counts her, if any does."""
+    """What a subject adds as of its version. `tallied_in` is the block whose nightly tally counts her, if any does.
+
+    Of institutions and their books also where they lie, and of books when the last meeting that counts was held.
+    """
 
     subject: str
     version: int
     occurred_at: datetime
     cells: Cells
     tallied_in: str = ""
+    region: str | None = None
+    last_held_on: date | None = None
 
 
 def tallied_in(region: str, status: Status) -> str:
     """A block's tally counts its active members (decision 23)."""
     return regions.at_level(region, Level.BLOCK) if status is Status.ACTIVE else ""
+
+
+def of_one_institution(subject: str) -> tuple[str, ...]:
+    """The subjects that lie in one place: an institution's books, and then itself. Any other subject stands alone."""
+    institution_id = subject.partition(":")[2]
+    return (BOOKS + institution_id, INSTITUTION + institution_id) if subject.startswith((BOOKS, INSTITUTION)) else (subject,)
+
+
+def _moved_along(held: Mapping[str, Contribution], newest: Mapping[str, Contribution]) -> dict[str, Contribution]:
+    """The books that do not lie where their institution does: profiles alone knows where, whichever of the two was heard first."""
+    moved = {}
+    for subjects in {of_one_institution(subject) for subject in newest}:
+        match [newest.get(subject) or held.get(subject) for subject in subjects]:
+            case [Contribution() as kept, Contribution(region=str(region))] if kept.region != region:
+                cells = Counter({(region, month, measure): amount for (_, month, measure), amount in kept.cells.items()})
+                moved[kept.subject] = dataclasses.replace(kept, region=region, cells=cells)
+    return moved
 
 
 def replace(held: Mapping[str, Contribution], came: Iterable[Contribution]) -> tuple[list[Contribution], Cells]:
@@ -229,6 +330,7 @@ def replace(held: Mapping[str, Contribution], came: Iterable[Contribution]) -> t
         known = newest.get(contribution.subject) or held.get(contribution.subject)
         if known is None or contribution.version > known.version:
             newest[contribution.subject] = contribution
+    newest |= _moved_along(held, newest)
     change: Cells = Counter()
     for subject, contribution in newest.items():
         change.update(contribution.cells)

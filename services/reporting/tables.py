@@ -1,6 +1,6 @@
 """Stores figures by region and month, what each subject adds to them, and how fresh they are."""
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, MetaData, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Index, Integer, MetaData, SmallInteger, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
@@ -20,7 +20,8 @@ figures = Table(
 )
 
 # What was added for a subject, and so must be taken away when it changes; kept as cells, not as facts, since another
-# version of the rules may count the same facts otherwise. `cells` is a list of [region, month, measure, amount].
+# version of the rules may count the same facts otherwise. `cells` is a list of [region, month, measure, amount]. `region` is of
+# institutions and their books, which follow them; the last day is of books, since how long a group has not met no cell can say.
 contributions = Table(
     "contributions",
     metadata,
@@ -29,9 +30,22 @@ contributions = Table(
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("cells", JSONB, nullable=False),
     Column("tallied_in", Text, nullable=False, server_default=""),
+    Column("region", Text),
+    Column("last_held_on", Date),
     postgresql_with={"fillfactor": 80},
 )
 Index("contributions_tallied", contributions.c.tallied_in, postgresql_where=contributions.c.tallied_in != "")
+
+# How many approved meetings of a month each bookkeeper kept the books of; `maker_user` is a user id, `block` the path of a block.
+bookkeeping = Table(
+    "bookkeeping",
+    metadata,
+    Column("block", Text, primary_key=True),
+    Column("month", Text, primary_key=True),
+    Column("maker_user", Text, primary_key=True),
+    Column("meetings", Integer, nullable=False),
+    postgresql_with={"fillfactor": 70},
+)
 
 # When the newest event heard from each source was told. A quiet night looks like a queue that stands still; which of the
 # two it is, the metrics of the queue tell.

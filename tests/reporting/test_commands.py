@@ -1,27 +1,29 @@
 """The same on a real PostgreSQL, with real envelopes and the inbox."""
 
 import uuid
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, select
+from sqlalchemy import delete, event, select
 
 from protos.common_pb2 import Envelope
 from protos.identity_pb2 import UserChanged
 from protos.profiles_pb2 import InstitutionChanged, MemberChanged, MembersTallied, Status
-from protos.transactions_pb2 import MeetingApproved
+from protos.transactions_pb2 import BooksMoved, HeadTotal, MeetingApproved
 from services.chassis import mailbox
 from services.chassis.hears import hearings, run_new
+from services.kernel.errors import Invalid
 from services.kernel.geography import Geography, Place
 from services.kernel.ids import derived, uuid7
 from services.kernel.tally import total
 from services.reporting import commands, queries, rules
 from services.reporting.consumer import Consumer
 from services.reporting.rules import Asked
-from services.reporting.tables import contributions, figures, freshness, tallies
+from services.reporting.tables import bookkeeping, contributions, figures, freshness, tallies
 
 SERVICE = "reporting"
 VILLAGES = ["9.178.1204.77.5", "9.178.1204.77.6", "9.178.1205.80.9", "9.141.1300.0.3"]
@@ -35,7 +37,7 @@ HEARINGS = {(hearing.source, hearing.event): hearing for hearing in hearings(SER
 @pytest.fixture
 def connection(connection):
     """Nothing heard yet, whatever a demo left behind; rolled back with the rest."""
-    for table in (figures, contributions, freshness, tallies, mailbox.inbox, mailbox.inbox_pruned):
+    for table in (figures, contributions, bookkeeping, freshness, tallies, mailbox.inbox, mailbox.inbox_pruned):
         connection.execute(delete(table))
     return connection
 
@@ -71,8 +73,20 @@ def meeting(meeting_id=None, **changes):
         "savings_paise": 120000,
         "loans_disbursed_paise": 500000,
         "principal_repaid_paise": 80000,
+        "maker_user": "IUP_SITA",
+        "heads": [HeadTotal(head="A01", debit_paise=500000, credit_paise=80000)],
     }
     return envelope("transactions", MeetingApproved(**{**plain, **changes}), meeting_id, event_id=derived("meeting", meeting_id))
+
+
+def shg(shg_id, version=1, **changes):
+    plain = {"kind": "KIND_SHG", "region": VILLAGES[0], "status": "STATUS_ACTIVE", "month": "2026-04", "code": "S091"}
+    return envelope("profiles", InstitutionChanged(institution_id=str(shg_id), **{**plain, **changes}), shg_id, version)
+
+
+def books(institution_id, version=1, **changes):
+    plain = {"region": VILLAGES[0], "approved_through": 4, "last_number": 6, "handed_back": 1, "last_held_on": "2026-04-17"}
+    return envelope("transactions", BooksMoved(institution_id=str(institution_id), **{**plain, **changes}), institution_id, version)
 
 
 def hear(connection, *envelopes):
@@ -105,6 +119,98 @@ def test_an_approved_meeting_shows_at_every_level_and_only_once(connection):
         assert rows[region]["savings_paise"] == 120000
         assert rows[region]["loans_outstanding_paise"] == 420000
         assert rows[region]["meetings_held"] == 1
+
+
+def test_a_meeting_adds_what_came_in_and_went_out_under_every_head(connection):
+    heads = [
+        HeadTotal(head=head, debit_paise=debit_paise, credit_paise=credit_paise)
+        for head, debit_paise, credit_paise in (
+            ("L01", 100, 2000),
+            ("L02", 50, 3000),
+            ("I03", 0, 400),
+            ("I05", 7, 0),
+            ("E03", 900, 0),
+            ("L04", 30, 70000),
+            ("L07", 5000, 0),
+            ("L06", 0, 15000),
+            ("A05", 60000, 0),
+        )
+    ]
+    hear(connection, meeting(savings_withdrawn_paise=150, loans_disbursed=3, heads=heads))
+    rows, _ = ask(connection)
+    said = {name: amount for name, amount in rows["9"].items() if amount and not name.startswith(("attendance", "meetings", "principal"))}
+    assert said == {
+        "savings_paise": 120000,
+        "loans_disbursed_paise": 500000,
+        "savings_withdrawn_paise": 150,
+        "savings_balance_paise": 4850,
+        "loans_disbursed": 3,
+        "other_income_paise": 393,
+        "expenses_paise": 900,
+        "borrowed_paise": 70000,
+        "borrowings_repaid_paise": 5030,
+        "funds_received_paise": 15000,
+    }
+
+
+def waits(connection, level="VILLAGE", **changes):
+    rows, _ = ask(connection, level=level, **changes)
+    columns = ("meetings_waiting", "groups_with_meetings_waiting", "meetings_handed_back")
+    return {region: found for region, row in rows.items() if any(found := tuple(row[column] for column in columns))}
+
+
+def test_what_waits_for_an_approver_is_what_the_newest_word_of_the_books_says(connection):
+    one, two = uuid7(), uuid7()
+    hear(connection, books(one, 3), books(one, 2, last_number=9), books(two, 1, approved_through=6, handed_back=0))
+    hear(connection, books(one, 1, last_number=5))
+    for level, region in zip(("STATE", "DISTRICT", "BLOCK", "GP", "VILLAGE"), rules.regions.ancestors(VILLAGES[0]), strict=True):
+        assert waits(connection, level) == {region: (2, 1, 1)}
+    hear(connection, books(two, 2, last_held_on="2026-05-01", handed_back=0), books(one, 4, approved_through=6, handed_back=0))
+    assert waits(connection) == {VILLAGES[0]: (2, 1, 0)}
+    assert waits(connection, to_month="2026-04") == {}
+    hear(connection, books(two, 3, approved_through=0, last_number=0, handed_back=1, last_held_on=""))
+    assert waits(connection, to_month="2026-04") == {VILLAGES[0]: (0, 0, 1)}
+    kept = select(contributions.c.subject, contributions.c.last_held_on, contributions.c.region)
+    assert set(map(tuple, connection.execute(kept))) == {(f"books:{one}", date(2026, 4, 17), VILLAGES[0]), (f"books:{two}", None, VILLAGES[0])}
+
+
+def test_an_institution_that_moves_takes_along_what_waits(connection):
+    shg_id = uuid7()
+    hear(connection, shg(shg_id), books(shg_id))
+    hear(connection, shg(shg_id, 2, region=VILLAGES[2]))
+    assert waits(connection) == {VILLAGES[2]: (2, 1, 1)}
+    hear(connection, books(shg_id, 2, last_number=7))  # Told before the books had heard of the move.
+    assert waits(connection) == {VILLAGES[2]: (3, 1, 1)}
+    hear(connection, shg(shg_id, 3, region=VILLAGES[3]))
+    assert waits(connection, "DISTRICT") == {"9.141": (3, 1, 1)}
+
+
+def test_books_with_a_day_that_is_none_are_refused(connection):
+    with pytest.raises(Invalid):
+        hear(connection, books(uuid7(), last_held_on="2026-02-30"))
+
+
+def test_a_bookkeepers_work_is_the_approved_meetings_of_the_months_by_block(connection):
+    once = meeting()
+    hear(connection, once, meeting(), meeting(maker_user="IUP_GITA"), once)
+    hear(connection, once, meeting(month="2026-05", region=VILLAGES[1]), meeting(month="2026-03"), meeting(month="2026-06"))
+    hear(connection, meeting(region=VILLAGES[2]), meeting(region="9.178.1204", maker_user="IUP_RITA"))
+    assert queries.meetings_kept(connection, "9.178.1204", "2026-04", "2026-05") == {"IUP_GITA": 1, "IUP_RITA": 1, "IUP_SITA": 3}
+    assert queries.meetings_kept(connection, "9.178.1204", "2026-06", "2026-06") == {"IUP_SITA": 1}
+    assert queries.meetings_kept(connection, "9.178.1205", "2026-04", "2026-04") == {"IUP_SITA": 1}
+    assert queries.meetings_kept(connection, "9.178", "2026-03", "2026-06") == {}
+
+
+@pytest.mark.parametrize(("made", "statements"), [(books, 6), (shg, 6), (meeting, 4)])
+def test_a_batch_takes_as_many_statements_as_one_event(connection, made, statements):
+    ids = [uuid7() for _ in range(200)]
+    hear(connection, *map(shg, ids[:100]), *map(books, ids[100:150]))
+    sent = []
+    count = lambda *said: sent.append(said[2])  # noqa: E731 - it is taken off again below
+    event.listen(connection, "before_cursor_execute", count)
+    hear(connection, *(made(one, region=VILLAGES[number % 4], **({} if made is meeting else {"version": 2})) for number, one in enumerate(ids)))
+    event.remove(connection, "before_cursor_execute", count)
+    assert len(sent) == statements, sent
 
 
 def test_a_stock_is_all_changes_up_to_then_and_a_flow_those_within(connection):
@@ -192,13 +298,16 @@ def test_a_tally_says_nothing_of_what_changed_after_it(connection):
 
 
 def test_a_rebuild_forgets_everything_and_hears_it_all_again(connection):
-    told = [member(), meeting(), member(region=VILLAGES[2])]
+    shg_id = uuid7()
+    told = [member(), meeting(), member(region=VILLAGES[2]), shg(shg_id, region=VILLAGES[1]), books(shg_id)]
     hear(connection, *told)
     before = all_figures(connection)
     commands.empty(connection)
     assert all_figures(connection) == {}
-    assert hear(connection, *told) == 3
+    assert queries.meetings_kept(connection, "9.178.1204", "2026-04", "2026-04") == {}
+    assert hear(connection, *told) == 5
     assert all_figures(connection) == before
+    assert queries.meetings_kept(connection, "9.178.1204", "2026-04", "2026-04") == {"IUP_SITA": 1}
 
 
 @st.composite
@@ -349,3 +458,41 @@ def test_any_order_and_any_repetition_give_the_figures_of_a_fresh_restate(connec
                 key = (region.rpartition(".")[0], month, measure)
                 sums[key] = sums.get(key, 0) + amount
         assert {key: amount for key, amount in sums.items() if amount} == {k: a for k, a in live.items() if k[0].count(".") == level - 1}
+
+
+STANDS = st.lists(
+    st.tuples(st.sampled_from(VILLAGES), st.integers(0, 3), st.integers(0, 2), st.sampled_from(["04-05", "04-30", "05-01"])), max_size=4
+)
+MOVES = st.lists(st.sampled_from(VILLAGES), max_size=3)
+MAKERS = st.lists(
+    st.tuples(st.sampled_from(["IUP_SITA", "IUP_GITA"]), st.sampled_from(VILLAGES), st.sampled_from(["2026-04", "2026-05"])), max_size=4
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data(), st.lists(st.tuples(STANDS, MOVES), min_size=1, max_size=3), MAKERS)
+def test_books_count_as_they_stand_last_where_their_institution_is_last_whatever_came_first(connection, data, groups, makers):
+    commands.empty(connection)
+    told, expected = [], Counter()
+    for stands, moves in groups:
+        shg_id = uuid7()
+        told += [shg(shg_id, version, region=village) for version, village in enumerate(moves, 1)]
+        for version, (village, waiting, handed_back, day) in enumerate(stands, 1):
+            stood = {"region": village, "last_number": 4 + waiting, "handed_back": handed_back, "last_held_on": f"2026-{day}"}
+            told.append(books(shg_id, version, **stood))
+        if stands:
+            village, waiting, handed_back, day = stands[-1]
+            for region in rules.regions.ancestors(moves[-1] if moves else village):
+                expected[region, f"2026-{day[:2]}", rules.MEETINGS_WAITING.number] += waiting
+                expected[region, f"2026-{day[:2]}", rules.GROUPS_WAITING.number] += waiting > 0
+                expected[region, f"2026-{day[:2]}", rules.MEETINGS_HANDED_BACK.number] += handed_back
+    told += [meeting(maker_user=maker, region=village, month=month) for maker, village, month in makers]
+    again = data.draw(st.lists(st.sampled_from(told), max_size=6)) if told else []
+    delivered, cut = data.draw(st.permutations([*told, *again])), data.draw(st.integers(1, 8))
+    for start in range(0, len(delivered), cut):
+        hear(connection, *delivered[start : start + cut])
+    measures = {rules.MEETINGS_WAITING.number, rules.GROUPS_WAITING.number, rules.MEETINGS_HANDED_BACK.number}
+    counted_now = {cell: amount for cell, amount in all_figures(connection).items() if cell[2] in measures}
+    assert counted_now == {cell: amount for cell, amount in expected.items() if amount}
+    kept = Counter((village.rpartition(".")[0].rpartition(".")[0], month, maker) for maker, village, month in makers)
+    assert {(row.block, row.month, row.maker_user): row.meetings for row in connection.execute(select(bookkeeping))} == kept
