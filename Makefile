@@ -13,7 +13,7 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no
 	--python-version 3.11 --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs test check protos lock migrate replay audit-verify rebuild load k8s k8s-check backup restore upgrade nation bench-login bench-profiles
+.PHONY: help setup demo up down status logs test check protos lock migrate replay audit-verify rebuild load k8s k8s-check backup restore upgrade nation bench-login bench-meetings bench-passbook bench-profiles
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +99,18 @@ nation:  ## run all 34 states and the nation at once and show what that costs; m
 
 bench-login:  ## how many users log in a second with a one-time password, and what the password's hash costs in it
 	@$(MACHINE) with $(STATE) -- python -m loadtests.bench_login $(ARGS)
+
+bench-meetings:  ## how many meetings are stored a second, in how many bytes, and how a steady rate is held; ARGS="--minutes 1"
+	@$(MACHINE) setup
+	@$(BENCH_MACHINE) $(MACHINE) up
+	@$(BENCH_MACHINE) $(BIN)/python -m loadtests.bench_meetings --state $(STATE) $(ARGS)
+	@$(BENCH_MACHINE) $(MACHINE) down
+
+bench-passbook:  ## whether a passbook and a pull are as fast with 1 crore members as with 1 lakh; MEMBERS=1000000
+	@$(MACHINE) setup
+	@$(BENCH_MACHINE) $(MACHINE) up
+	@$(BENCH_MACHINE) $(BIN)/python -m loadtests.bench_passbook --state $(STATE) $(if $(MEMBERS),--members $(MEMBERS))
+	@$(BENCH_MACHINE) $(MACHINE) down
 
 bench-profiles:  ## how many profiles are taken and let in a second, and how fast My Task is, with 1 lakh and 1 crore members; MEMBERS=20000
 	@$(MACHINE) setup

@@ -19,15 +19,18 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rich.console import Console
 from rich.table import Table
 
-from deploy.demo import books, meeting
+from deploy.demo import books
 from deploy.demo.__main__ import ask, keeper_of, sheet_user
 from deploy.demo.cast import Nation, State, institutions_of, members_of
+from deploy.demo.ledger import Ledger
 from deploy.machine import Machine, MachineError
-from protos import gateway_pb2, profiles_pb2, reporting_pb2, reporting_pb2_grpc
+from protos import gateway_pb2, profiles_pb2, reporting_pb2, reporting_pb2_grpc, transactions_pb2
 from services.kernel import month
+from services.kernel.ids import uuid7
 
 CONCURRENT = 32
 CHANNELS = 4
+SAVINGS_PAISE = 50_00
 
 
 def memory(machine: Machine, prefix: str) -> dict[str, int]:
@@ -138,10 +141,17 @@ def approval_to_nation(up: State, nation: Nation, times: int) -> list[float]:
         place = [column.name for column in answer.columns].index("meetings_held")
         return sum(row.values[place] for row in answer.rows)
 
+    chart = keeper(keeper.transactions.GetChart, transactions_pb2.GetChartRequest())
+    take = transactions_pb2.TakeBooksRequest(institution_id=shg.institution_id, take_over=True)
+    ledger = Ledger(shg.institution_id, chart, lock=keeper(keeper.transactions.TakeBooks, take).lock)
+    ledger.know(books.position(keeper, shg.institution_id))
+    attendance = [transactions_pb2.Attendance(member_id=one, present=True) for one in active]
+    savings = [transactions_pb2.Saving(member_id=one, compulsory_paise=SAVINGS_PAISE) for one in active]
     took = []
     for _ in range(times):
-        made = meeting.next_meeting(books.position(keeper, shg.institution_id), active)
-        books.sync(keeper, [made])
+        made = ledger.close(ledger.begin(str(uuid7()), month.today().isoformat(), attendance=attendance, savings=savings))
+        if refused := [answer.refusal.sentence for answer in books.sync(keeper, [made]) if answer.refusal.code]:
+            raise RuntimeError(f"A meeting is not in the books: {refused[0]}")
         before, begun = held(), time.perf_counter()
         books.approve_meeting(approver, made.meeting_id)
         while held() <= before:

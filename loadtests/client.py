@@ -18,7 +18,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from deploy.demo import device
-from protos import gateway_pb2_grpc, identity_pb2, identity_pb2_grpc, profiles_pb2_grpc, reporting_pb2_grpc, transactions_pb2_grpc
+from protos import gateway_pb2_grpc, identity_pb2, identity_pb2_grpc, profiles_pb2_grpc, reporting_pb2_grpc, transactions_pb2, transactions_pb2_grpc
 from services.kernel.caller import Role
 
 DEADLINE_SECONDS = 10.0
@@ -228,6 +228,7 @@ class Device:
         self._note = note
         self._inbox = inbox
         self._kept = device.Device(name="Load test")
+        self.chart: transactions_pb2.Chart | None = None  # Once it was asked for.
 
     async def log_in(self, journey: str) -> None:
         """With a one-time password where the server asks for it."""

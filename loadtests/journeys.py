@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from rich.progress import track
 
 from deploy.demo.answers import complete_member
+from deploy.demo.ledger import BANK, CASH, Ledger
 from loadtests.client import CallFailedError, Device, Institution, Network, People, Sample, User
 from protos import gateway_pb2, profiles_pb2, reporting_pb2, transactions_pb2
 from services.kernel import month
@@ -24,6 +25,8 @@ T = TypeVar("T")
 UNSENT_MAX = 4
 PAGE = 200
 TASKS_AT_ONCE = 5
+APPROVED_AT_ONCE = 100
+LENT = "A01/"  # What is outstanding of a loan, in a ledger's balances.
 
 COMPULSORY_PAISE = 50_00
 VOLUNTARY_PAISE = 20_00
@@ -33,7 +36,7 @@ LOAN_MONTHS = 10
 RATE_BASIS_POINTS = 2400
 CASH_KEPT_PAISE = 1_000_00
 
-_STORED = (transactions_pb2.OUTCOME_STORED, transactions_pb2.OUTCOME_ALREADY)
+_STORED = (transactions_pb2.OUTCOME_APPLIED, transactions_pb2.OUTCOME_ALREADY_APPLIED)
 READERS = (Role.BLOCK_PROGRAM_MANAGER, Role.DISTRICT_PROGRAM_MANAGER, Role.STATE_PROGRAM_MANAGER)
 _LEVEL_BELOW = {Role.BLOCK_PROGRAM_MANAGER: "GP", Role.DISTRICT_PROGRAM_MANAGER: "BLOCK", Role.STATE_PROGRAM_MANAGER: "DISTRICT"}
 
@@ -68,83 +71,46 @@ def users_in(phase: Phase, peak_users: int) -> int:
     return max(1, peak_users * phase.share_percent // 100)
 
 
-@dataclass
-class Standing:
-    """Where a group's books stand: the last meeting's number, cash in hand, bank, and what is outstanding of each loan."""
+def next_meeting(ledger: Ledger, bank_id: str, group: Institution, held_on: date, dice: random.Random) -> transactions_pb2.MeetingSheet:
+    """The meeting that follows, closed: all save, one may be absent and fined, every loan is repaid by an instalment, one may be given.
 
-    number: int
-    cash_paise: int
-    bank_paise: int
-    outstanding_paise: dict[str, int]
-
-    @classmethod
-    def of(cls, position: Any) -> "Standing":  # noqa: ANN401 - a Position
-        outstanding = {loan.loan_id: loan.outstanding_paise for loan in position.loans}
-        return cls(position.last_number, position.cash_paise, position.bank_paise, outstanding)
-
-
-def next_meeting(standing: Standing, group: Institution, held_on: date, dice: random.Random) -> Any:  # noqa: ANN401 - a Meeting
-    """The meeting that follows: all save, one may be absent and fined, every loan is repaid by an instalment, one may be given.
-
-    Cash above a limit goes to the bank, and comes back for a loan; so amounts and loans stay as they are in a real group
-    however many meetings are held.
+    Cash above a limit goes to the bank, where the group has an account, and comes back for a loan; so amounts and loans stay as
+    they are in a real group however many meetings are held.
     """
     members = list(group.member_ids)
     absent = dice.choice(members) if len(members) > 1 and dice.random() < 0.5 else ""
     present = [member for member in members if member != absent]
-    savings = [
-        transactions_pb2.Saving(member_id=member, compulsory_paise=COMPULSORY_PAISE, voluntary_paise=VOLUNTARY_PAISE if dice.random() < 0.5 else 0)
-        for member in present
-    ]
-    repayments = [
-        transactions_pb2.Repayment(
-            loan_id=loan_id,
-            principal_paise=min(LOAN_PAISE // LOAN_MONTHS, outstanding),
-            interest_paise=outstanding * RATE_BASIS_POINTS // (12 * 10_000),
-        )
-        for loan_id, outstanding in standing.outstanding_paise.items()
-    ]
-    fines = [transactions_pb2.Fine(member_id=absent, amount_paise=FINE_PAISE)] if absent else []
-    received = sum(one.compulsory_paise + one.voluntary_paise for one in savings) + sum(one.amount_paise for one in fines)
-    received += sum(one.principal_paise + one.interest_paise for one in repayments)
-    cash = standing.cash_paise + received
-    lends = len(repayments) < len(members) // 2 and cash + standing.bank_paise >= LOAN_PAISE
-    lent = LOAN_PAISE if lends else 0
-    withdrawn = max(lent - cash, 0)
-    deposited = max(cash + withdrawn - lent - CASH_KEPT_PAISE, 0)
-    loan = transactions_pb2.LoanGiven(
-        loan_id=str(uuid7()),
-        member_id=dice.choice(present),
-        principal_paise=LOAN_PAISE,
-        annual_rate_basis_points=RATE_BASIS_POINTS,
-        months=LOAN_MONTHS,
-        purpose="Goats",
-    )
-    return transactions_pb2.Meeting(
-        meeting_id=str(uuid7()),
-        institution_id=group.institution_id,
-        revision=1,
-        number=standing.number + 1,
-        held_on=held_on.isoformat(),
+    owed = {account.removeprefix(LENT): paise for account, paise in ledger.balances.items() if paise and account.startswith(LENT)}
+    sheet = ledger.begin(
+        str(uuid7()),
+        held_on.isoformat(),
         attendance=[transactions_pb2.Attendance(member_id=member, present=member != absent) for member in members],
-        savings=savings,
-        repayments=repayments,
-        loans=[loan] if lends else [],
-        fines=fines,
-        deposited_paise=deposited,
-        withdrawn_paise=withdrawn,
-        counted_cash_paise=cash + withdrawn - lent - deposited,
-        passbook_bank_paise=standing.bank_paise + deposited - withdrawn,
+        savings=[
+            transactions_pb2.Saving(
+                member_id=member, compulsory_paise=COMPULSORY_PAISE, voluntary_paise=VOLUNTARY_PAISE if dice.random() < 0.5 else 0
+            )
+            for member in present
+        ],
+        repayments=[
+            transactions_pb2.Repayment(
+                loan_id=loan_id,
+                principal_paise=min(LOAN_PAISE // LOAN_MONTHS, outstanding),
+                interest_paise=outstanding * RATE_BASIS_POINTS // (12 * 10_000),
+            )
+            for loan_id, outstanding in owed.items()
+        ],
+        entries=[transactions_pb2.Entry(item="FINE", amount_paise=FINE_PAISE, member_id=absent)] if absent else [],
     )
-
-
-def stands_after(standing: Standing, meeting: Any) -> Standing:  # noqa: ANN401 - a Meeting
-    """Where the books stand when the meeting is in them."""
-    repaid = {one.loan_id: one.principal_paise for one in meeting.repayments}
-    outstanding = {loan_id: paise - repaid.get(loan_id, 0) for loan_id, paise in standing.outstanding_paise.items()}
-    outstanding |= {loan.loan_id: loan.principal_paise for loan in meeting.loans}
-    left = {loan_id: paise for loan_id, paise in outstanding.items() if paise}
-    return Standing(meeting.number, meeting.counted_cash_paise, meeting.passbook_bank_paise, left)
+    cash = ledger.balances.get(CASH, 0) + sum(one.compulsory_paise + one.voluntary_paise for one in sheet.savings)
+    cash += sum(one.principal_paise + one.interest_paise for one in sheet.repayments) + sum(one.amount_paise for one in sheet.entries)
+    if len(owed) < len(members) // 2 and cash + ledger.balances.get(f"{BANK}/{bank_id}", 0) >= LOAN_PAISE:
+        loan = {"loan_id": str(uuid7()), "member_id": dice.choice(present), "principal_paise": LOAN_PAISE}
+        sheet.loans.add(**loan, annual_rate_basis_points=RATE_BASIS_POINTS, months=LOAN_MONTHS, purpose="Goats")
+        cash -= LOAN_PAISE
+    if bank_id and not 0 <= cash <= CASH_KEPT_PAISE:
+        kind, paise = ("DEPOSIT", cash - CASH_KEPT_PAISE) if cash > 0 else ("WITHDRAWAL", -cash)
+        sheet.bank_moves.add(kind=kind, amount_paise=paise, bank_id=bank_id)
+    return ledger.close(sheet)
 
 
 @dataclass
@@ -153,25 +119,31 @@ class Book:
 
     group: Institution
     dice: random.Random
-    standing: Standing | None = None
-    unsent: list[Any] = field(default_factory=list)
+    ledger: Ledger | None = None
+    bank_id: str = ""
+    pulled_on: str = ""
+    unsent: list[transactions_pb2.MeetingSheet] = field(default_factory=list)
     acknowledged: list[str] = field(default_factory=list)
     refused: int = 0
 
     def hold_meeting(self, held_on: date) -> None:
-        assert self.standing is not None, "the device pulls before it holds a meeting"
-        meeting = next_meeting(self.standing, self.group, held_on, self.dice)
-        self.standing = stands_after(self.standing, meeting)
-        self.unsent.append(meeting)
+        assert self.ledger is not None, "the device pulls before it holds a meeting"
+        self.unsent.append(next_meeting(self.ledger, self.bank_id, self.group, held_on, self.dice))
 
     def settle(self, answers: Any) -> None:  # noqa: ANN401 - MeetingAnswers
-        """What was stored is no longer kept; what waits is sent again; after a refusal the device starts from what the server says."""
+        """What was applied is no longer kept; what waits is sent again; after a refusal the device starts from what the server says."""
         done = {answer.meeting_id for answer in answers if answer.outcome in _STORED}
         self.acknowledged.extend(meeting.meeting_id for meeting in self.unsent if meeting.meeting_id in done)
         self.unsent = [meeting for meeting in self.unsent if meeting.meeting_id not in done]
         if any(answer.outcome == transactions_pb2.OUTCOME_REFUSED for answer in answers):
             self.refused += 1
-            self.standing, self.unsent = None, []
+            self.ledger, self.unsent = None, []
+
+    def differs(self, position: transactions_pb2.Position) -> str:
+        """The server's position must be the device's own, once the device has one."""
+        if self.ledger is None or not self.ledger.version or position.closing_hash == (self.ledger.closing_hash() if self.ledger.number else ""):
+            return ""
+        return "the books stand otherwise than the device left them"
 
 
 def _refusals(answer: Any) -> str:  # noqa: ANN401 - a SyncMeetingsResponse
@@ -193,14 +165,54 @@ async def hold_meetings(device: Device, book: Book, count: int = 1) -> None:
 
 
 async def _pull(device: Device, book: Book, journey: str) -> None:
-    """The server's position must be the device's own, once the device has one."""
+    """What has changed since the device last asked; the first time it takes the books to itself, and asks for all."""
+    institution_id, on = book.group.institution_id, month.today().isoformat()
+    if book.ledger is None:
+        take = transactions_pb2.TakeBooksRequest(institution_id=institution_id, take_over=True)
+        lock = (await device.call(journey, "transactions.TakeBooks", take)).lock
+        book.ledger = Ledger(institution_id, await chart(device, journey), lock=lock)
+    ledger = book.ledger
+    request = transactions_pb2.PullRequest(
+        institution_id=institution_id,
+        since_version=ledger.version,
+        since_roster=ledger.roster,
+        since_approved_through=ledger.approved_through,
+        on=on,
+        since_on=book.pulled_on,
+    )
+    position = await device.call(journey, "transactions.Pull", request, fault=book.differs)
+    ledger.know(position)
+    book.bank_id, book.pulled_on = next(iter(position.bank_ids), ""), on
 
-    def differs(position: Any) -> str:  # noqa: ANN401 - a Position
-        same = book.standing is None or Standing.of(position) == book.standing
-        return "" if same else "the books stand otherwise than this device left them"
 
-    request = transactions_pb2.PullRequest(institution_id=book.group.institution_id)
-    book.standing = Standing.of(await device.call(journey, "transactions.Pull", request, fault=differs))
+async def chart(device: Device, journey: str) -> transactions_pb2.Chart:
+    """As the device keeps it."""
+    if device.chart is None:
+        device.chart = await device.call(journey, "transactions.GetChart", transactions_pb2.GetChartRequest())
+    return device.chart
+
+
+async def read_books(device: Device, journey: str, group: Institution, dice: random.Random) -> None:
+    """The group's cash book of this month, and a member's passbook of this year."""
+    today = month.today()
+    days = {"institution_id": group.institution_id, "to_on": today.isoformat()}
+    cash = transactions_pb2.CashBookRequest(**days, from_on=today.replace(day=1).isoformat())
+    await device.call(journey, "transactions.CashBook", cash, fault=_unlike_cash)
+    hers = transactions_pb2.PassbookRequest(**days, member_id=dice.choice(group.member_ids), from_on=_year_began(today).isoformat())
+    await device.call(journey, "transactions.Passbook", hers, fault=_unlike_savings)
+
+
+def _unlike_cash(book: Any) -> str:  # noqa: ANN401 - a CashBookResponse
+    well = all(one.opening_paise + one.in_paise - one.out_paise == one.closing_paise for one in book.places)
+    return "" if well else "a cash book does not add up"
+
+
+def _unlike_savings(book: Any) -> str:  # noqa: ANN401 - a PassbookResponse
+    grown = {one.head: one.closing_paise - one.opening_paise for one in book.accounts if not one.loan_id}
+    for entry in book.entries:
+        if entry.head in grown:
+            grown[entry.head] -= entry.in_paise - entry.out_paise
+    return "a passbook does not add up" if any(grown.values()) else ""
 
 
 async def enrol_member(device: Device, group: Institution, dice: random.Random) -> None:
@@ -232,13 +244,27 @@ def invented_name(dice: random.Random) -> str:
     return " ".join("".join(dice.choice("bdgjklmnprst") + dice.choice("aiu") for _ in range(5)).capitalize() for _ in range(2))
 
 
-async def approve_meetings(device: Device, institution_id: str) -> None:
-    """What waits for the approver, in its order."""
-    request = transactions_pb2.ListMeetingsRequest(institution_id=institution_id, status=transactions_pb2.MEETING_STATUS_CLOSED)
-    request.page.size = TASKS_AT_ONCE
-    for meeting in (await device.call("approver", "transactions.ListMeetings", request)).meetings:
-        decided = transactions_pb2.ApproveMeetingRequest(meeting_id=meeting.meeting_id, revision=meeting.revision)
-        await device.call("approver", "transactions.ApproveMeeting", decided)
+async def approve_meetings(device: Device) -> None:
+    """What waits for the approver: at once where no meeting of an institution has a flag, else each by itself, after a look."""
+    request = transactions_pb2.ListWaitingRequest()
+    request.page.size = APPROVED_AT_ONCE
+    waiting = (await device.call("approver", "transactions.ListWaiting", request)).meetings
+    flagged = {one.institution_id for one in waiting if one.flags}
+    clean, to_see = ([_decided(one) for one in waiting if (one.institution_id in flagged) == seen] for seen in (False, True))
+    if clean:
+        await device.call("approver", "transactions.ApproveMeetings", transactions_pb2.ApproveMeetingsRequest(meetings=clean), fault=_not_approved)
+    for one in to_see[:TASKS_AT_ONCE]:
+        await device.call("approver", "transactions.GetMeeting", transactions_pb2.GetMeetingRequest(meeting_id=one.meeting_id))
+        await device.call("approver", "transactions.ApproveMeeting", one)
+
+
+def _decided(waiting: Any) -> transactions_pb2.ApproveMeetingRequest:  # noqa: ANN401 - a WaitingMeeting
+    return transactions_pb2.ApproveMeetingRequest(meeting_id=waiting.meeting_id, revision=waiting.revision)
+
+
+def _not_approved(answer: Any) -> str:  # noqa: ANN401 - an ApproveMeetingsResponse
+    refused = [one.refusal for one in answer.answers if one.refusal.code]
+    return f"NOT APPROVED {refused[0].code}: {refused[0].sentence}" if refused else ""
 
 
 async def do_tasks(device: Device) -> None:
@@ -279,8 +305,11 @@ async def read_national_report(device: Device) -> None:
 
 def _this_year() -> dict[str, Any]:
     today = month.today()
-    first = date(today.year if today.month >= 4 else today.year - 1, 4, 1)
-    return {"from_month": month.month_of(first), "to_month": month.month_of(today)}
+    return {"from_month": month.month_of(_year_began(today)), "to_month": month.month_of(today)}
+
+
+def _year_began(day: date) -> date:
+    return date(day.year if day.month >= 4 else day.year - 1, 4, 1)
 
 
 async def check_book(device: Device, book: Book) -> str:
@@ -290,16 +319,21 @@ async def check_book(device: Device, book: Book) -> str:
         book.settle((await device.call("check", "transactions.SyncMeetings", unsent, fault=_refusals)).answers)
     if not book.acknowledged:
         return ""
-    pull = transactions_pb2.PullRequest(institution_id=book.group.institution_id)
-    if book.standing not in (None, Standing.of(await device.call("check", "transactions.Pull", pull))):
-        return "the books stand otherwise than the device left them"
+    institution_id = book.group.institution_id
+    position = await device.call("check", "transactions.Pull", transactions_pb2.PullRequest(institution_id=institution_id))
+    if fault := book.differs(position):
+        return fault
+    told = Ledger(institution_id, await chart(device, "check"))
+    told.know(position)
+    if told.closing_hash() != position.closing_hash:
+        return "a device that asks for the first time is not told what its hash is of"
     first, *later = book.acknowledged
-    stored = [(await device.call("check", "transactions.GetMeeting", transactions_pb2.GetMeetingRequest(meeting_id=first))).meeting_id]
-    request = transactions_pb2.ListMeetingsRequest(institution_id=book.group.institution_id)
+    stored = [(await device.call("check", "transactions.GetMeeting", transactions_pb2.GetMeetingRequest(meeting_id=first))).sheet.meeting_id]
+    request = transactions_pb2.ListMeetingsRequest(institution_id=institution_id)
     request.page.size, request.page.after = PAGE, first
     while request.page.after:
         page = await device.call("check", "transactions.ListMeetings", request)
-        stored.extend(meeting.meeting_id for meeting in page.meetings)
+        stored.extend(meeting.sheet.meeting_id for meeting in page.meetings)
         request.page.after = page.next
     return differences([first, *later], stored)
 
@@ -341,7 +375,7 @@ class Desk:
 
     device: Device
     books: deque[Book] = field(default_factory=deque)
-    institution_ids: deque[str] = field(default_factory=deque)
+    groups: deque[Institution] = field(default_factory=deque)
 
 
 class Roster:
@@ -357,7 +391,7 @@ class Roster:
         rows = ([(desk.device, book) for book in desk.books] for desk in self.keepers)
         self.books = [one for column in zip_longest(*rows) for one in column if one is not None]
         approvers = people.in_role(Role.SHG_TRANS_APPROVER)
-        self.approvers = [Desk(device(user), institution_ids=deque(group.institution_id for group in user.institutions)) for user in approvers]
+        self.approvers = [Desk(device(user), groups=deque(user.institutions)) for user in approvers if user.institutions]
         self.managers = [Desk(device(user)) for user in people.in_role(Role.BLOCK_PROGRAM_MANAGER)]
         self.readers = [Desk(device(user)) for user in people.in_role(*READERS)]
         self.national = []
@@ -373,7 +407,7 @@ class Roster:
             "Bookkeeper": self.keepers,
             "Reconnecting": self.keepers,
             "MorningLogin": [*self.keepers, *self.approvers, *self.managers],
-            "Approver": [desk for desk in self.approvers if desk.institution_ids],
+            "Approver": self.approvers,
             "BlockManager": self.managers,
             "NationalReader": self.national,
         }

@@ -77,12 +77,13 @@ class Load:
         self.people = read_people(Path(self.options.people))
         self.network = Network(Gevent(), self.options.connections)
         self.tally = Tally()
+        self.dice = random.Random()  # noqa: S311 - no secret
         self.roster = self._seat()
         self.without_group = 0
         _must_answer([server for server in (self.people.state, self.people.nation, self.people.gateway) if server])
 
     def _seat(self) -> Roster:
-        return Roster(self.people, self.network, self.note, random.Random())  # noqa: S311 - no secret
+        return Roster(self.people, self.network, self.note, self.dice)
 
     def note(self, sample: Sample) -> None:
         self.tally.note(sample)
@@ -226,13 +227,17 @@ class Person(User):
 
 
 class Bookkeeper(Person):
-    """Holds one meeting after another, and now and then enrols a woman."""
+    """Holds one meeting after another, and now and then shows a woman her passbook or enrols one."""
 
     weight = 8
 
-    @task(9)
+    @task(8)
     def hold_meeting(self) -> None:
         self.go_with(self.desk.books, lambda book: journeys.hold_meetings(self.desk.device, book))
+
+    @task(1)
+    def read_books(self) -> None:
+        self.go_with(self.desk.books, lambda book: journeys.read_books(self.desk.device, "bookkeeper", book.group, book.dice))
 
     @task(1)
     def enrol_member(self) -> None:
@@ -250,13 +255,17 @@ class Reconnecting(Person):
 
 
 class Approver(Person):
-    """Approves what the bookkeepers sent."""
+    """Approves what the bookkeepers sent, and looks into their books."""
 
     weight = 4
 
-    @task
+    @task(3)
     def approve_meetings(self) -> None:
-        self.go_with(self.desk.institution_ids, lambda institution_id: journeys.approve_meetings(self.desk.device, institution_id))
+        self.go(journeys.approve_meetings(self.desk.device))
+
+    @task(1)
+    def read_books(self) -> None:
+        self.go_with(self.desk.groups, lambda group: journeys.read_books(self.desk.device, "approver", group, self.environment.load.dice))
 
 
 class BlockManager(Person):

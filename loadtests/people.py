@@ -31,15 +31,17 @@ from deploy.demo.cast import (
     workbook,
 )
 from deploy.demo.client import Client, RefusedError
+from deploy.demo.ledger import Ledger
 from deploy.machine import Machine, MachineError
 from deploy.machine.keys import write_private
 from deploy.machine.layout import PROJECT, say
 from loadtests.client import Institution, People, PeopleError, Server, User, people_file, people_json, read_people
 from loadtests.journeys import new_member
-from protos import profiles_pb2
+from protos import profiles_pb2, transactions_pb2
 from services.identity.rules.user import INSTITUTIONS_MAX
 from services.kernel import month
 from services.kernel.caller import Role
+from services.kernel.ids import uuid7
 
 GROUPS = 24
 GROUPS_OF_A_BOOKKEEPER = 2
@@ -178,7 +180,10 @@ def _first_meeting(keeper: Client, institution_id: str, members: Sequence[str]) 
             return None
 
     if books.wait_until("the books know the group", known).last_number == 0:
-        meeting = books.savings_meeting(institution_id, 1, month.today(), members, 0, 0, SAVINGS_PAISE)
+        ledger = Ledger(institution_id, keeper(keeper.transactions.GetChart, transactions_pb2.GetChartRequest(), retry_seconds=30))
+        savings = [transactions_pb2.Saving(member_id=one, compulsory_paise=SAVINGS_PAISE) for one in members]
+        attendance = [transactions_pb2.Attendance(member_id=one, present=True) for one in members]
+        meeting = ledger.close(ledger.begin(str(uuid7()), month.today().isoformat(), attendance=attendance, savings=savings))
         if refused := [answer.refusal.sentence for answer in books.sync(keeper, [meeting]) if answer.refusal.code]:
             raise PeopleError(f"The first meeting of {institution_id} is not in the books: {refused[0]}")
 

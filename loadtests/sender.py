@@ -1,4 +1,4 @@
-"""Sends meetings and reads reports from one light asyncio process: for more load than Locust itself can make.
+"""Sends and approves meetings and reads books and reports from one light asyncio process: for more load than Locust itself can make.
 
 Without --rate so many devices send as fast as they are answered; with it journeys begin at that rate whatever the system does,
 and their latency counts from when they were due: one that finds every group at work waits for a group, and failed where it has
@@ -12,6 +12,7 @@ import random
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -42,23 +43,32 @@ class Asyncio:
 
 
 class Sender:
-    """The groups and readers of a people file, and the turns that they take."""
+    """The groups and officers of a people file, and the turns that they take."""
 
     def __init__(self, roster: Roster, tally: Tally, given: argparse.Namespace) -> None:
         self.given = given
         self.tally = tally
         self.books = roster.books[: given.groups]
-        self.readers = [desk.device for desk in roster.readers]
+        self._dice = dice = random.Random()  # noqa: S311 - no secret
+        self.officers = [desk.device for desk in (*roster.readers, *roster.approvers)]
+        # What is done beside meetings: of how many in a hundred journeys, and whose turn is next.
+        others = (
+            (given.reports_percent, [partial(journeys.read_report, desk.device, "reader") for desk in roster.readers]),
+            (given.approvals_percent, [partial(journeys.approve_meetings, desk.device) for desk in roster.approvers]),
+            (
+                given.books_percent,
+                [partial(journeys.read_books, desk.device, "approver", group, dice) for desk in roster.approvers for group in desk.groups],
+            ),
+        )
+        self._others = [(percent, cycle(turns)) for percent, turns in others if turns]
         self.idle = asyncio.Queue[tuple[Device, Book]]()
         for one in self.books:
             self.idle.put_nowait(one)
-        self._reader = cycle(self.readers)
-        self._dice = random.Random()  # noqa: S311 - no secret
 
     async def log_in(self) -> None:
         """Everybody once, so that passwords are not what is measured."""
         gate = asyncio.Semaphore(LOGINS_AT_ONCE)
-        devices = {id(device): device for device in (*(device for device, _ in self.books), *self.readers)}
+        devices = {id(device): device for device in (*(device for device, _ in self.books), *self.officers)}
         with Progress(transient=True) as progress:
             bar = progress.add_task("logging in", total=len(devices))
 
@@ -70,11 +80,14 @@ class Sender:
             await asyncio.gather(*map(enter, devices.values()))
 
     async def turn(self, until: float | None = None) -> bool:
-        """One journey: a report, or the meeting of the group that has rested longest. False where no group was free by then."""
+        """One journey: an officer's, or the meeting of the group that has rested longest. False where no group was free by then."""
         with suppress(CallFailedError):  # It is in the figures.
-            if self.readers and self._dice.uniform(0, 100) < self.given.reports_percent:
-                await journeys.read_report(next(self._reader), "reader")
-                return True
+            chance = self._dice.uniform(0, 100)
+            for percent, turns in self._others:
+                if chance < percent:
+                    await next(turns)()
+                    return True
+                chance -= percent
             try:
                 async with asyncio.timeout_at(until):
                     one = await self.idle.get()
@@ -148,7 +161,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--rate", float, 0.0, "journeys a second that begin, whatever the answers do; 0 is as fast as answers come")
     add("--connections", int, 4, "connections to each server")
     add("--groups", int, 200, "of the people file's groups at most these, whose bookkeepers log in first")
-    add("--reports-percent", float, 10.0, "of the journeys so many are a manager reading her report")
+    add("--reports-percent", float, 10.0, "of the journeys so many are a manager reading her report,")
+    add("--approvals-percent", float, 5.0, "an approver approving at once what waits for her,")
+    add("--books-percent", float, 10.0, "and an approver reading a group's cash book and a member's passbook")
     add("--failures-percent-max", float, 1.0, "exit with 1 where more of the calls fail")
     return parser
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from deploy.demo import books, cast, meeting, rounds, screen
+from deploy.demo import bookkeeping, books, cast, meeting, rounds, screen
 from deploy.demo.cast import Nation, State
 from deploy.demo.client import Client, RefusedError
 from deploy.machine import Machine
@@ -306,33 +306,39 @@ def residents_of(state: State) -> dict[str, dict[str, str]]:
 
 
 def meetings(up: State) -> None:
-    """Chapter 5: a meeting is refused in words, balances, is approved by another, and is in the books."""
+    """Chapter 5: a meeting is refused in words, and balances; two come from offline and are handed back; one line is taken back; books tie."""
     screen.chapter(5, "Ujala meets")
     keeper, approver = keeper_of(up), sheet_user(up, "SHG_TRANS_APPROVER")
     shg = cast.institutions_of(keeper)["Ujala"]
     active = [one.member_id for one in cast.members_of(keeper, shg.institution_id) if one.status == profiles_pb2.STATUS_ACTIVE]
-    standing = books.wait_until("the books know the group", lambda: _position(keeper, shg.institution_id))
-    if not standing.loans:
-        first = meeting.next_meeting(standing, active)
-        with screen.step("a first meeting: savings, a first loan"):
+    books.wait_until("the books know the group", lambda: _position(keeper, shg.institution_id))
+    with screen.step("the bookkeeper's phone takes the group's books: what is on no other phone cannot come in later"):
+        kept = bookkeeping.take_books(keeper, shg.institution_id)
+    if not kept.number:
+        first = meeting.next_meeting(kept, books.position(keeper, shg.institution_id), active)
+        with screen.step("a first meeting: savings, a first loan, and one that the group has from its bank"):
             expect_stored(books.sync(keeper, [first]))
-            books.approve_meeting(approver, first.meeting_id)
-        standing = books.position(keeper, shg.institution_id)
-    held = meeting.next_meeting(standing, active)
+    held = meeting.next_meeting(kept, books.position(keeper, shg.institution_id), active)
     held.counted_cash_paise -= 1_000
     answer = books.sync(keeper, [held])[0]
+    if answer.refusal.code != "CASH_UNBALANCED":
+        raise RuntimeError(f"ten rupees are missing, and the answer is {answer.refusal.code}")
     screen.say(f"[yellow]refused: {answer.refusal.sentence}[/yellow] ({answer.refusal.code}, {answer.refusal.field})")
     held.counted_cash_paise += 1_000
-    with screen.step(f"meeting {held.number}: attendance, savings, a repayment, a loan, a fine, a deposit; it balances and closes"):
+    what = "attendance, savings, a repayment with the interest due, a loan, a fine, the bus, a withdrawal, a deposit"
+    with screen.step(f"meeting {held.number}: {what}; it balances and closes"):
         expect_stored(books.sync(keeper, [held]))
     refusal = books.refusal_of(lambda: books.approve_meeting(second_self(up, shg), held.meeting_id))
     screen.say(f"the bookkeeper's own second user id tries to approve it: {refusal.sentence} ({refusal.code})")
-    with screen.step("the approver approves it"):
-        books.approve_meeting(approver, held.meeting_id)
+    with screen.step("the approver approves all that waits at once"):
+        bookkeeping.approve_waiting(approver)
+    bookkeeping.offline(keeper, approver, kept, active)
+    bookkeeping.take_back(keeper, approver, kept)
     with screen.step("the approver logs in on another phone, with the one-time password that comes to her mobile"):
         refusal_there = cast.on_another_device(up, approver)
     screen.say(f"her first phone, everywhere and within seconds: {refusal_there}")
     show_trial_balance(keeper, shg.institution_id)
+    screen.say(bookkeeping.must_tie(keeper, shg.institution_id))
 
 
 def _position(keeper: Client, institution_id: str) -> Any:  # noqa: ANN401 - a Position
@@ -363,7 +369,7 @@ def show_trial_balance(keeper: Client, institution_id: str) -> None:
     trial = keeper(keeper.transactions.TrialBalance, transactions_pb2.TrialBalanceRequest(institution_id=institution_id))
     rows = [[f"{head.head} {head.name}", rupees(head.debit_paise), rupees(head.credit_paise)] for head in trial.heads]
     rows.append(["[bold]Total[/bold]", f"[bold]{rupees(trial.debit_total_paise)}[/bold]", f"[bold]{rupees(trial.credit_total_paise)}[/bold]"])
-    screen.table(f"Trial balance of Ujala through meeting {trial.approved_through}", ["Head", "Debit", "Credit"], rows)
+    screen.table(f"Trial balance of Ujala through meeting {trial.through_number}", ["Head", "Debit", "Credit"], rows)
     if trial.debit_total_paise != trial.credit_total_paise:
         raise RuntimeError("the trial balance does not balance")
 

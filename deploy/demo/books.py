@@ -7,6 +7,7 @@ from typing import Any
 
 from deploy.demo.answers import complete_institution, complete_member
 from deploy.demo.client import Client, RefusedError
+from deploy.demo.ledger import Ledger
 from protos import profiles_pb2, transactions_pb2
 from services.kernel.ids import uuid7
 
@@ -91,28 +92,24 @@ def position(keeper: Client, institution_id: str) -> Any:  # noqa: ANN401 - a Po
     return keeper(keeper.transactions.Pull, transactions_pb2.PullRequest(institution_id=institution_id), retry_seconds=30)
 
 
-def savings_meeting(
-    institution_id: str,
-    number: int,
-    held_on: date,
-    member_ids: Iterable[str],
-    cash_paise: int,
-    bank_paise: int,
-    savings_paise: int,
-) -> Any:  # noqa: ANN401 - a Meeting
-    """A balanced meeting in which every member is present and saves the same."""
+def ledger(keeper: Client, institution_id: str) -> Ledger:
+    """The group's books as her device keeps them, with nothing unsent in them."""
+    chart = keeper(keeper.transactions.GetChart, transactions_pb2.GetChartRequest(), retry_seconds=30)
+    kept = Ledger(institution_id, chart)
+    kept.know(position(keeper, institution_id))
+    return kept
+
+
+def savings_meeting(kept: Ledger, held_on: date, member_ids: Iterable[str], savings_paise: int) -> Any:  # noqa: ANN401 - a MeetingSheet
+    """The next meeting, closed: every member is present and saves the same. The ledger stands after it."""
     members = list(member_ids)
-    return transactions_pb2.Meeting(
-        meeting_id=str(uuid7()),
-        institution_id=institution_id,
-        revision=1,
-        number=number,
-        held_on=held_on.isoformat(),
+    sheet = kept.begin(
+        str(uuid7()),
+        held_on.isoformat(),
         attendance=[transactions_pb2.Attendance(member_id=member, present=True) for member in members],
         savings=[transactions_pb2.Saving(member_id=member, compulsory_paise=savings_paise) for member in members],
-        counted_cash_paise=cash_paise + savings_paise * len(members),
-        passbook_bank_paise=bank_paise,
     )
+    return kept.close(sheet)
 
 
 def sync(keeper: Client, meetings: Sequence[Any], retry_seconds: float = 60.0) -> list[Any]:

@@ -1,7 +1,7 @@
 """Months of meetings of one group, each put before the books' own rules and taken in only as they take it in."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from uuid import UUID
 
@@ -9,10 +9,15 @@ import numpy as np
 
 from loadtests.nation.people import moment_ms, uuid7s
 from services.kernel.caller import Caller
+from services.kernel.canonical import content_hash
 from services.kernel.policies import Policies
-from services.transactions.rules.books import Books, Chain, Institution, Loan, Member
-from services.transactions.rules.meeting import Attendance, Fine, LoanGiven, Meeting, Repayment, Saving, effect
-from services.transactions.rules.record import Posting, admit
+from services.transactions.rules.books import Books, Institution, Loan, Member
+from services.transactions.rules.heads import Head
+from services.transactions.rules.journal import Account, Id, added, effect
+from services.transactions.rules.loan import interest_owed
+from services.transactions.rules.meeting import closing_hash, lines
+from services.transactions.rules.record import Posting, Upload, admit, after
+from services.transactions.rules.sheet import Attendance, BankMove, BankStatement, Entry, LoanGiven, Repayment, Saving, Sheet, content
 
 VOLUNTARY_SHARE, VOLUNTARY_PAISE = 0.1, 50_00
 FINE_PAISE = 5_00
@@ -21,125 +26,115 @@ LOAN_STEP_PAISE, LOAN_MAX_PAISE = 500_00, 20_000_00
 LOAN_RATE_BASIS_POINTS, LOAN_MONTHS = 2400, 10
 PURPOSES = ("Goats", "Seed", "School fees", "Treatment", "Shop", "Sewing machine")
 DAYS = 27  # Meetings fall on the 1st to the 27th.
+CASH = Account(Head.CASH)
 
 
 @dataclass(slots=True)
 class Group:
-    """An SHG and where its books stand."""
+    """An SHG with its one bank account, and where its books stand."""
 
     institution_id: UUID
     region: str
     formed_on: date
     compulsory_paise: int
-    member_ids: list[UUID]
+    bank_id: Id
+    member_ids: list[Id]
     keeper: Caller
-    chain: Chain = field(default_factory=Chain)
-    members: dict[UUID, Member] = field(default_factory=dict)
-    loans: dict[UUID, Loan] = field(default_factory=dict)
-    given: dict[UUID, tuple[UUID, LoanGiven]] = field(default_factory=dict)  # loan -> the meeting, and what was given
+    books: Books = field(init=False)
+    given_in: dict[Id, Id] = field(default_factory=dict)  # Of each loan the meeting.
+    moved_in: dict[Account, int] = field(default_factory=dict)  # Of each balance the number of the meeting that changed it last.
 
     def __post_init__(self) -> None:
-        self.members = {member_id: Member(self.institution_id, active=True) for member_id in self.member_ids}
+        banks = frozenset({self.bank_id})
+        institution = Institution("SHG", self.region, active=True, formed_on=self.formed_on, banks=banks, compulsory_paise=self.compulsory_paise)
+        self.books = Books(institution, members={one: Member(str(self.institution_id), active=True) for one in self.member_ids})
+
+    def paise(self, head: Head, of: Id = "") -> int:
+        return self.books.balances.get(Account(head, of), 0)
 
 
-def hold(
-    group: Group, months: list[date], rates: Mapping[str, float], policies: Policies, dice: np.random.Generator
-) -> Iterator[tuple[Meeting, Posting]]:
-    """One meeting a month, with what the books make of it; the group stands after it then."""
-    institution = Institution("SHG", group.region, active=True, formed_on=group.formed_on)
+def hold(group: Group, months: list[date], rates: Mapping[str, float], policies: Policies, dice: np.random.Generator) -> Iterator[Posting]:
+    """One meeting a month, as the books take it in; the group stands after it then."""
     days = dice.integers(0, DAYS, len(months)).tolist()
     held = [month + timedelta(days=day) for month, day in zip(months, days, strict=True)]
     within = dice.integers(0, 86_400_000, len(months))
     ids = uuid7s(dice, np.array([moment_ms(day) for day in held], np.int64) + within)
-    for meeting_id, held_on in zip(ids, held, strict=True):
-        meeting = _meeting(group, meeting_id, held_on, rates, dice)
-        known = Books(institution, group.chain, group.members, group.loans)
-        posting = admit(meeting, known, group.keeper, policies, held_on)
+    for meeting_id, held_on in zip(map(str, ids), held, strict=True):
+        sheet = _closed(group, _sheet(group, meeting_id, held_on, rates, dice))
+        said = content(sheet)
+        posting = admit(Upload(sheet, 0, said, content_hash(said)), group.books, group.keeper, policies, held_on)
         assert posting is not None
-        _take_in(group, meeting, posting)
-        yield meeting, posting
+        group.books = replace(after(posting, group.books), recorded={})  # None comes again.
+        group.given_in |= dict.fromkeys(posting.given, meeting_id)
+        touched = (Account(loan.head, loan_id) for loan_id, loan in posting.taken.loans.items())
+        group.moved_in |= dict.fromkeys((*posting.taken.balances, *touched), sheet.number)
+        yield posting
 
 
-def _meeting(group: Group, meeting_id: UUID, held_on: date, rates: Mapping[str, float], dice: np.random.Generator) -> Meeting:
+def _sheet(group: Group, meeting_id: Id, held_on: date, rates: Mapping[str, float], dice: np.random.Generator) -> Sheet:
+    """What was said and paid; the sums come when it is closed."""
     chances = dice.random((3, len(group.member_ids))).tolist()
-    present = [one < rates["present"] for one in chances[0]]
-    attendance = tuple(Attendance(member_id, here) for member_id, here in zip(group.member_ids, present, strict=True))
+    attendance = tuple(Attendance(one, chance < rates["present"]) for one, chance in zip(group.member_ids, chances[0], strict=True))
     savings = tuple(
         Saving(one.member_id, group.compulsory_paise, VOLUNTARY_PAISE if chance < VOLUNTARY_SHARE else 0)
         for one, chance in zip(attendance, chances[1], strict=True)
         if one.present
     )
     fines = tuple(
-        Fine(one.member_id, FINE_PAISE) for one, chance in zip(attendance, chances[2], strict=True) if not one.present and chance < rates["fined"]
+        Entry("FINE", FINE_PAISE, one.member_id)
+        for one, chance in zip(attendance, chances[2], strict=True)
+        if not one.present and chance < rates["fined"]
     )
-    repayments = tuple(_repayment(loan_id, group) for loan_id, loan in group.loans.items() if loan.outstanding_paise)
-    received = sum(one.compulsory_paise + one.voluntary_paise for one in savings) + sum(one.amount_paise for one in fines)
-    cash = group.chain.cash_paise + received + sum(one.principal_paise + one.interest_paise for one in repayments)
-    lent, withdrawn, loans = 0, 0, tuple[LoanGiven, ...]()
+    owed = {loan_id: loan for loan_id, loan in group.books.loans.items() if loan.standing.outstanding_paise}
+    repayments = tuple(_repayment(loan_id, loan, held_on) for loan_id, loan in owed.items())
+    cash = group.paise(Head.CASH) + sum(one.compulsory_paise + one.voluntary_paise for one in savings) + sum(one.amount_paise for one in fines)
+    cash += sum(one.principal_paise + one.interest_paise for one in repayments)
+    withdrawn, loans = 0, tuple[LoanGiven, ...]()
     if dice.random() < rates["borrows"]:
-        withdrawn = group.chain.bank_paise * 4 // 5 // LOAN_STEP_PAISE * LOAN_STEP_PAISE
+        withdrawn = group.paise(Head.BANK) * 4 // 5 // LOAN_STEP_PAISE * LOAN_STEP_PAISE
         lent = min((cash + withdrawn) * 4 // 5 // LOAN_STEP_PAISE * LOAN_STEP_PAISE, LOAN_MAX_PAISE)
-        loans = _loans(group, moment_ms(held_on), lent, dice)
-        lent = sum(one.principal_paise for one in loans)
+        owing = {loan.member_id for loan in owed.values()}
+        free = [one.member_id for one in attendance if one.present and one.member_id not in owing]
+        loans = _loans(free, moment_ms(held_on), lent, dice)
         withdrawn = withdrawn if loans else 0
-    deposited = max(0, (cash + withdrawn - lent - CASH_KEPT_PAISE) // 100_00 * 100_00)
-    return Meeting(
+    cash += withdrawn - sum(one.principal_paise for one in loans)
+    deposited = max(0, (cash - CASH_KEPT_PAISE) // 100_00 * 100_00)
+    chain = group.books.chain
+    return Sheet(
         meeting_id,
-        group.institution_id,
+        str(group.institution_id),
         1,
-        group.chain.last_number + 1,
+        chain.last_number + 1,
         held_on,
+        chain.last_meeting_id,
         attendance,
         savings,
-        repayments,
-        loans,
-        fines,
-        deposited,
-        withdrawn,
-        cash + withdrawn - lent - deposited,
-        group.chain.bank_paise - withdrawn + deposited,
+        repayments=repayments,
+        entries=fines,
+        loans=loans,
+        bank_moves=tuple(BankMove(kind, paise, group.bank_id) for kind, paise in (("WITHDRAWAL", withdrawn), ("DEPOSIT", deposited)) if paise),
     )
 
 
-def _repayment(loan_id: UUID, group: Group) -> Repayment:
-    """A month's part of the loan, and two per cent of what is outstanding."""
-    outstanding, given = group.loans[loan_id].outstanding_paise, group.given[loan_id][1]
-    part = -(-given.principal_paise // given.months // 100) * 100
-    return Repayment(loan_id, min(part, outstanding), outstanding * 2 // 100 // 100 * 100)
+def _closed(group: Group, sheet: Sheet) -> Sheet:
+    """With what a careful bookkeeper counts and reads, and the seal on what it comes to."""
+    balances = added(group.books.balances, effect(lines(sheet, group.books.loans, {})))
+    bank = Account(Head.BANK, group.bank_id)
+    statements = (BankStatement(group.bank_id, balances[bank]),) if bank in balances else ()
+    return replace(sheet, counted_cash_paise=balances.get(CASH, 0), bank_statements=statements, closing_hash=closing_hash(sheet, balances))
 
 
-def _loans(group: Group, moment: int, principal_paise: int, dice: np.random.Generator) -> tuple[LoanGiven, ...]:
-    """To one who owes nothing, where there is one and enough to give."""
-    owing = {loan.member_id for loan in group.loans.values() if loan.outstanding_paise}
-    free = [member_id for member_id in group.member_ids if member_id not in owing]
+def _repayment(loan_id: Id, loan: Loan, on: date) -> Repayment:
+    """A month's part of the loan, and the interest that is owed."""
+    part = -(-loan.terms.principal_paise // loan.terms.months // 100) * 100
+    return Repayment(loan_id, min(part, loan.standing.outstanding_paise), interest_owed(loan.terms, loan.standing, on))
+
+
+def _loans(free: Sequence[Id], moment: int, principal_paise: int, dice: np.random.Generator) -> tuple[LoanGiven, ...]:
+    """To one who is there and owes nothing, where there is one and enough to give."""
     if not free or not principal_paise:
         return ()
     borrower = free[int(dice.integers(len(free)))]
     purpose = PURPOSES[int(dice.integers(len(PURPOSES)))]
-    loan_id = uuid7s(dice, np.array([moment], np.int64))[0]
+    loan_id = str(uuid7s(dice, np.array([moment], np.int64))[0])
     return (LoanGiven(loan_id, borrower, principal_paise, LOAN_RATE_BASIS_POINTS, LOAN_MONTHS, purpose),)
-
-
-def _take_in(group: Group, meeting: Meeting, posting: Posting) -> None:
-    """What the lines change, as the service stores it."""
-    change = effect(posting.lines)
-    before = group.chain
-    group.chain = Chain(
-        meeting.number,
-        meeting.held_on,
-        before.approved_through,
-        before.cash_paise + change.cash_paise,
-        before.bank_paise + change.bank_paise,
-        before.version + 1,
-    )
-    for member_id in change.compulsory_paise.keys() | change.voluntary_paise.keys():
-        held = group.members[member_id]
-        compulsory = held.compulsory_paise + change.compulsory_paise.get(member_id, 0)
-        voluntary = held.voluntary_paise + change.voluntary_paise.get(member_id, 0)
-        group.members[member_id] = Member(group.institution_id, held.active, compulsory, voluntary)
-    for loan in meeting.loans:
-        group.given[loan.loan_id] = (meeting.meeting_id, loan)
-        group.loans[loan.loan_id] = Loan(group.institution_id, loan.member_id, 0)
-    for loan_id, paise in change.outstanding_paise.items():
-        owed = group.loans[loan_id]
-        group.loans[loan_id] = Loan(group.institution_id, owed.member_id, owed.outstanding_paise + paise)

@@ -2,23 +2,27 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import date
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Text, cast, func, select
 
-from loadtests.nation.rows import as_reported
+from loadtests.nation.rows import as_reported, books_moved
 from services.chassis import database
 from services.dedup import queries as dedup_queries
 from services.dedup import rules as dedup_rules
 from services.dedup.tables import people
 from services.identity.tables import user_roles, users
 from services.kernel import codes
+from services.kernel import region as regions
 from services.kernel.approval import Status
 from services.kernel.caller import OPERATOR
 from services.kernel.canonical import content_hash
 from services.kernel.errors import Refused
 from services.kernel.month import month_of, today
+from services.kernel.region import Level
 from services.kernel.tally import total
 from services.profiles import queries as profiles_queries
 from services.profiles.commands.institution import check_acting
@@ -30,14 +34,16 @@ from services.profiles.rules.form import Facts, day_of, word
 from services.profiles.tables import institutions, members, serials, submissions
 from services.reporting import queries as reporting_queries
 from services.reporting import rules as reporting_rules
-from services.reporting.rules import Cells
-from services.reporting.tables import figures
+from services.reporting.rules import Bookkeeping, Cells, Contribution
+from services.reporting.tables import bookkeeping, figures
 from services.transactions import queries as transactions_queries
-from services.transactions.tables import chains, meetings
+from services.transactions.rules import packed, statements
+from services.transactions.rules.meeting import closing_hash, replayed
+from services.transactions.tables import chains, loans, meetings
 
 PAGE = 5000
 SAMPLE = 5_000  # Of members, and of institutions, are read again by their forms.
-TRIAL_BALANCES = 200  # Of the first institutions by id, each asked for as an officer would.
+BOOKS_OPENED = 200  # Of the first institutions by id.
 
 
 def faults(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
@@ -59,7 +65,7 @@ def _pages(service: str, asked: Any) -> Iterator[Any]:  # noqa: ANN401 - a Selec
 
 def _hashes() -> Iterator[str]:
     """What is hashed when it is read back is the hash that stands there."""
-    wrong = sum(content_hash(row.content) != bytes(row.content_hash) for row in _pages("transactions", select(meetings)))
+    wrong = sum(content_hash(packed.unpack_content(row)) != bytes(row.content_hash) for row in _pages("transactions", select(meetings)))
     if wrong:
         yield f"{wrong} meetings have another content than their hash says."
 
@@ -121,15 +127,29 @@ def _codes() -> Iterator[str]:
 
 
 def _books() -> Iterator[str]:
-    """Positions are the sums of their lines, and every trial balance balances."""
+    """Positions are the sums of their lines; of some books the trial balance balances, the last seal and each loan's memo hold."""
     with database.transaction("transactions") as connection:
         connection.exec_driver_sql("set local statement_timeout = 0")
         if adrift := transactions_queries.adrift(connection):
             yield f"{len(adrift)} institutions have another position than their lines add up to."
-        for institution_id in connection.execute(select(chains.c.institution_id).order_by(chains.c.institution_id).limit(TRIAL_BALANCES)).scalars():
-            _, heads = transactions_queries.trial_balance(connection, OPERATOR, institution_id)
-            if sum(debit for debit, _ in heads.values()) != sum(credit for _, credit in heads.values()):
+        first = select(chains.c.institution_id).order_by(chains.c.institution_id).limit(BOOKS_OPENED)
+        for institution_id in connection.execute(first).scalars().all():
+            books = transactions_queries.approved_from(connection, OPERATOR, institution_id, date.max)
+            book = statements.trial_balance(books.now, books.meetings, books.chain.approved_through)
+            if book.debit_total_paise != book.credit_total_paise:
                 yield f"The trial balance of {institution_id} does not balance."
+            stands = transactions_queries.standing(connection, OPERATOR, institution_id, transactions_queries.Known())
+            last = transactions_queries.recorded_sheet(connection, stands.chain.last_meeting_id)
+            if last.closing_hash != closing_hash(last, stands.balances):
+                yield f"The books of {institution_id} do not stand where its last meeting was sealed."
+            given_in = {
+                str(row.loan_id): str(row.meeting_id) for row in connection.execute(select(loans).where(loans.c.institution_id == institution_id))
+            }
+            for loan_id, (_, loan) in stands.loans.items():
+                counted = transactions_queries.counted_from(connection, institution_id, UUID(given_in[loan_id]))
+                history = [(str(row.meeting_id), row.held_on, packed.unpack_lines(row)) for row in counted]
+                if loan.standing != replayed(loan_id, given_in[loan_id], loan.terms, history):
+                    yield f"The loan {loan_id} stands otherwise than its payments say."
 
 
 def _copies() -> Iterator[str]:
@@ -207,23 +227,55 @@ def _figures() -> Iterator[str]:
         month = month_of(row.activated_on or row.entered_on)
         verified = row.identity_token is not None
         expected.update(reporting_rules.member(row.region, month, Status(row.status), row.verdict or "UNSPECIFIED", identity_verified=verified))
-    expected.update(_meetings())
+    held, kept = _meetings()
+    expected.update(held)
+    moved = {said.subject: said for said in _moved()}
+    for said in moved.values():
+        expected.update(said.cells)
     with database.transaction("reporting") as connection:
+        connection.exec_driver_sql("set local statement_timeout = 0")
         there = {(row.region, row.month, row.measure): row.amount for row in connection.execute(select(figures)) if row.amount}
+        work = {Bookkeeping(row.block, row.month, row.maker_user): row.meetings for row in connection.execute(select(bookkeeping))}
+        heard = reporting_queries.held(connection, moved)
     if there != dict(reporting_rules.rolled_up(expected)):
         differing = {cell for cell, _ in there.items() ^ reporting_rules.rolled_up(expected).items()}
         yield f"{len(differing)} figures are not what the records come to, such as {min(differing)}."
+    if work != kept:
+        yield f"{len({one for one, _ in work.items() ^ kept.items()})} bookkeepers' months are not what their meetings come to."
+    unlike = sum(not _stands_as_heard(said, heard.get(subject)) for subject, said in moved.items())
+    if unlike:
+        yield f"Of {unlike} institutions reporting has other books than there are."
 
 
-def _meetings() -> Cells:
+def _stands_as_heard(said: Contribution, heard: Contribution | None) -> bool:
+    """Whatever the version, that may have grown since by what is not told; were it smaller, the next word would not be heard."""
+    if heard is None or heard.version > said.version:
+        return False
+    return replace(heard, version=said.version, occurred_at=said.occurred_at) == said
+
+
+def _meetings() -> tuple[Cells, Counter[Bookkeeping]]:
+    """What the approved meetings come to, and who kept the books of how many."""
     counted: Cells = Counter()
+    kept: Counter[Bookkeeping] = Counter()
     with database.transaction("transactions") as connection:
         connection.exec_driver_sql("set local statement_timeout = 0")
         after: UUID | None = None
         while rows := transactions_queries.approved_after(connection, after, PAGE):
-            lines = transactions_queries.lines_of(connection, [row.meeting_id for row in rows])
             for row in rows:
-                held = as_reported(row.content, lines[row.meeting_id])
-                counted.update(reporting_rules.meeting(row.region, month_of(row.held_on), held))
+                month = month_of(row.held_on)
+                held = as_reported(packed.unpack_content(row), packed.unpack_lines(row))
+                counted.update(reporting_rules.meeting(row.region, month, held))
+                kept[Bookkeeping(regions.at_level(row.region, Level.BLOCK), month, row.maker_user)] += 1
             after = rows[-1].meeting_id
-    return counted
+    return counted, kept
+
+
+def _moved() -> Iterator[Contribution]:
+    """Where all books stand."""
+    with database.transaction("transactions") as connection:
+        after: UUID | None = None
+        while rows := transactions_queries.chains_after(connection, after, PAGE):
+            for institution_id, region, chain in rows:
+                yield books_moved(institution_id, region, chain)
+            after = rows[-1][0]

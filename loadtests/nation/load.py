@@ -114,13 +114,14 @@ def standing(open_to: Mapping[str, psycopg.Connection[Any]], code: str) -> tuple
     return ("CUT_SHORT", {}) if ended else ("EMPTY", {})
 
 
+# An index of a partitioned table is told as its own ONLY, and would be made again without those of the partitions.
 _DROPPED = """
 select format('alter table %%I drop constraint %%I', t.relname, c.conname),
     format('alter table %%I add constraint %%I %%s', t.relname, c.conname, pg_get_constraintdef(c.oid)), c.contype = 'f'
 from pg_constraint c join pg_class t on t.oid = c.conrelid
 where t.relnamespace = current_schema()::regnamespace and t.relname = any(%(tables)s) and c.contype in ('u', 'f')
 union all
-select format('drop index %%I', i.relname), pg_get_indexdef(i.oid), false
+select format('drop index %%I', i.relname), replace(pg_get_indexdef(i.oid), ' ON ONLY ', ' ON '), false
 from pg_index x join pg_class i on i.oid = x.indexrelid join pg_class t on t.oid = x.indrelid
 where t.relnamespace = current_schema()::regnamespace and t.relname = any(%(tables)s) and not x.indisprimary
     and not exists (select from pg_constraint c where c.conindid = i.oid)
@@ -181,7 +182,7 @@ def _note(connection: psycopg.Connection[Any], action: str, facts: Mapping[str, 
 
 
 def make_partitions(months: Iterable[date]) -> None:
-    """The months of the load apart from each other, as the service keeps months apart."""
+    """The years of the load apart from each other, as the service keeps years apart."""
     for month in months:
         with database.transaction("transactions") as connection:
             upkeep.make_partitions(connection, month)

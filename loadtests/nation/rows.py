@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property, lru_cache
 from itertools import chain
@@ -15,7 +15,7 @@ import numpy as np
 
 from loadtests.nation import books, names, people
 from loadtests.nation.people import Woman
-from loadtests.nation.plan import BOOKKEEPER_SHGS, Block, Plan
+from loadtests.nation.plan import BEGINNING, BOOKKEEPER_SHGS, Block, Plan
 from services.dedup import rules as dedup_rules
 from services.identity.rules.user import Side, person
 from services.kernel import codes
@@ -31,8 +31,11 @@ from services.profiles.rules.institution import Kind as InstitutionKind
 from services.profiles.rules.lists import DEFAULTS
 from services.profiles.rules.seats import OFFICE_BEARERS
 from services.reporting import rules as reporting_rules
-from services.reporting.rules import Cells
-from services.transactions.rules.meeting import Line
+from services.reporting.rules import Bookkeeping, Cells
+from services.transactions.queries import WHOLE
+from services.transactions.rules.books import Chain
+from services.transactions.rules.journal import Line
+from services.transactions.rules.packed import Packed, pack
 from services.transactions.rules.record import Posting, totals
 
 MARK = "SYNTHETIC"  # In the id of every user that is made here, and the source of every institution and member.
@@ -85,6 +88,16 @@ class Enrolled:
     @property
     def parent_id(self) -> str | None:
         return self.content.get("parent_id")
+
+    @property
+    def banks(self) -> str | None:
+        """As the books keep what profiles tells of its accounts."""
+        told = [[account["row_id"], None] for account in self.content.get("accounts", ())]
+        return json.dumps(told) if told else None
+
+    @property
+    def compulsory_paise(self) -> int:
+        return int(self.content.get("compulsory_savings_paise", 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,29 +157,52 @@ def cells_text(cells: Cells) -> str:
     return json.dumps([[*cell, amount] for cell, amount in cells.items()])
 
 
-def as_reported(content: Mapping[str, Any], lines: Iterable[Line]) -> reporting_rules.Meeting:
+def as_reported(content: Mapping[str, Any], lines: Sequence[Line]) -> reporting_rules.Meeting:
     """What reporting hears of a meeting."""
-    summed, attendance = totals(lines), content["attendance"]
+    summed, attendance = totals(lines, len(content.get("reversals", ()))), content.get("attendance", ())
     return reporting_rules.Meeting(
-        sum(one["present"] for one in attendance),
+        sum(one.get("present", False) for one in attendance),
         len(attendance),
         summed.savings_paise,
         summed.loans_disbursed_paise,
         summed.principal_repaid_paise,
         summed.interest_received_paise,
         summed.fines_paise,
+        summed.savings_withdrawn_paise,
+        len(content.get("loans", ())),
+        tuple(reporting_rules.HeadTotal(head, *paise) for head, paise in summed.heads.items()),
     )
+
+
+def books_moved(institution_id: object, region: str, chain: Chain) -> reporting_rules.Contribution:
+    """What reporting keeps of where an institution's books stand."""
+    cells = reporting_rules.books(
+        region,
+        month_of(chain.last_held_on) if chain.last_held_on else "",
+        last_number=chain.last_number,
+        approved_through=chain.approved_through,
+        handed_back=chain.highest_number - chain.last_number,
+    )
+    subject, day = f"{reporting_rules.BOOKS}{institution_id}", chain.last_held_on
+    return reporting_rules.Contribution(subject, chain.version, noon(day or BEGINNING), cells, region=region, last_held_on=day)
+
+
+def array(values: Iterable[object]) -> str:
+    """As PostgreSQL writes it, of what needs no quotes."""
+    return "{" + ",".join(map(str, values)) + "}"
 
 
 @dataclass
 class Made:
-    """A block with all that is in it. `figures` are what reporting counts, by the service that told of it."""
+    """A block with all that is in it. `figures` are what reporting counts, by the service that told of it, `kept` whose work meetings were."""
 
     plan: Plan
     block: Block
     person_key: bytes
     password_hash: str
     figures: dict[str, Cells] = field(default_factory=lambda: {"identity": Counter(), "profiles": Counter(), "transactions": Counter()})
+    kept: Counter[Bookkeeping] = field(default_factory=Counter)
+    stands: list[reporting_rules.Contribution] = field(default_factory=list)
     meetings: int = 0
 
     def __post_init__(self) -> None:
@@ -400,8 +436,11 @@ class Made:
         yield Rows("dedup", "screenings", ("member_id", "version", "revision", "region", "verdict", "screened_at"), screened)
 
     def transactions(self) -> Iterator[Rows]:
-        columns: tuple[str, ...] = ("institution_id", "kind", "region", "status", "parent_id", "formed_on", "version")
-        kept = [(one.institution_id, one.kind, one.region, "ACTIVE", one.parent_id, one.formed_on, 2) for one in self.institutions]
+        columns: tuple[str, ...] = ("institution_id", "kind", "region", "status", "parent_id", "formed_on", "banks", "compulsory_paise", "version")
+        kept = [
+            (one.institution_id, one.kind, one.region, "ACTIVE", one.parent_id, one.formed_on, one.banks, one.compulsory_paise, 2)
+            for one in self.institutions
+        ]
         yield Rows("transactions", "institutions", columns, kept)
         columns = ("member_id", "institution_id", "status", "region", "version")
         members = [
@@ -427,8 +466,9 @@ class Made:
                 shg.institution_id,
                 shg.region,
                 shg.formed_on,
-                shg.content["compulsory_savings_paise"],
-                self.active[place],
+                shg.compulsory_paise,
+                shg.content["accounts"][0]["row_id"],
+                list(map(str, self.active[place])),
                 keepers[place // BOOKKEEPER_SHGS],
             )
             for place, shg in enumerate(shgs)
@@ -438,96 +478,60 @@ class Made:
     def _meetings(self, groups: Sequence[books.Group]) -> Iterator[Rows]:
         inputs, persons = self.plan.inputs, self.persons()
         approvers = self._of_role(Role.SHG_TRANS_APPROVER)
-        meetings, lines, chains, balances, loans = [], [], [], [], []
+        meetings: list[tuple[Any, ...]] = []
+        chains: list[tuple[Any, ...]] = []
+        balances: list[tuple[Any, ...]] = []
+        loans: list[tuple[Any, ...]] = []
         for place, group in enumerate(groups):
             approver = approvers[place % len(approvers)].user_id
             approved = inputs.months - (self.dice.random() < inputs.rates["unapproved"])
-            for meeting, posting in books.hold(group, inputs.month_days, inputs.rates, inputs.state.policies, self.dice):
-                decided: tuple[str, str, datetime | None, str | None] = ("", "", None, None)
-                if meeting.number <= approved:
-                    decided = (approver, persons[approver], noon(meeting.held_on + timedelta(days=1)), group.region)
-                    self._count(group.region, posting)
-                status = MeetingStatus.APPROVED if meeting.number <= approved else MeetingStatus.CLOSED
-                key = (meeting.meeting_id, group.institution_id, 1, meeting.number, meeting.held_on)
-                content = json.dumps(posting.content, ensure_ascii=False)
-                meetings.append(
-                    (*key, content, posting.content_hash, status.value, group.keeper.user_id, group.keeper.person, noon(meeting.held_on), *decided)
-                )
-                lines += [
-                    (
-                        meeting.meeting_id,
-                        1,
-                        one.line,
-                        group.institution_id,
-                        one.member_id,
-                        one.loan_id,
-                        str(one.debit),
-                        str(one.credit),
-                        one.amount_paise,
-                    )
-                    for one in posting.lines
-                ]
-            chain = group.chain
-            if chain.version:
-                position = (
-                    chain.last_number,
-                    chain.last_held_on,
-                    max(approved, 0),
-                    chain.cash_paise,
-                    chain.bank_paise,
-                    chain.version + max(approved, 0),
-                )
-                chains.append((group.institution_id, *position))
-            balances += [
-                (group.institution_id, member_id, held.compulsory_paise, held.voluntary_paise)
-                for member_id, held in group.members.items()
-                if held.compulsory_paise or held.voluntary_paise
-            ]
-            loans += [
-                (
-                    *(loan_id, group.institution_id, given.member_id, meeting_id, given.principal_paise),
-                    *(group.loans[loan_id].outstanding_paise, given.annual_rate_basis_points, given.months),
-                )
-                for loan_id, (meeting_id, given) in group.given.items()
-            ]
+            for posting in books.hold(group, inputs.month_days, inputs.rates, inputs.state.policies, self.dice):
+                final = posting.sheet.number <= approved
+                meetings.append(_meeting_row(group, posting, (approver, persons[approver]) if final else None))
+                if final:
+                    self._count(group, posting)
+            if not group.books.chain.last_number:
+                continue
+            # Each was stored and then approved, before the next was held: two versions a meeting.
+            chain = replace(group.books.chain, approved_through=approved, version=inputs.months + approved)
+            self.stands.append(books_moved(group.institution_id, group.region, chain))
+            last = (chain.last_number, chain.last_meeting_id, chain.last_held_on)
+            chains.append((group.institution_id, *last, approved, chain.highest_number, chain.version))
+            balances += _balance_rows(group)
+            loans += _loan_rows(group)
         self.meetings += len(meetings)
-        columns: tuple[str, ...] = ("meeting_id", "institution_id", "revision", "number", "held_on", "content", "content_hash", "status")
-        columns += ("maker_user", "maker_person", "stored_at", "decided_by", "decided_person", "decided_at", "region")
+        columns: tuple[str, ...] = ("meeting_id", "institution_id", "revision", "number", "held_on", "content_hash", *Packed._fields, "flags")
+        columns += ("maker_user", "maker_person", "stored_at", "status", "decided_by", "decided_person", "decided_at", "region")
         yield Rows("transactions", "meetings", columns, meetings)
-        columns = ("meeting_id", "revision", "line", "institution_id", "member_id", "loan_id", "debit", "credit", "amount_paise")
-        yield Rows("transactions", "lines", columns, lines)
-        columns = ("institution_id", "last_number", "last_held_on", "approved_through", "cash_paise", "bank_paise", "version")
+        columns = ("institution_id", "last_number", "last_meeting_id", "last_held_on", "approved_through", "highest_number", "version")
         yield Rows("transactions", "chains", columns, chains)
-        yield Rows("transactions", "balances", ("institution_id", "member_id", "compulsory_paise", "voluntary_paise"), balances)
-        columns = (
-            "loan_id",
-            "institution_id",
-            "member_id",
-            "meeting_id",
-            "principal_paise",
-            "outstanding_paise",
-            "annual_rate_basis_points",
-            "months",
-        )
-        yield Rows("transactions", "loans", columns, loans)
+        columns = ("institution_id", "head", "of_id", "paise", "interest_paise", "counted_through", "version")
+        yield Rows("transactions", "balances", columns, balances)
+        columns = ("loan_id", "institution_id", "meeting_id", "head", "member_id", "principal_paise", "annual_rate_basis_points", "months")
+        yield Rows("transactions", "loans", (*columns, "given_on", "rounding_paise"), loans)
 
-    def _count(self, region: str, posting: Posting) -> None:
-        held = as_reported(posting.content, posting.lines)
-        self.figures["transactions"].update(reporting_rules.meeting(region, str(posting.content["held_on"])[:7], held))
+    def _count(self, group: books.Group, posting: Posting) -> None:
+        month, held = month_of(posting.sheet.held_on), as_reported(posting.upload.content, posting.taken.lines)
+        self.figures["transactions"].update(reporting_rules.meeting(group.region, month, held))
+        self.kept[Bookkeeping(self.block.path, month, group.keeper.user_id)] += 1
 
     def reporting(self) -> Iterator[Rows]:
         """What each subject adds. Who is pending is added once she is screened."""
         rows: list[tuple[Any, ...]] = []
 
-        def add(source: str, subject: str, version: int, day: date, cells: Cells) -> None:
-            rows.append((subject, version, noon(day), cells_text(cells), ""))
-            self.figures[source].update(cells)
+        def add(source: str, said: reporting_rules.Contribution) -> None:
+            rows.append((said.subject, said.version, said.occurred_at, cells_text(said.cells), "", said.region, said.last_held_on))
+            self.figures[source].update(said.cells)
 
         for user in self.users:
-            add("identity", f"user:{user.user_id}", 1, self.day, reporting_rules.user(month_of(self.day), [(user.role, user.region)], active=True))
+            cells = reporting_rules.user(month_of(self.day), [(user.role, user.region)], active=True)
+            add("identity", reporting_rules.Contribution(f"user:{user.user_id}", 1, noon(self.day), cells))
         for one in self.institutions:
             cells = reporting_rules.institution(one.region, month_of(one.activated_on), one.kind, Status.ACTIVE)
-            add("profiles", f"institution:{one.institution_id}", 2, one.activated_on, cells)
+            subject = f"{reporting_rules.INSTITUTION}{one.institution_id}"
+            add("profiles", reporting_rules.Contribution(subject, 2, noon(one.activated_on), cells, region=one.region))
+        for said in self.stands:
+            add("transactions", said)
         alike: Counter[tuple[str, str, bool]] = Counter()
         for woman in self.women:
             if woman.active:
@@ -535,11 +539,13 @@ class Made:
                 key = (region, month_of(day), bool(woman.identity_token))
                 alike[key] += 1
                 text, _ = contribution(*key[:2], Status.ACTIVE, "CLEAR", verified=key[2])
-                rows.append((f"member:{woman.member_id}", DECIDED, noon(day), text, self.block.path))
+                rows.append((f"member:{woman.member_id}", DECIDED, noon(day), text, self.block.path, None, None))
         for (region, month, verified), count in alike.items():
             _, cells = contribution(region, month, Status.ACTIVE, "CLEAR", verified=verified)
             self.figures["profiles"].update({cell: amount * count for cell, amount in cells.items()})
-        yield Rows("reporting", "contributions", ("subject", "version", "occurred_at", "cells", "tallied_in"), rows)
+        columns = ("subject", "version", "occurred_at", "cells", "tallied_in", "region", "last_held_on")
+        yield Rows("reporting", "contributions", columns, rows)
+        yield Rows("reporting", "bookkeeping", (*Bookkeeping._fields, "meetings"), [(*one, count) for one, count in self.kept.items()])
 
     def everything(self) -> Iterator[Rows]:
         """Each table's rows, what is pointed to before what points; `figures` and `meetings` are whole at the end."""
@@ -551,3 +557,28 @@ def waiting_contribution(waits: Waits, verdict: str) -> tuple[tuple[Any, ...], C
     """The row of a pending member, and what she adds."""
     text, cells = contribution(waits.region, month_of(waits.entered_on), Status.SUBMITTED, verdict, verified=waits.identity_verified)
     return (f"member:{waits.member_id}", SCREENED, noon(waits.entered_on), text, ""), cells
+
+
+def _meeting_row(group: books.Group, posting: Posting, by: tuple[str, str] | None) -> tuple[Any, ...]:
+    """A meeting as STORE writes it, and as APPROVE does where somebody (user id and person) approved it, the day after."""
+    sheet, packed = posting.sheet, pack(posting.upload.content, posting.taken.lines)
+    arrays = (part if isinstance(part, bytes) else array(part) for part in packed)
+    made = (group.keeper.user_id, group.keeper.person, noon(sheet.held_on))
+    status = MeetingStatus.APPROVED if by else MeetingStatus.CLOSED
+    decided = (*by, noon(sheet.held_on + timedelta(days=1)), group.region) if by else (None, None, None, None)
+    key = (sheet.meeting_id, group.institution_id, 1, sheet.number, sheet.held_on, posting.upload.content_hash)
+    return (*key, *arrays, array(posting.taken.flags), *made, status.value, *decided)
+
+
+def _balance_rows(group: books.Group) -> Iterator[tuple[Any, ...]]:
+    """Every balance that meetings moved, with the chain's version when the last of them was stored."""
+    for (head, of), number in group.moved_in.items():
+        loan = group.books.loans.get(of)
+        memo = (loan.standing.interest_unpaid_paise, loan.standing.accrued_through) if loan else (None, None)
+        yield (group.institution_id, head.value, of or WHOLE, group.paise(head, of), *memo, 2 * number - 1)
+
+
+def _loan_rows(group: books.Group) -> Iterator[tuple[Any, ...]]:
+    for loan_id, loan in group.books.loans.items():
+        key = (loan_id, group.institution_id, group.given_in[loan_id], loan.head.value, loan.member_id)
+        yield (*key, *astuple(loan.terms))

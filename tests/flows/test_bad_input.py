@@ -12,23 +12,26 @@ from deploy.demo.client import refused
 from protos import identity_pb2, profiles_pb2, reporting_pb2, transactions_pb2
 from services.kernel import month
 from services.kernel.ids import uuid7
-from tests.flows.world import make_groups
+from tests.flows.world import hold_meeting, make_groups
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
 def group(world):
-    return make_groups(world, world.up, 1)[0]
+    made = make_groups(world, world.up, 1)[0]
+    hold_meeting(made)
+    return made
 
 
 def meeting(group, **changes):
-    """The group's next meeting, spoilt."""
-    standing = books.position(group.keeper, group.institution_id)
-    made = group.meeting(standing.last_number + 1, standing.cash_paise)
+    """The group's next meeting, spoilt after it was closed."""
+    made = group.meeting(group.ledger())
     for name, value in changes.items():
         if name == "saving":
             made.savings[0].compulsory_paise = value
+        elif name == "passbook":
+            made.bank_statements.add(bank_id=books.position(group.keeper, group.institution_id).bank_ids[0], passbook_paise=value)
         else:
             setattr(made, name, value)
     return books.sync(group.keeper, [made], retry_seconds=0)[0]
@@ -39,11 +42,15 @@ def meeting(group, **changes):
     [
         ({"held_on": (date.today() + timedelta(days=2)).isoformat()}, "HELD_IN_FUTURE", "held_on"),  # noqa: DTZ011 - two days is any zone's future
         ({"held_on": "31-12-2025"}, "DATE_INVALID", "held_on"),
-        ({"held_on": "1999-01-01"}, "HELD_TOO_EARLY", "held_on"),
+        ({"held_on": "1999-01-01"}, "HELD_LONG_AGO", "held_on"),
+        ({"held_on": (month.today() - timedelta(days=1)).isoformat()}, "HELD_TOO_EARLY", "held_on"),
         ({"saving": -100}, "AMOUNT_NEGATIVE", "savings[0].compulsory_paise"),
         ({"saving": 10**15}, "AMOUNT_TOO_LARGE", "savings[0].compulsory_paise"),
-        ({"counted_cash_paise": 1}, "MEETING_UNBALANCED", "counted_cash_paise"),
-        ({"passbook_bank_paise": 1}, "BANK_UNBALANCED", "passbook_bank_paise"),
+        ({"counted_cash_paise": 1}, "CASH_UNBALANCED", "counted_cash_paise"),
+        ({"saving": 1, "closing_hash": "0" * 64}, "CASH_UNBALANCED", "counted_cash_paise"),  # Which says more than that the seal differs.
+        ({"passbook": 1}, "BANK_UNBALANCED", "bank_statements[0]"),
+        ({"closing_hash": "0" * 64}, "CLOSING_DIFFERS", "closing_hash"),
+        ({"lock": 7}, "LOCK_LOST", "lock"),
         ({"number": 9999}, "MEETING_OUT_OF_SEQUENCE", "number"),
         ({"meeting_id": "7"}, "ID_INVALID", "meeting_id"),
         ({"meeting_id": "00000000-0000-4000-8000-000000000000"}, "ID_INVALID", "meeting_id"),
@@ -55,6 +62,14 @@ def test_a_spoilt_meeting_is_refused_by_its_field(group, changes, code, field):
     assert answer.outcome == transactions_pb2.OUTCOME_REFUSED
     assert (answer.refusal.code, answer.refusal.field) == (code, field)
     assert answer.refusal.sentence
+
+
+def test_more_than_a_device_may_hold_is_refused_whole(group):
+    kept = group.ledger()
+    unsent = [group.meeting(kept) for _ in range(5)]
+    answers = books.sync(group.keeper, unsent, retry_seconds=0)
+    assert {(answer.outcome, answer.refusal.code) for answer in answers} == {(transactions_pb2.OUTCOME_REFUSED, "UNSENT_TOO_MANY")}
+    expect(lambda: books.sync(group.keeper, unsent * 20, retry_seconds=0), "MEETINGS_TOO_MANY")
 
 
 def expect(call, code, status=None):
@@ -213,6 +228,25 @@ def test_ids_of_nothing(world, group):
     expect(lambda: keeper(keeper.transactions.Pull, transactions_pb2.PullRequest(institution_id=str(uuid7()))), "INSTITUTION_NOT_YOURS")
     expect(lambda: manager(manager.transactions.Pull, transactions_pb2.PullRequest(institution_id=str(uuid7()))), "INSTITUTION_UNKNOWN")
     expect(lambda: keeper(keeper.transactions.GetMeeting, transactions_pb2.GetMeetingRequest(meeting_id=str(uuid7()))), "MEETING_UNKNOWN")
+    books_of = {"institution_id": group.institution_id, "from_on": "2026-01-01", "to_on": "2026-01-31"}
+    request = transactions_pb2.PassbookRequest(member_id=str(uuid7()), **books_of)
+    expect(lambda: keeper(keeper.transactions.Passbook, request), "MEMBER_UNKNOWN")
+
+
+@pytest.mark.parametrize(
+    ("from_on", "to_on", "code"),
+    [
+        ("2026-02-01", "2026-01-31", "RANGE_INVALID"),
+        ("2024-01-01", "2026-01-31", "RANGE_TOO_LONG"),
+        ("", "2026-01-31", "DATE_INVALID"),
+        ("2026-01-01", "January", "DATE_INVALID"),
+    ],
+)
+def test_days_of_no_book(group, from_on, to_on, code):
+    keeper = group.keeper
+    for name, says in (("CashBook", {}), ("ReceiptsAndPayments", {}), ("Passbook", {"member_id": group.members[0]})):
+        request = getattr(transactions_pb2, f"{name}Request")(institution_id=group.institution_id, from_on=from_on, to_on=to_on, **says)
+        expect(lambda name=name, request=request: keeper(getattr(keeper.transactions, name), request), code)
 
 
 def test_whoever_logs_in_wrongly_learns_nothing(world):

@@ -105,7 +105,7 @@ def test_locust_plays_everybody_and_leaves_its_reports(world, crowd, python):
     with newest.with_name("locust_stats.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["Failure Count"] for row in rows} == {"0"}
-    assert {"SyncMeetings", "ApproveMeeting", "NationalReport", "ListTasks", "Login"} <= {row["Name"] for row in rows}
+    assert {"SyncMeetings", "ApproveMeetings", "NationalReport", "ListTasks", "Login"} <= {row["Name"] for row in rows}
 
 
 def test_a_day_is_played_through_its_phases(crowd, python):
@@ -152,7 +152,7 @@ def test_the_check_sees_what_is_missing_and_what_another_stored(crowd):
         (second_device, second_book), _ = seats().books
         await journeys.hold_meetings(second_device, second_book)
         assert await journeys.check_book(device, book) == "the books stand otherwise than the device left them"
-        book.standing = second_book.standing
+        book.ledger = second_book.ledger
         assert await journeys.check_book(device, book) == "1 meetings stored that nobody here sent"
 
     asyncio.run(story())

@@ -16,6 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 from deploy.demo import books
 from deploy.demo.cast import State, take_in_geography, workbook
 from deploy.demo.client import Client, refused
+from deploy.demo.ledger import Ledger
 from protos import identity_pb2, profiles_pb2, transactions_pb2
 from services.chassis import contracts, database, ended, mailbox, tokens
 from services.identity.rules.sheet import ASSIGNED, COLUMNS, GP, MOBILE, NAME, ROLE, USER_ID, VILLAGE
@@ -43,10 +44,11 @@ LISTS = {
     "ListTasks": "record_id",
     "ListFlagged": "member_id",
     "ListMeetings": "meeting_id",
+    "ListWaiting": "meeting_id",
     "ListUsers": "user_id",
 }
 # Sheets and uploads refuse by the item.
-BY_ITEM = {"SyncMeetings", "UploadInstitutions", "UploadMembers", "UploadBookkeepers", "ApproveMany"}
+BY_ITEM = {"SyncMeetings", "ApproveMeetings", "UploadInstitutions", "UploadMembers", "UploadBookkeepers", "ApproveMany"}
 # Who says of what is not in sight something of its own: a row's place may be unknown, a user id taken, and a new institution may be made.
 UNSEEN_CODES = {
     "CreateUser": {"USER_EXISTS", "USER_ID_INVALID"},
@@ -79,13 +81,16 @@ SAID = {
 NOT_DONE = {
     **dict.fromkeys(("SwitchRole", "Logout", "ChangePassword"), "Nobody here has logged in."),
     **dict.fromkeys(("ApproveMember", "ApproveInstitution"), "Done once for each subject, or there would be none."),
-    **dict.fromkeys(("RejectMember", "RejectInstitution", "ApproveMany", "ApproveMeeting", "RejectMeeting"), "Done once, in the last test here."),
+    **dict.fromkeys(("RejectMember", "RejectInstitution", "ApproveMany"), "Done once, in the last test here."),
+    **dict.fromkeys(("ApproveMeeting", "ApproveMeetings", "RejectMeeting"), "Done once, in the last test here."),
     **dict.fromkeys(("WithdrawMember", "WithdrawInstitution"), "What was handed in stays with the checker until she has decided."),
     "SubmitInstitutionEvent": "Done there too: what has members to be decided, or is not approved yet, is not closed.",
     **dict.fromkeys(("StartKyc", "ConfirmKyc"), "For residents whom the provider knows."),
     "InviteStateAdmin": "In the national instance alone.",
     "EndedSessions": "For a program, and no role.",
 }
+# The approvers decide on the meetings of their own kind alone, and here all are an SHG's.
+DECIDED_BY_KIND = {"ApproveMeeting", "ApproveMeetings", "RejectMeeting"}
 # What names a region that the door does not hold against hers, since whoever is in charge of clusters may name her own block.
 OF_HER_BLOCK = {"ListClusters": "block"}
 
@@ -218,9 +223,10 @@ class Makers:
         assert flagged.findings
         [task] = manager(manager.profiles.ListTasks, profiles_pb2.ListTasksRequest(institution_id=line[0])).tasks
         image = keeper(keeper.profiles.PutImage, profiles_pb2.PutImageRequest(institution_id=line[0], content=SAID["content"]))
-        meeting = books.savings_meeting(line[0], 1, FORMED, [one.member_id for one in enrolled], 0, 0, 5000)
+        kept = Ledger(line[0], keeper(keeper.transactions.GetChart, transactions_pb2.GetChartRequest()))
+        meeting = books.savings_meeting(kept, today(), [one.member_id for one in enrolled], 5000)
         [answer] = books.sync(keeper, [meeting])
-        assert answer.outcome == transactions_pb2.OUTCOME_STORED, answer
+        assert answer.outcome == transactions_pb2.OUTCOME_APPLIED, answer
         officer = self.officer(block)
         made = []
         for kind, place, own in (("SHG", village, line), ("VO", village.rpartition(".")[0], line[1:]), ("CLF", block, line[2:])):
@@ -228,7 +234,8 @@ class Makers:
             says = {"institution_id": own[0], "Institution": institution, "upload_id": str(uuid7()), **officer}
             says |= {"UploadItem": profiles_pb2.UploadItem(institution=institution)}
             if kind == "SHG":
-                says |= {"member_id": flagged.member_id, "Member": flagged, "meeting_id": meeting.meeting_id, "Meeting": meeting}
+                says |= {"member_id": flagged.member_id, "Member": flagged, "meeting_id": meeting.meeting_id, "MeetingSheet": meeting}
+                says |= {"ApproveMeetingRequest": transactions_pb2.ApproveMeetingRequest(meeting_id=meeting.meeting_id, revision=SAID["revision"])}
                 says |= {"record_id": flagged.member_id, "row_id": flagged.accounts[0].row_id, "image_id": image.image_id}
                 says |= {"active_id": enrolled[-1].member_id}
                 says |= {"Task": task, "TaskKey": profiles_pb2.TaskKey(kind=task.kind, record_id=task.record_id, revision=task.revision)}
@@ -384,7 +391,8 @@ def request_about(rpc, method, subject, region=""):
     fields = {one.name: one for one in method.input_type.fields}
     needed = fields.keys() | {one.message_type.name for one in fields.values() if one.message_type}
     needed |= {"active_id"} if method.name == "SubmitMemberEvent" else set()
-    if needed & {"active_id", "member_id", "meeting_id", "record_id", "image_id", "Member", "Meeting", "TaskKey"} - subject.says.keys():
+    of_shgs = {"active_id", "member_id", "meeting_id", "record_id", "image_id", "Member", "MeetingSheet", "ApproveMeetingRequest", "TaskKey"}
+    if needed & of_shgs - subject.says.keys():
         return None
     # An officer is mapped to no institution: with one in it, what would make or change a user is refused for it. Where she is already she stays.
     elsewhere = [] if region == at_level(subject.region, 3) else [subject.institution_id]
@@ -409,11 +417,14 @@ def request_about(rpc, method, subject, region=""):
 def of_one(name, subject):
     """What is said in one RPC alone."""
     event = {"on": today().isoformat()}
+    days = {"from_on": today().isoformat(), "to_on": today().isoformat()}
     return {
         "SetUserStatus": {"status": identity_pb2.USER_STATUS_ACTIVE},  # Which she is: nothing changes.
         "RemoveRole": {"role": Role.STATE_THEMATIC_USER},  # Which she has not.
         "SubmitMemberEvent": event | {"record_id": subject.says.get("active_id"), "act": profiles_pb2.ACT_LEAVE, "reason": "VOLUNTARY"},
         "SubmitInstitutionEvent": event | {"record_id": subject.institution_id, "act": profiles_pb2.ACT_CLOSE, "reason": "DEFUNCT"},
+        **dict.fromkeys(("CashBook", "ReceiptsAndPayments"), days),
+        "Passbook": days | {"member_id": subject.says.get("active_id")},  # The books do not know who is pending.
     }.get(name, {})
 
 
@@ -423,6 +434,8 @@ def right_before(name, subject, shown):
         return shown[:-1] + "0"
     if name == "ListTasks":
         return f"{(subject.says['Task'].submitted_at.ToDatetime(UTC) - timedelta(microseconds=1)).isoformat()}/{shown}"
+    if name == "ListWaiting":
+        return f"{subject.institution_id}.0"
     return str(UUID(int=UUID(shown).int - 1))
 
 
@@ -486,8 +499,10 @@ def expected(rpc, stand, subject, request, region):
     if rpc.bound == "OWN" or not is_about_something(rpc, request):
         return MAY
     due = SEEN if stand.sees(subject) else UNSEEN
-    if due == SEEN and role is Role.VO_TRANS_APPROVER and rpc.name in {"ApproveMeeting", "RejectMeeting"}:
-        due = "APPROVER_KIND"  # The meetings here are an SHG's.
+    if due == SEEN and role is Role.VO_TRANS_APPROVER and rpc.name in DECIDED_BY_KIND:
+        due = "APPROVER_KIND"
+    if role is Role.VO_TRANS_APPROVER and rpc.name == "ListWaiting":
+        due = UNSEEN  # She is shown what she decides on.
     if due == SEEN and changes_user(rpc, request) and SAID["role"] not in CREATES[role]:
         due = "MAY_NOT_CREATE"  # Who may create her is who may change her.
     return due
@@ -525,7 +540,7 @@ def unseen_codes(rpc):
 def shows(rpc, subject, answer):
     """Whether the list has a row of the subject."""
     rows = [row for one, value in answer.said.ListFields() if one.is_repeated for row in value]
-    return any(getattr(row, LISTS[rpc.name], "") == subject.says[LISTS[rpc.name]] for row in rows)
+    return any(getattr(getattr(row, "sheet", row), LISTS[rpc.name], "") == subject.says[LISTS[rpc.name]] for row in rows)
 
 
 def methods(service):
@@ -707,7 +722,7 @@ def test_nobody_takes_a_cluster_of_another_block(walk):
 
 def test_what_is_done_but_once_is_done_by_whoever_may(walk):
     """Last, since no subject is afterwards what it was."""
-    one, other = walk.subjects[3:5]
+    one, other, third = walk.subjects[3:6]
     assert one.name == "another's SHG"
     manager = at_work(walk.instance, Role.BLOCK_PROGRAM_MANAGER, at_level(one.region, 3))
     member = {"member_id": one.says["member_id"], "revision": one.says["Member"].revision}
@@ -735,6 +750,10 @@ def test_what_is_done_but_once_is_done_by_whoever_may(walk):
 
     approver = at_work(walk.instance, Role.SHG_TRANS_APPROVER, at_level(one.region, 4), vo_id)
     assert books.approve_meeting(approver, one.says["meeting_id"]).status == transactions_pb2.MEETING_STATUS_APPROVED
+    approver = at_work(walk.instance, Role.SHG_TRANS_APPROVER, at_level(third.region, 4), third.line[1])
+    wanted = transactions_pb2.ApproveMeetingRequest(meeting_id=third.says["meeting_id"], revision=1)
+    [answer] = approver(approver.transactions.ApproveMeetings, transactions_pb2.ApproveMeetingsRequest(meetings=[wanted])).answers
+    assert (answer.meeting_id, answer.refusal.code) == (wanted.meeting_id, "")
     approver = at_work(walk.instance, Role.SHG_TRANS_APPROVER, at_level(other.region, 4), other.line[1])
     request = transactions_pb2.RejectMeetingRequest(meeting_id=other.says["meeting_id"], revision=1, remark=SAID["remark"])
     assert approver(approver.transactions.RejectMeeting, request).status == transactions_pb2.MEETING_STATUS_REJECTED

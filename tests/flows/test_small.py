@@ -19,7 +19,7 @@ from deploy.machine.postgres import connect
 from deploy.machine.remove import BACKUP
 from protos import gateway_pb2
 from services.kernel import month
-from tests.flows.world import LET_IN, ROOT, all_say, answers, at_once, end, figures, found, make_groups, token
+from tests.flows.world import LET_IN, ROOT, all_say, answers, at_once, end, figures, found, hold_meeting, make_groups, token
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(600)]
 
@@ -68,10 +68,7 @@ def test_one_process_takes_a_meeting_all_the_way_to_the_nation(world):
     assert {name for name in world.machine.programs if name.startswith("up-")} == {"up-whole"}
     (group,) = make_groups(world, world.up, 1)
     before = figures(world.up)["meetings_held"]
-    standing = books.position(group.keeper, group.institution_id)
-    meeting = group.meeting(standing.last_number + 1, standing.cash_paise)
-    books.sync(group.keeper, [meeting])
-    books.approve_meeting(group.approver, meeting.meeting_id)
+    hold_meeting(group)
     books.wait_until("the report has the meeting", lambda: figures(world.up)["meetings_held"] == before + 1)
     wait_for_nation(world, "UP", "BR")
 

@@ -79,18 +79,19 @@ def new_version(tmp_path_factory):
     plant(
         tree,
         "services/transactions/tables.py",
-        '    CheckConstraint("cash_paise >= 0',
-        '    Column("blessings", Integer),\n    CheckConstraint("cash_paise >= 0',
+        '    CheckConstraint("approved_through between',
+        '    Column("blessings", Integer),\n    CheckConstraint("approved_through between',
     )
-    plant(tree, "services/transactions/rules/books.py", "    version: int = 0\n", "    version: int = 0\n    blessings: int = 0\n")
+    plant(tree, "services/transactions/rules/books.py", "    lock: int = 0\n", "    lock: int = 0\n    blessings: int = 0\n")
+    plant(tree, "services/transactions/queries.py", "    chains.c.lock,\n", "    chains.c.lock,\n    chains.c.blessings,\n")
     plant(
         tree,
-        "services/transactions/servicer.py",
+        "services/transactions/servicer/showing.py",
         "approved_through=chain.approved_through,",
         "approved_through=chain.approved_through, blessings=chain.blessings,",
     )
     plant(
-        tree, "protos/transactions.proto", "  int32 approved_through = 3;", f"  int32 approved_through = 3;\n  int32 blessings = {BLESSINGS_FIELD};"
+        tree, "protos/transactions.proto", "  int32 approved_through = 6;", f"  int32 approved_through = 6;\n  int32 blessings = {BLESSINGS_FIELD};"
     )
     migrations = tree / "services/transactions/migrations"
     newest = max(path.stem for path in migrations.glob("transactions_*.py"))
@@ -189,15 +190,14 @@ class Work:
 
     def meet(self, group):
         """One group meets again and again, sends, and has it approved."""
-        standing = books.position(group.keeper, group.institution_id)
-        number, cash, sent = standing.last_number, standing.cash_paise, 0
+        kept, sent = group.ledger(), 0
         while not self.over.wait(0.1):
-            made = group.meeting(number + 1, cash, SAVED_PAISE)
+            made = group.meeting(kept, SAVED_PAISE)
             keeper, approver = group.keeper, group.approver
             (answer,) = self.call(keeper, keeper.transactions.SyncMeetings, transactions_pb2.SyncMeetingsRequest(meetings=[made])).answers
-            assert answer.outcome in {transactions_pb2.OUTCOME_STORED, transactions_pb2.OUTCOME_ALREADY}, answer.refusal
+            assert answer.outcome in {transactions_pb2.OUTCOME_APPLIED, transactions_pb2.OUTCOME_ALREADY_APPLIED}, answer.refusal
             self.call(approver, approver.transactions.ApproveMeeting, transactions_pb2.ApproveMeetingRequest(meeting_id=made.meeting_id, revision=1))
-            number, cash, sent = number + 1, cash + SAVED_PAISE * MEMBERS, sent + 1
+            sent += 1
         return sent
 
     def read_report(self):
@@ -248,7 +248,7 @@ def breakage(tree, kind):
     if kind == "a setting that is missing":
         plant(tree, "services/chassis/process.py", "    metrics.start()\n", '    settings.text("LOKOS_UNHEARD_OF")\n    metrics.start()\n')
         return "up-consume", "The setting LOKOS_UNHEARD_OF is missing"
-    plant(tree, "services/transactions/servicer.py", "class Servicer", "clasp Servicer")
+    plant(tree, "services/transactions/servicer/__init__.py", "class Servicer", "clasp Servicer")
     return "up-serve", "SyntaxError"
 
 

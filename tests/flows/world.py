@@ -16,6 +16,7 @@ from sqlalchemy import create_engine
 from deploy.demo import books
 from deploy.demo.cast import Nation, State, create_user, institutions_of, invite_state_admin, make_officers, members_of, take_in_geography, workbook
 from deploy.demo.client import Client, refused
+from deploy.demo.ledger import Ledger
 from deploy.machine import Machine
 from deploy.machine.layout import STATE_SERVICES, Instance
 from protos import profiles_pb2, reporting_pb2, transactions_pb2
@@ -76,9 +77,13 @@ class Group:
     approver: Client
     members: list[str]
 
-    def meeting(self, number: int, cash_paise: int, savings_paise: int = 5000) -> Any:
-        held_on = date.fromordinal(FORMED.toordinal() + number)
-        return books.savings_meeting(self.institution_id, number, held_on, self.members, cash_paise, 0, savings_paise)
+    def ledger(self) -> Ledger:
+        """Its books as its device keeps them, nothing unsent in them."""
+        return books.ledger(self.keeper, self.institution_id)
+
+    def meeting(self, kept: Ledger, savings_paise: int = 5000) -> Any:
+        """The next one, closed: everybody saves; held today, since a closed year takes no meeting."""
+        return books.savings_meeting(kept, month.today(), self.members, savings_paise)
 
 
 def make_groups(world: World, state: State, count: int) -> list[Group]:
@@ -132,10 +137,9 @@ def make_groups(world: World, state: State, count: int) -> list[Group]:
 
 def hold_meeting(group: Group) -> str:
     """One meeting, sent and approved; its id."""
-    standing = books.position(group.keeper, group.institution_id)
-    meeting = group.meeting(standing.last_number + 1, standing.cash_paise)
+    meeting = group.meeting(group.ledger())
     answers = books.sync(group.keeper, [meeting])
-    assert answers[0].outcome == transactions_pb2.OUTCOME_STORED, answers[0]
+    assert answers[0].outcome == transactions_pb2.OUTCOME_APPLIED, answers[0]
     books.approve_meeting(group.approver, meeting.meeting_id)
     return meeting.meeting_id
 

@@ -10,9 +10,11 @@ import sys
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
+from deploy.demo.ledger import Ledger
 from loadtests import journeys, people
 from loadtests.client import CallFailedError, Device, Institution, Network, People, PeopleError, Sample, Server, User, people_json, read_people
 from loadtests.journeys import Roster
@@ -22,11 +24,13 @@ from protos import transactions_pb2
 from services.kernel.caller import Caller, Role
 from services.kernel.ids import uuid7
 from services.kernel.policies import Policies
-from services.transactions import servicer
-from services.transactions.rules import meeting as rules
-from services.transactions.rules.books import Books, Chain, Loan, Member
+from services.transactions.rules.books import Books, Member
 from services.transactions.rules.books import Institution as KnownInstitution
-from services.transactions.rules.record import admit
+from services.transactions.rules.heads import Head
+from services.transactions.rules.journal import Account
+from services.transactions.rules.record import admit, after
+from services.transactions.servicer import showing
+from services.transactions.servicer.reading import read_upload
 
 ROOT = Path(__file__).parents[2]
 TODAY = date(2026, 10, 5)
@@ -37,42 +41,30 @@ def group_of(count):
     return Institution(str(uuid7()), BLOCK, tuple(str(uuid7()) for _ in range(count)))
 
 
-def store(books, meeting, lines):
-    """The books when the meeting is in them, by the lines that the rules made of it."""
-    change = rules.effect(lines)
-    given = {loan.loan_id: Loan(meeting.institution_id, loan.member_id, 0) for loan in meeting.loans}
-    loans = {
-        loan_id: replace(loan, outstanding_paise=loan.outstanding_paise + change.outstanding_paise.get(loan_id, 0))
-        for loan_id, loan in (books.loans | given).items()
-    }
-    chain = Chain(
-        meeting.number, meeting.held_on, 0, books.chain.cash_paise + change.cash_paise, books.chain.bank_paise + change.bank_paise, meeting.number
-    )
-    return replace(books, chain=chain, loans=loans)
+def ledger_of(group):
+    return Ledger(group.institution_id, showing.chart())
 
 
-@pytest.mark.parametrize("members", [1, 5, 12, 20])
-def test_a_chain_of_meetings_is_admitted_by_the_books_own_rules(members):
+@pytest.mark.parametrize(("members", "bank_id"), [(1, "b"), (5, "b"), (12, "b"), (20, "b"), (5, "")])
+def test_a_chain_of_meetings_is_admitted_by_the_books_own_rules(members, bank_id):
     group, dice = group_of(members), random.Random(members)
-    institution_id = servicer.parse_id(group.institution_id, "")
-    known = {servicer.parse_id(one, ""): Member(institution_id, active=True) for one in group.member_ids}
-    books = Books(KnownInstitution("SHG", BLOCK, True, date(2015, 1, 1)), members=known)
-    caller = Caller("IUP_KEEPER", Role.SHG_BOOKKEEPER, BLOCK, frozenset({institution_id}))
-    standing = journeys.Standing(0, 0, 0, {})
-    seen = set()
-    for _ in range(150):
-        sent = journeys.next_meeting(standing, group, TODAY, dice)
-        meeting = servicer._read(sent)
-        posting = admit(meeting, books, caller, Policies(), TODAY)
-        assert posting is not None
-        books = store(books, meeting, posting.lines)
-        standing = journeys.stands_after(standing, sent)
-        assert (standing.number, standing.cash_paise, standing.bank_paise) == (meeting.number, books.chain.cash_paise, books.chain.bank_paise)
-        left = {str(loan_id): loan.outstanding_paise for loan_id, loan in books.loans.items() if loan.outstanding_paise}
-        assert standing.outstanding_paise == left
-        seen |= {name for name in ("repayments", "loans", "fines", "deposited_paise", "withdrawn_paise") if getattr(sent, name)}
+    bank_id = bank_id and str(uuid7())
+    known = {one: Member(group.institution_id, active=True) for one in group.member_ids}
+    institution = KnownInstitution("SHG", BLOCK, True, date(2015, 1, 1), banks=frozenset({bank_id} - {""}))
+    books = Books(institution, members=known)
+    caller = Caller("IUP_KEEPER", Role.SHG_BOOKKEEPER, BLOCK, frozenset({UUID(group.institution_id)}))
+    ledger, seen = ledger_of(group), set()
+    for number in range(1, 151):
+        sent = journeys.next_meeting(ledger, bank_id, group, TODAY, dice)
+        posting = admit(read_upload(sent), books, caller, Policies(), TODAY)
+        assert (sent.number, posting.taken.flags) == (number, ())
+        books = after(posting, books)
+        kept = {f"{head}/{of}" if of else str(head): paise for (head, of), paise in books.balances.items() if paise}
+        assert kept == {account: paise for account, paise in ledger.balances.items() if paise}
+        assert not bank_id or books.balances[Account(Head.CASH)] <= journeys.CASH_KEPT_PAISE
+        seen |= {name for name in ("repayments", "loans", "entries") if getattr(sent, name)} | {move.kind for move in sent.bank_moves}
     if members in {5, 12}:  # One alone never lends, and twenty save so much that nothing is withdrawn.
-        assert seen == {"repayments", "loans", "fines", "deposited_paise", "withdrawn_paise"}
+        assert seen == {"repayments", "loans", "entries"} | ({"DEPOSIT", "WITHDRAWAL"} if bank_id else set())
 
 
 def settled(book, *outcomes):
@@ -83,16 +75,44 @@ def settled(book, *outcomes):
 
 
 def test_a_device_keeps_what_waits_and_starts_anew_after_a_refusal():
-    book = journeys.Book(group_of(5), random.Random(1), journeys.Standing(0, 0, 0, {}))
+    group = group_of(5)
+    book = journeys.Book(group, random.Random(1), ledger_of(group))
     for _ in range(3):
         book.hold_meeting(TODAY)
     sent = [meeting.meeting_id for meeting in book.unsent]
-    settled(book, transactions_pb2.OUTCOME_STORED, transactions_pb2.OUTCOME_ALREADY, transactions_pb2.OUTCOME_WAITING)
+    assert [meeting.previous_meeting_id for meeting in book.unsent] == ["", *sent[:2]]
+    settled(book, transactions_pb2.OUTCOME_APPLIED, transactions_pb2.OUTCOME_ALREADY_APPLIED, transactions_pb2.OUTCOME_WAITING)
     assert book.acknowledged == sent[:2]
     assert [meeting.meeting_id for meeting in book.unsent] == sent[2:]
-    assert book.standing.number == 3
+    assert book.ledger.number == 3
     settled(book, transactions_pb2.OUTCOME_REFUSED)
-    assert (book.standing, book.unsent, book.acknowledged) == (None, [], sent[:2])
+    assert (book.ledger, book.unsent, book.acknowledged) == (None, [], sent[:2])
+
+
+def test_a_device_sees_that_the_books_stand_otherwise():
+    group = group_of(5)
+    book = journeys.Book(group, random.Random(1))
+    assert book.differs(transactions_pb2.Position(version=7, closing_hash="of others")) == ""
+    book.ledger = ledger_of(group)
+    book.ledger.know(transactions_pb2.Position(version=1))
+    assert book.differs(transactions_pb2.Position(version=1)) == ""
+    book.hold_meeting(TODAY)
+    assert book.differs(transactions_pb2.Position(version=2, closing_hash=book.unsent[0].closing_hash)) == ""
+    for other in ("", "0" * 64):
+        assert book.differs(transactions_pb2.Position(version=2, closing_hash=other)) == "the books stand otherwise than the device left them"
+
+
+@pytest.mark.parametrize(("closing_paise", "words"), [(70, ""), (71, "a cash book does not add up")])
+def test_a_cash_book_that_does_not_add_up_is_a_fault(closing_paise, words):
+    place = transactions_pb2.Place(opening_paise=50, in_paise=30, out_paise=10, closing_paise=closing_paise)
+    assert journeys._unlike_cash(transactions_pb2.CashBookResponse(places=[transactions_pb2.Place(), place])) == words
+
+
+@pytest.mark.parametrize(("closing_paise", "words"), [(70, ""), (71, "a passbook does not add up")])
+def test_a_passbook_that_does_not_add_up_is_a_fault(closing_paise, words):
+    account = transactions_pb2.PassbookAccount(head="L01", opening_paise=50, closing_paise=closing_paise)
+    entries = [transactions_pb2.PassbookEntry(head=head, in_paise=30, out_paise=10) for head in ("L01", "I02")]
+    assert journeys._unlike_savings(transactions_pb2.PassbookResponse(accounts=[account], entries=entries)) == words
 
 
 @pytest.mark.parametrize(
@@ -212,7 +232,8 @@ def at_fixed_rate(told, monkeypatch, *meeting_seconds):
     async def send():
         tally = Tally()
         roster = Roster(told, Network(Asyncio(), 1), tally.note, random.Random(1))
-        await Sender(roster, tally, argparse.Namespace(groups=1, seconds=1.0, rate=10.0)).open()
+        given = argparse.Namespace(groups=1, seconds=1.0, rate=10.0, reports_percent=10.0, approvals_percent=5.0, books_percent=10.0)
+        await Sender(roster, tally, given).open()
         return tally
 
     return asyncio.run(send())

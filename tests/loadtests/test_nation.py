@@ -24,6 +24,7 @@ from services.profiles.rules import institution as institution_rules
 from services.profiles.rules import member as member_rules
 from services.profiles.rules.form import Facts
 from services.profiles.rules.lists import DEFAULTS
+from services.transactions.queries import WHOLE
 
 ROOT = Path(__file__).parents[2]
 TODAY = date(2026, 11, 1)
@@ -214,8 +215,12 @@ def test_meetings_follow_each_other_and_the_last_of_some_is_not_approved():
         assert [status for _, _, status in held][:3] == ["APPROVED"] * 3
     assert share(lambda held: held[3][2] == "CLOSED", numbers.values()) == pytest.approx(RATES["unapproved"], abs=0.08)
     assert len(numbers) / len(block.shg_ids) == pytest.approx(0.95, abs=0.05)
-    assert sum(loan["outstanding_paise"] > 0 for loan in rows["loans"]) > 50
+    assert sum(balance["paise"] > 0 for balance in rows["balances"] if balance["head"] == "A01" and balance["of_id"] != WHOLE) > 50
+    assert {loan["loan_id"] for loan in rows["loans"]} == {
+        str(of) for of in (row["of_id"] for row in rows["balances"] if row["interest_paise"] is not None)
+    }
     assert block.meetings == len(rows["meetings"])
+    assert {meeting["flags"] for meeting in rows["meetings"]} == {"{}"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,113 @@
+"""The books of a group as its device keeps them between two uploads: from the chart's items alone, as an app does it.
+
+Imports no rule of the service: that both come to the same closing hash is what the hash is for.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from protos import transactions_pb2 as pb
+from services.kernel.canonical import Content, content_hash
+
+CASH, BANK = "A03", "A05"
+GROWS_BY_DEBIT = frozenset({"ASSET", "EXPENSE"})
+
+
+@dataclass
+class Ledger:
+    """`balances` by head ("A03") and by head and account ("L01/<member id>"), in paise on the side that the head grows on."""
+
+    institution_id: str
+    chart: pb.Chart
+    number: int = 0
+    last_meeting_id: str = ""
+    held_on: str = ""
+    version: int = 0
+    roster: int = 0
+    approved_through: int = 0
+    lock: int = 0
+    balances: dict[str, int] = field(default_factory=dict)
+    borrowed: dict[str, str] = field(default_factory=dict)  # Of each borrowing its head.
+
+    def __post_init__(self) -> None:
+        self._heads = {head.code: head for head in self.chart.heads}
+        self._items = {item.code: item for item in self.chart.items}
+
+    def know(self, told: pb.Position) -> None:
+        """Take in what a Pull told; of an unsent meeting nothing may be left then."""
+        self.number, self.last_meeting_id, self.held_on = told.last_number, told.last_meeting_id, told.last_held_on
+        self.version, self.roster, self.approved_through = told.version, told.roster, told.approved_through
+        self.balances.update({f"{one.head}/{one.of}" if one.of else one.head: one.paise for one in told.balances})
+        self.borrowed.update({loan.loan_id: loan.head for loan in told.loans if not loan.member_id})
+
+    def begin(self, meeting_id: str, held_on: str, **screens: Any) -> pb.MeetingSheet:  # noqa: ANN401 - the sheet's lists, by name
+        """The next meeting, not closed yet."""
+        place: dict[str, Any] = {"number": self.number + 1, "previous_meeting_id": self.last_meeting_id, "lock": self.lock}
+        return pb.MeetingSheet(meeting_id=meeting_id, institution_id=self.institution_id, revision=1, held_on=held_on, **place, **screens)
+
+    def close(self, sheet: pb.MeetingSheet, reversed_lines: dict[tuple[str, int], pb.JournalLine] | None = None) -> pb.MeetingSheet:
+        """Count the cash, read the passbooks, seal the position; the ledger stands after the meeting then."""
+        for debit, debit_of, credit, credit_of, paise in self._lines(sheet, reversed_lines or {}):
+            self._post(debit, debit_of, paise)
+            self._post(credit, credit_of, -paise)
+        sheet.counted_cash_paise = self.balances.get(CASH, 0)
+        del sheet.bank_statements[:]
+        for account, paise in sorted(self.balances.items()):
+            if account.startswith(f"{BANK}/"):
+                sheet.bank_statements.add(bank_id=account.partition("/")[2], passbook_paise=paise)
+        self.number, self.last_meeting_id, self.held_on = sheet.number, sheet.meeting_id, sheet.held_on
+        sheet.closing_hash = self.closing_hash()
+        return sheet
+
+    def closing_hash(self) -> str:
+        kept = {account: paise for account, paise in self.balances.items() if paise}
+        position: dict[str, Content] = {"institution_id": self.institution_id, "number": self.number, "held_on": self.held_on, "balances": kept}
+        return content_hash(position).hex()
+
+    def _post(self, head: str, of: str, debited_paise: int) -> None:
+        about = self._heads[head]
+        grown = debited_paise if about.side in GROWS_BY_DEBIT else -debited_paise
+        for account in (head, f"{head}/{of}") if about.sub_ledger else (head,):
+            self.balances[account] = self.balances.get(account, 0) + grown
+
+    def _lines(self, sheet: pb.MeetingSheet, reversed_lines: dict[tuple[str, int], pb.JournalLine]) -> Iterator[tuple[str, str, str, str, int]]:
+        items = self._items
+        for code, paise, of, paid in self._entered(sheet):
+            money, bank = (BANK, paid.bank_id) if paid.bank_id else (CASH, "")
+            debit, credit = items[code].debit, items[code].credit
+            if debit == "MONEY":
+                yield money, bank, credit, of, paise
+            else:
+                yield debit, of, money, bank, paise
+        for move in sheet.bank_moves:
+            item, out = items[move.kind], move.kind in {"WITHDRAWAL", "TRANSFER"}
+            yield item.debit, move.to_bank_id or ("" if out else move.bank_id), item.credit, move.bank_id if out else "", move.amount_paise
+        for back in sheet.reversals:
+            was = reversed_lines[back.meeting_id, back.line]
+            yield was.credit, was.credit_of, was.debit, was.debit_of, was.amount_paise
+
+    def _entered(self, sheet: pb.MeetingSheet) -> Iterator[tuple[str, int, str, pb.Paid]]:
+        """Item, amount, whose, and how it was paid."""
+        for saving in sheet.savings:
+            yield "COMPULSORY_SAVING", saving.compulsory_paise, saving.member_id, saving.paid
+            yield "VOLUNTARY_SAVING", saving.voluntary_paise, saving.member_id, saving.paid
+        for drawn in sheet.withdrawals:
+            yield "COMPULSORY_WITHDRAWN", drawn.compulsory_paise, drawn.member_id, drawn.paid
+            yield "VOLUNTARY_WITHDRAWN", drawn.voluntary_paise, drawn.member_id, drawn.paid
+        for repaid in sheet.repayments:
+            yield "PRINCIPAL_REPAID", repaid.principal_paise, repaid.loan_id, repaid.paid
+            yield "INTEREST_RECEIVED", repaid.interest_paise, repaid.loan_id, repaid.paid
+        for entry in sheet.entries:
+            yield entry.item, entry.amount_paise, entry.member_id, entry.paid
+        for given in sheet.loans:
+            yield "LOAN_GIVEN", given.principal_paise, given.loan_id, given.paid
+        for taken in sheet.borrowings:
+            code = f"BORROWED_FROM_{taken.lender}"
+            self.borrowed[taken.borrowing_id] = self._items[code].credit
+            yield code, taken.principal_paise, taken.borrowing_id, taken.paid
+        for back in sheet.borrowing_repayments:
+            head = self.borrowed[back.borrowing_id]
+            code = next(item.code for item in self.chart.items if item.debit == head and item.screen == "BORROWINGS")
+            yield code, back.principal_paise, back.borrowing_id, back.paid
+            yield "INTEREST_PAID", back.interest_paise, back.borrowing_id, back.paid
