@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 BATCH_MAX = 200
 GATHER_SECONDS = 0.02
+GATHER_SECONDS_BUSY = 0.2  # While another batch was handled less than BUSY_SECONDS ago.
+BUSY_SECONDS = 1.0
 IDLE_SECONDS = 0.5
 RECONNECT_SECONDS = 1.0
 
@@ -39,6 +41,7 @@ class Drain:
         self._consumer = consumer_of(service)
         self._hearings = {hearing.queue: hearing for hearing in broker.routes(settings.services()) if hearing.hearer == service}
         self._came: list[tuple[int, Hearing, bytes]] = []
+        self._handled_at = 0.0
 
     def run(self) -> None:
         while not self._stopping.is_set():
@@ -70,7 +73,8 @@ class Drain:
 
     def _gather(self, connection: pika.BlockingConnection) -> None:
         """Wait a moment for more, so that under load a transaction carries many."""
-        until = time.monotonic() + GATHER_SECONDS
+        now = time.monotonic()
+        until = now + (GATHER_SECONDS_BUSY if now - self._handled_at < BUSY_SECONDS else GATHER_SECONDS)
         while len(self._came) < BATCH_MAX and (left := until - time.monotonic()) > 0:
             connection.process_data_events(time_limit=left)
 
@@ -87,6 +91,7 @@ class Drain:
                         return
             for tag in tags:
                 channel.basic_ack(tag)
+        self._handled_at = time.monotonic()
 
     def _groups(self, channel: BlockingChannel, came: list[tuple[int, Hearing, bytes]]) -> Iterator[tuple[Hearing, list[int], list[Envelope]]]:
         groups: dict[str, tuple[Hearing, list[int], list[Envelope]]] = {}

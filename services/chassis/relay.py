@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 WINDOW = 500
 IDLE_SECONDS = 0.05
 IDLE_SECONDS_MAX = 0.5
+SPACED_SECONDS = 0.2  # After a window that was not full, so that under load the next one carries many.
 RECONNECT_SECONDS = 1.0
 
 # Sequence numbers are given in the order of publishing, and kept when the same event is published again.
@@ -204,8 +205,9 @@ class Relay:
                 connection.execute(_REFUSED, {"ids": list(self._window.refused)})
         for row_id in self._confirmed:
             metrics.TOLD.labels(self._service, self._window.events[row_id]).inc()
+        full = len(self._window.events) == WINDOW
         self._window, self._confirmed = _InFlight({}, {}, set()), []
-        self._later(0)
+        self._later(0 if full else SPACED_SECONDS)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ LOKOS_FEDERATION_PORT for the nation (mutual TLS). Health and reflection beside 
 same ports and take over (process.leave).
 """
 
+import gc
 import importlib
 import logging
 import signal
@@ -90,6 +91,7 @@ def run(services: list[str]) -> None:
         ports.append(federation)
         server.add_secure_port(f"{host}:{federation}", server_credentials(nation_only=True))
     _look(services)  # Before the first call is taken.
+    gc.freeze()  # What was imported stays for good: to look through all of it again and again holds up every call.
     server.start()
     probed = grpc.server(ThreadPoolExecutor(1, thread_name_prefix="health"))
     listen(probed, checks)
