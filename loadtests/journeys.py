@@ -121,7 +121,6 @@ class Book:
     dice: random.Random
     ledger: Ledger | None = None
     bank_id: str = ""
-    pulled_on: str = ""
     unsent: list[transactions_pb2.MeetingSheet] = field(default_factory=list)
     acknowledged: list[str] = field(default_factory=list)
     refused: int = 0
@@ -172,17 +171,9 @@ async def _pull(device: Device, book: Book, journey: str) -> None:
         lock = (await device.call(journey, "transactions.TakeBooks", take)).lock
         book.ledger = Ledger(institution_id, await chart(device, journey), lock=lock)
     ledger = book.ledger
-    request = transactions_pb2.PullRequest(
-        institution_id=institution_id,
-        since_version=ledger.version,
-        since_roster=ledger.roster,
-        since_approved_through=ledger.approved_through,
-        on=on,
-        since_on=book.pulled_on,
-    )
-    position = await device.call(journey, "transactions.Pull", request, fault=book.differs)
-    ledger.know(position)
-    book.bank_id, book.pulled_on = next(iter(position.bank_ids), ""), on
+    position = await device.call(journey, "transactions.Pull", ledger.pull(on), fault=book.differs)
+    ledger.know(position, on)
+    book.bank_id = next(iter(position.bank_ids), "")
 
 
 async def chart(device: Device, journey: str) -> transactions_pb2.Chart:

@@ -37,8 +37,8 @@ def offline(keeper: Client, approver: Client, kept: Ledger, member_ids: Sequence
     screen.say(f"then both, the later one first, and once more: meetings {first.number} and {second.number} are in the books, once")
     reject = pb.RejectMeetingRequest(meeting_id=first.meeting_id, revision=1, reasons=["VOUCHER_MISSING"], remark="Show the bus tickets.")
     approver(approver.transactions.RejectMeeting, reject, retry_seconds=30)
-    since = pb.PullRequest(institution_id=kept.institution_id, since_version=told.version, since_approved_through=told.approved_through)
-    decisions = keeper(keeper.transactions.Pull, since, retry_seconds=30).decisions
+    since = {"since_version": told.version, "since_approved_through": told.approved_through, "since_epoch": told.instance_epoch}
+    decisions = keeper(keeper.transactions.Pull, pb.PullRequest(institution_id=kept.institution_id, **since), retry_seconds=30).decisions
     if {one.number for one in decisions if one.status == pb.MEETING_STATUS_REJECTED} != {first.number, second.number}:
         raise RuntimeError("handed back is not what stands on the meeting")
     for one in decisions:

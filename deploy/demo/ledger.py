@@ -26,20 +26,42 @@ class Ledger:
     version: int = 0
     roster: int = 0
     approved_through: int = 0
+    epoch: int = 0
+    dues_on: str = ""  # The day for which dues were told.
     lock: int = 0
     balances: dict[str, int] = field(default_factory=dict)
-    borrowed: dict[str, str] = field(default_factory=dict)  # Of each borrowing its head.
+    loans: dict[str, pb.LoanPosition] = field(default_factory=dict)  # On which anything is owed, borrowings too; as told last.
 
     def __post_init__(self) -> None:
         self._heads = {head.code: head for head in self.chart.heads}
         self._items = {item.code: item for item in self.chart.items}
 
-    def know(self, told: pb.Position) -> None:
-        """Take in what a Pull told; of an unsent meeting nothing may be left then."""
+    def pull(self, on: str) -> pb.PullRequest:
+        """Asks for what is new, and what is due on a day."""
+        return pb.PullRequest(
+            institution_id=self.institution_id,
+            on=on,
+            since_on=self.dues_on,
+            since_version=self.version,
+            since_roster=self.roster,
+            since_approved_through=self.approved_through,
+            since_epoch=self.epoch,
+        )
+
+    def know(self, told: pb.Position, on: str = "") -> None:
+        """Take in what a Pull told of a day; of an unsent meeting nothing may be left then."""
+        if told.instance_epoch != self.epoch:  # All is told anew.
+            self.balances.clear()
+            self.loans.clear()
+        self.epoch, self.dues_on = told.instance_epoch, on
         self.number, self.last_meeting_id, self.held_on = told.last_number, told.last_meeting_id, told.last_held_on
         self.version, self.roster, self.approved_through = told.version, told.roster, told.approved_through
         self.balances.update({f"{one.head}/{one.of}" if one.of else one.head: one.paise for one in told.balances})
-        self.borrowed.update({loan.loan_id: loan.head for loan in told.loans if not loan.member_id})
+        for loan in told.loans:
+            if loan.principal_paise:
+                self.loans[loan.loan_id] = loan
+            else:
+                self.loans.pop(loan.loan_id, None)
 
     def begin(self, meeting_id: str, held_on: str, **screens: Any) -> pb.MeetingSheet:  # noqa: ANN401 - the sheet's lists, by name
         """The next meeting, not closed yet."""
@@ -104,10 +126,10 @@ class Ledger:
             yield "LOAN_GIVEN", given.principal_paise, given.loan_id, given.paid
         for taken in sheet.borrowings:
             code = f"BORROWED_FROM_{taken.lender}"
-            self.borrowed[taken.borrowing_id] = self._items[code].credit
+            self.loans[taken.borrowing_id] = pb.LoanPosition(loan_id=taken.borrowing_id, head=self._items[code].credit)
             yield code, taken.principal_paise, taken.borrowing_id, taken.paid
         for back in sheet.borrowing_repayments:
-            head = self.borrowed[back.borrowing_id]
+            head = self.loans[back.borrowing_id].head
             code = next(item.code for item in self.chart.items if item.debit == head and item.screen == "BORROWINGS")
             yield code, back.principal_paise, back.borrowing_id, back.paid
             yield "INTEREST_PAID", back.interest_paise, back.borrowing_id, back.paid

@@ -45,7 +45,7 @@ class Group:
     moved_in: dict[Account, int] = field(default_factory=dict)  # Of each balance the number of the meeting that changed it last.
 
     def __post_init__(self) -> None:
-        banks = frozenset({self.bank_id})
+        banks = {self.bank_id: None}
         institution = Institution("SHG", self.region, active=True, formed_on=self.formed_on, banks=banks, compulsory_paise=self.compulsory_paise)
         self.books = Books(institution, members={one: Member(str(self.institution_id), active=True) for one in self.member_ids})
 

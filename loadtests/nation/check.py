@@ -146,8 +146,7 @@ def _books() -> Iterator[str]:
                 str(row.loan_id): str(row.meeting_id) for row in connection.execute(select(loans).where(loans.c.institution_id == institution_id))
             }
             for loan_id, (_, loan) in stands.loans.items():
-                counted = transactions_queries.counted_from(connection, institution_id, UUID(given_in[loan_id]))
-                history = [(str(row.meeting_id), row.held_on, packed.unpack_lines(row)) for row in counted]
+                history = transactions_queries.history_from(connection, institution_id, [UUID(given_in[loan_id])])
                 if loan.standing != replayed(loan_id, given_in[loan_id], loan.terms, history):
                     yield f"The loan {loan_id} stands otherwise than its payments say."
 

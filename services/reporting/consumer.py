@@ -96,6 +96,7 @@ class Consumer:
                 withdrawn_paise=body.savings_withdrawn_paise,
                 loans_given=body.loans_disbursed,
                 heads=tuple(HeadTotal(one.head, one.debit_paise, one.credit_paise) for one in body.heads),
+                manual_books_differ=body.manual_books_differ,
             )
             change.update(rules.meeting(body.region, body.month, held))
             kept[Bookkeeping(regions.at_level(body.region, Level.BLOCK), body.month, body.maker_user)] += 1

@@ -78,6 +78,7 @@ FUNDS_RECEIVED: Final = Measure(30, "funds_received_paise", Kind.FLOW, "paise")
 MEETINGS_WAITING: Final = Measure(31, "meetings_waiting", Kind.STOCK, "meetings")
 MEETINGS_HANDED_BACK: Final = Measure(32, "meetings_handed_back", Kind.STOCK, "meetings")
 GROUPS_WAITING: Final = Measure(33, "groups_with_meetings_waiting", Kind.STOCK, "institutions")
+BOOKS_DIFFER: Final = Measure(34, "meetings_manual_books_differ", Kind.FLOW, "meetings")
 
 # A report is a choice of columns.
 REPORTS: Final[Mapping[str, tuple[Measure, ...]]] = {
@@ -115,6 +116,7 @@ REPORTS: Final[Mapping[str, tuple[Measure, ...]]] = {
         MEETINGS_WAITING,
         MEETINGS_HANDED_BACK,
         GROUPS_WAITING,
+        BOOKS_DIFFER,
     ),
 }
 
@@ -228,6 +230,7 @@ class Meeting:
     withdrawn_paise: int
     loans_given: int
     heads: tuple[HeadTotal, ...]
+    manual_books_differ: bool = False
 
     def credited(self, *heads: str) -> int:
         """What was credited beyond what was debited, in paise. A head may be a letter alone, for all of that kind."""
@@ -260,6 +263,7 @@ def meeting(region: str, month: str, held: Meeting) -> Cells:
             BORROWED: sum(moved.credit_paise for moved in held.heads if moved.head in _BORROWINGS),
             BORROWINGS_REPAID: sum(moved.debit_paise for moved in held.heads if moved.head in _BORROWINGS),
             FUNDS_RECEIVED: held.credited("L06"),
+            BOOKS_DIFFER: int(held.manual_books_differ),
         },
     )
 

@@ -6,22 +6,23 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, or_, select, tuple_
 
 from services.chassis import database, sight
 from services.kernel.approval import MeetingStatus
-from services.kernel.caller import Caller
+from services.kernel.caller import Caller, Role
 from services.kernel.errors import NotFound
 from services.kernel.page import page_unknown
 from services.kernel.tally import total
 from services.transactions.rules import loan, packed
 from services.transactions.rules.books import Books, Chain, Institution, Loan, Member, Recorded, Reversible, Span
 from services.transactions.rules.heads import CHART, Head, SubLedger
-from services.transactions.rules.journal import HAS_ACCOUNTS, Account, Held, Id, Line, added, effect
+from services.transactions.rules.journal import HAS_ACCOUNTS, Account, Held, Id, Line, added, effect, still_standing
 from services.transactions.rules.loan import Terms
+from services.transactions.rules.meeting import payments_taken_back
 from services.transactions.rules.record import Pending
 from services.transactions.rules.sheet import Reversal, Sheet, named_loans, named_members
-from services.transactions.tables import balances, chains, institutions, loans, meetings, members, reversals
+from services.transactions.tables import balances, chains, institutions, loans, meetings, members, reversals, superseded
 
 ACTIVE = "ACTIVE"
 WHOLE = UUID(int=0)  # In the column of_id: the head itself.
@@ -34,7 +35,7 @@ select i.kind, i.region, i.status, i.formed_on, i.since_on, i.ended, i.banks, i.
     (select json_agg(json_build_array(b.head, b.of_id, b.paise, b.interest_paise, b.counted_through)) from balances b
         where b.institution_id = %(institution_id)s::uuid and (b.paise <> 0 or b.interest_paise <> 0)),
     (select json_agg(json_build_array(m.member_id, m.institution_id, m.status, m.since_on, m.ended)) from members m
-        where m.member_id = any(%(member_ids)s::uuid[])),
+        where m.member_id = any(%(member_ids)s::uuid[]) or m.institution_id = %(institution_id)s::uuid),
     (select json_agg(json_build_array(l.loan_id, l.institution_id, l.head, l.member_id, l.principal_paise, l.annual_rate_basis_points,
             l.months, l.given_on, l.rounding_paise)) from loans l
         where l.loan_id = any(%(loan_ids)s::uuid[])),
@@ -72,7 +73,7 @@ def books(connection: Connection, sheets: Collection[Sheet]) -> Books:
             formed_on,
             since_on,
             [_span(*days) for days in ended or ()],
-            frozenset(one for one, _ in banks or ()),
+            {one: date.fromisoformat(ended_on) if ended_on else None for one, ended_on in banks or ()},
             compulsory,
         )
         if kind
@@ -83,7 +84,20 @@ def books(connection: Connection, sheets: Collection[Sheet]) -> Books:
         {one: _loan(one, rest, stand_at, memos) for one, *rest in lent or ()},
         {one: Recorded(of, revision, number, MeetingStatus(state), bytes.fromhex(mark)) for one, of, revision, number, state, mark in stored or ()},
         seen,
+        *_history(connection, UUID(sought["institution_id"]), {one for sheet in sheets for one in payments_taken_back(sheet, seen)}),
     )
+
+
+def _history(connection: Connection, institution_id: UUID, loan_ids: Collection[Id]) -> tuple[Mapping[Id, Id], Sequence[Held]]:
+    """Of loans of which a line is taken back, in which meeting each was given, and the history from the first of these meetings on.
+
+    Read after the chain, whose version guards what is written: had a meeting come since, it would be another.
+    """
+    if not loan_ids:
+        return {}, ()
+    where = and_(loans.c.institution_id == institution_id, sight.among(loans.c.loan_id, [UUID(one) for one in loan_ids]))
+    rows = connection.execute(select(loans.c.loan_id, loans.c.meeting_id).where(where)).all()
+    return {str(row.loan_id): str(row.meeting_id) for row in rows}, history_from(connection, institution_id, {row.meeting_id for row in rows})
 
 
 _WHOLE = str(WHOLE)
@@ -117,15 +131,21 @@ def reversible(connection: Connection, meeting_ids: Collection[Id]) -> dict[tupl
     taken = {(str(row.of_meeting_id), row.of_line): str(row.meeting_id) for row in connection.execute(back)}
     return {
         (str(row.meeting_id), line.line): Reversible(
-            line, str(row.institution_id), MeetingStatus(row.status), taken.get((str(row.meeting_id), line.line), "")
+            line, str(row.institution_id), MeetingStatus(row.status), taken.get((str(row.meeting_id), line.line), ""), takes_back=back_to is not None
         )
         for row in connection.execute(select(meetings).where(sight.among(meetings.c.meeting_id, of)))
-        for line in packed.unpack_lines(row)
+        for _, line, back_to in with_reversals(row)
     }
 
 
 def recorded_sheet(connection: Connection, meeting_id: Id) -> Sheet:
     return packed.unpack_sheet(connection.execute(select(meetings).where(meetings.c.meeting_id == UUID(meeting_id))).one())
+
+
+def earlier_revisions(connection: Connection, meeting_id: Id) -> dict[int, bytes]:
+    """Of what was sent of it before and handed back, the hash of each revision."""
+    of = select(superseded.c.revision, superseded.c.content_hash).where(superseded.c.meeting_id == UUID(meeting_id))
+    return {row.revision: row.content_hash for row in connection.execute(of)}
 
 
 def _span(from_on: str, to_on: str) -> Span:
@@ -137,10 +157,25 @@ def in_sight(caller: Caller) -> ColumnElement[bool]:
     return sight.in_sight(caller, institutions.c.institution_id, institutions.c.region, institutions)
 
 
-def must_see(connection: Connection, caller: Caller, institution_id: UUID) -> None:
-    seen = select(institutions.c.institution_id).where(institutions.c.institution_id == institution_id, in_sight(caller))
-    if connection.execute(seen).one_or_none() is None:
+def must_see(connection: Connection, caller: Caller, institution_id: UUID) -> tuple[Row[Any], Chain]:
+    """The institution, and where its books stand."""
+    statement = select(institutions, *_CHAIN).outerjoin(chains, chains.c.institution_id == institutions.c.institution_id)
+    row = connection.execute(statement.where(institutions.c.institution_id == institution_id, in_sight(caller))).one_or_none()
+    if row is None:
         raise NotFound("INSTITUTION_UNKNOWN", "There is no such institution among yours.", field="institution_id")
+    stands = row[-len(_CHAIN) :]
+    return row, Chain() if stands[0] is None else chain_of(stands)
+
+
+_CHAIN = (
+    chains.c.last_number,
+    chains.c.last_meeting_id,
+    chains.c.last_held_on,
+    chains.c.approved_through,
+    chains.c.highest_number,
+    chains.c.version.label("chain_version"),
+    chains.c.lock,
+)
 
 
 def meeting(connection: Connection, caller: Caller, meeting_id: UUID) -> Row[Any]:
@@ -223,11 +258,16 @@ def undecided_from(connection: Connection, institution_id: UUID, number: int) ->
     return connection.execute(select(meetings).where(where).order_by(meetings.c.number)).all()
 
 
-def counted_from(connection: Connection, institution_id: UUID, first_id: UUID) -> Sequence[Row[Any]]:
-    """The meetings that count, approved or not, from one of them on, by number."""
-    first = select(meetings.c.number).where(meetings.c.meeting_id == first_id).scalar_subquery()
+def history_from(connection: Connection, institution_id: UUID, first_ids: Collection[UUID]) -> tuple[Held, ...]:
+    """The meetings that count, approved or not, from the first of some of them on, by number, with the lines that still stand."""
+    first = select(func.min(meetings.c.number)).where(sight.among(meetings.c.meeting_id, first_ids)).scalar_subquery()
     where = and_(meetings.c.institution_id == institution_id, meetings.c.status != MeetingStatus.REJECTED, meetings.c.number >= first)
-    return connection.execute(select(meetings).where(where).order_by(meetings.c.number)).all()
+    rows = connection.execute(select(*_OF_BOOKS).where(where).order_by(meetings.c.number)).all()
+    taken_back: dict[Id, list[tuple[Id, int]]] = {}
+    back = select(reversals).where(sight.among(reversals.c.meeting_id, [row.meeting_id for row in rows]))
+    for row in connection.execute(back):
+        taken_back.setdefault(str(row.meeting_id), []).append((str(row.of_meeting_id), row.of_line))
+    return still_standing([Held(str(row.meeting_id), row.number, row.held_on, packed.unpack_lines(row)) for row in rows], taken_back)
 
 
 def counted_at(connection: Connection, institution_id: UUID, number: int) -> Row[UUID, date] | None:
@@ -236,10 +276,12 @@ def counted_at(connection: Connection, institution_id: UUID, number: int) -> Row
     return connection.execute(select(meetings.c.meeting_id, meetings.c.held_on).where(where)).one_or_none()
 
 
-def waiting(connection: Connection, caller: Caller, after: tuple[UUID, int] | None, size: int) -> Sequence[Row[Any]]:
-    """A page of what waits for an approver, by institution and number."""
+def waiting(connection: Connection, caller: Caller, after: tuple[UUID, int] | None, size: int, side: int) -> Sequence[Row[Any]]:
+    """A page of what waits for an approver, by institution and number. `side` is the state's shg_approver_side, as record.must_decide has it."""
     behind = select(chains.c.institution_id, chains.c.approved_through).join(institutions, institutions.c.institution_id == chains.c.institution_id)
     hers = and_(in_sight(caller), institutions.c.kind == _decides_on(caller))
+    if side and caller.role is Role.SHG_TRANS_APPROVER:
+        hers = and_(hers, _on_side(caller, side))
     behind_ids = behind.where(hers, chains.c.last_number > chains.c.approved_through).subquery()
     statement = (
         select(meetings)
@@ -251,24 +293,17 @@ def waiting(connection: Connection, caller: Caller, after: tuple[UUID, int] | No
     return connection.execute(statement.order_by(meetings.c.institution_id, meetings.c.number).limit(size)).all()
 
 
+def _on_side(caller: Caller, side: int) -> ColumnElement[bool]:
+    """SHGs whose federation of that side is hers: directly above is the VO, or where there is none the CLF; above a VO is its CLF."""
+    if side == 1:
+        return sight.among(institutions.c.parent_id, caller.institutions)
+    vo = institutions.alias()
+    clf = select(vo.c.parent_id).where(vo.c.institution_id == institutions.c.parent_id, vo.c.kind == "VO").scalar_subquery()
+    return sight.among(func.coalesce(clf, institutions.c.parent_id), caller.institutions)
+
+
 def _decides_on(caller: Caller) -> str:
     return str(caller.role or "").removesuffix("_TRANS_APPROVER")
-
-
-def chain(connection: Connection, institution_id: UUID) -> Chain:
-    row = connection.execute(_CHAIN.where(chains.c.institution_id == institution_id)).one_or_none()
-    return chain_of(row) if row else Chain()
-
-
-_CHAIN = select(
-    chains.c.last_number,
-    chains.c.last_meeting_id,
-    chains.c.last_held_on,
-    chains.c.approved_through,
-    chains.c.highest_number,
-    chains.c.version,
-    chains.c.lock,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +317,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where an institution stands. Of `changed` accounts, `members` and `decisions` only what is not known; loans are all that are owed."""
+    """Where an institution stands. Of `changed` accounts, `settled` loans, `members` and `decisions` only what is not known.
+
+    `loans` are all on which anything is owed.
+    """
 
     chain: Chain
     institution: Row[Any]
@@ -290,49 +328,57 @@ class Standing:
     changed: frozenset[Account]
     provisional: Mapping[Account, int]
     loans: Mapping[Id, tuple[int, Loan]]
+    settled: Sequence[Account]
     roster: int
     members: Sequence[Row[Any]]
     decisions: Sequence[Row[Any]]
 
 
+# Each balance, with the terms of the loan or borrowing whose it is.
+_HELD = select(
+    balances, *(loans.c[name] for name in ("member_id", "principal_paise", "annual_rate_basis_points", "months", "given_on", "rounding_paise"))
+).outerjoin(loans, and_(loans.c.loan_id == balances.c.of_id, loans.c.head == balances.c.head, loans.c.institution_id == balances.c.institution_id))
+
+
 def standing(connection: Connection, caller: Caller, institution_id: UUID, known: Known) -> Standing:
     """For a device, provisional meetings included; read in one moment."""
-    must_see(connection, caller, institution_id)
-    institution = connection.execute(select(institutions).where(institutions.c.institution_id == institution_id)).one()
-    held = connection.execute(select(balances).where(balances.c.institution_id == institution_id)).all()
-    now = chain(connection, institution_id)
-    if known.version > now.version:  # The books came back from a backup: what the device knows of them never was.
-        known = Known()
+    institution, now = must_see(connection, caller, institution_id)
+    held = connection.execute(_HELD.where(balances.c.institution_id == institution_id)).all()
     seen = min(known.approved_through, now.approved_through) if known.version else now.approved_through
     after = and_(meetings.c.institution_id == institution_id, meetings.c.number > seen)
     decided = connection.execute(select(meetings).where(after).order_by(meetings.c.number, meetings.c.meeting_id)).all()
     since = {account for row in decided for account in effect(packed.unpack_lines(row))}
     of = connection.execute(select(members).where(members.c.institution_id == institution_id).order_by(members.c.member_id)).all()
     roster = total([(institution_id, institution.version), *((row.member_id, row.version) for row in of)])
-    stand_at = {Account(Head(row.head), "" if row.of_id == WHOLE else str(row.of_id)): row for row in held}
+    stand_at = {_account(row): row for row in held}
+    changed = {account for account, row in stand_at.items() if row.version > known.version}
+    owed = {account: row for account, row in stand_at.items() if row.given_on and (row.paise or row.interest_paise)}
     return Standing(
         now,
         institution,
         {account: row.paise for account, row in stand_at.items()},
-        frozenset(account for account, row in stand_at.items() if row.version > known.version or account in since),
+        frozenset(changed | (since & stand_at.keys())),
         effect(line for row in decided if row.status == MeetingStatus.CLOSED for line in packed.unpack_lines(row)),
-        _owed(connection, institution_id, stand_at),
+        {account.of: (row.version, _owed(row)) for account, row in sorted(owed.items())},
+        # Who holds nothing yet has no loan to drop.
+        sorted(one for one in changed - owed.keys() if one.of and CHART[one.head].sub_ledger in _LENT) if known.version else (),
         roster,
         of if roster != known.roster else (),
         decided,
     )
 
 
-def _owed(connection: Connection, institution_id: UUID, stand_at: Mapping[Account, Row[Any]]) -> dict[Id, tuple[int, Loan]]:
-    """Of each loan and borrowing on which something is owed: when it last changed, and how it stands."""
-    owed = {}
-    for row in connection.execute(select(loans).where(loans.c.institution_id == institution_id).order_by(loans.c.loan_id)):
-        held = stand_at.get(Account(Head(row.head), str(row.loan_id)))
-        if held is not None and (held.paise or held.interest_paise):
-            terms = Terms(row.principal_paise, row.annual_rate_basis_points, row.months, row.given_on, row.rounding_paise)
-            stands = loan.Standing(held.paise, held.interest_paise or 0, held.counted_through or row.given_on)
-            owed[str(row.loan_id)] = (held.version, Loan(str(institution_id), Head(row.head), str(row.member_id or ""), terms, stands))
-    return owed
+_LENT = (SubLedger.LOAN, SubLedger.BORROWING)
+
+
+def _account(row: Row[Any]) -> Account:
+    return Account(Head(row.head), "" if row.of_id == WHOLE else str(row.of_id))
+
+
+def _owed(row: Row[Any]) -> Loan:
+    terms = Terms(row.principal_paise, row.annual_rate_basis_points, row.months, row.given_on, row.rounding_paise)
+    stands = loan.Standing(row.paise, row.interest_paise or 0, row.counted_through or row.given_on)
+    return Loan(str(row.institution_id), Head(row.head), str(row.member_id or ""), terms, stands)
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,16 +395,16 @@ def approved_from(connection: Connection, caller: Caller, institution_id: UUID, 
 
     What is provisional is taken off the latest position, so that books show what is final.
     """
-    must_see(connection, caller, institution_id)
-    stands = chain(connection, institution_id)
+    _, stands = must_see(connection, caller, institution_id)
     kept = connection.execute(select(balances).where(balances.c.institution_id == institution_id)).all()
-    latest = {Account(Head(row.head), "" if row.of_id == WHOLE else str(row.of_id)): row.paise for row in kept}
     of = and_(meetings.c.institution_id == institution_id, meetings.c.status != MeetingStatus.REJECTED)
-    since = or_(meetings.c.held_on >= from_on, meetings.c.number > stands.approved_through)
+    # Days never go back from one number to the next, and numbers have an index: from the last one back, the first held before.
+    before = select(meetings.c.number).where(of, meetings.c.held_on < from_on).order_by(meetings.c.number.desc()).limit(1).scalar_subquery()
+    since = meetings.c.number > func.least(stands.approved_through, func.coalesce(before, 0))
     rows = connection.execute(select(*_OF_BOOKS).where(of, since).order_by(meetings.c.number)).all()
     provisional = effect(line for row in rows if row.number > stands.approved_through for line in packed.unpack_lines(row))
     held = [Held(str(row.meeting_id), row.number, row.held_on, packed.unpack_lines(row)) for row in rows if row.number <= stands.approved_through]
-    return Approved(stands, added(latest, provisional, -1), held)
+    return Approved(stands, added({_account(row): row.paise for row in kept}, provisional, -1), held)
 
 
 # All but the content, which is the most of it.
@@ -366,19 +412,14 @@ _OF_BOOKS = [meetings.c[name] for name in ("meeting_id", "number", "held_on", "i
 
 
 def loans_of(connection: Connection, institution_id: UUID, member_id: UUID) -> list[Id]:
-    """Every loan that the institution ever gave her."""
-    hers = and_(loans.c.institution_id == institution_id, loans.c.member_id == member_id)
-    return [str(one) for one in connection.execute(select(loans.c.loan_id).where(hers)).scalars()]
-
-
-def must_know_member(connection: Connection, institution_id: UUID, member_id: UUID) -> None:
-    """Refuse who neither is nor was of the institution, and has nothing in its books."""
-    is_of = select(members.c.member_id).where(members.c.member_id == member_id, members.c.institution_id == institution_id)
-    has = select(balances.c.of_id).where(
-        balances.c.institution_id == institution_id, balances.c.head.in_(_MEMBER_HEADS), balances.c.of_id == member_id
-    )
-    if connection.execute(union_all(is_of, has).limit(1)).first() is None:
+    """Every loan that the institution ever gave her; refused who neither is nor was of it, and has nothing in its books."""
+    is_of = exists().where(members.c.member_id == member_id, members.c.institution_id == institution_id)
+    has = exists().where(balances.c.institution_id == institution_id, balances.c.head.in_(_MEMBER_HEADS), balances.c.of_id == member_id)
+    hers = select(loans.c.loan_id).where(loans.c.institution_id == institution_id, loans.c.member_id == member_id)
+    known, lent = connection.execute(select(or_(is_of, has), func.array(hers.scalar_subquery()))).one()
+    if not known:
         raise NotFound("MEMBER_UNKNOWN", "There is no such member in these books.", field="member_id")
+    return [str(one) for one in lent]
 
 
 _MEMBER_HEADS = [head for head, about in CHART.items() if about.sub_ledger is SubLedger.MEMBER]
@@ -441,7 +482,7 @@ def approved_after(connection: Connection, after: UUID | None, size: int) -> Seq
 
 def chains_after(connection: Connection, after: UUID | None, size: int) -> Sequence[tuple[UUID, str, Chain]]:
     """A page of institutions by id, where they lie and how their books stand, for a restatement."""
-    statement = select(chains.c.institution_id, institutions.c.region, *_CHAIN.selected_columns)
+    statement = select(chains.c.institution_id, institutions.c.region, *_CHAIN)
     statement = statement.join(institutions, institutions.c.institution_id == chains.c.institution_id)
     if after:
         statement = statement.where(chains.c.institution_id > after)

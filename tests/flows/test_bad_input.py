@@ -50,7 +50,7 @@ def meeting(group, **changes):
         ({"saving": 1, "closing_hash": "0" * 64}, "CASH_UNBALANCED", "counted_cash_paise"),  # Which says more than that the seal differs.
         ({"passbook": 1}, "BANK_UNBALANCED", "bank_statements[0]"),
         ({"closing_hash": "0" * 64}, "CLOSING_DIFFERS", "closing_hash"),
-        ({"lock": 7}, "LOCK_LOST", "lock"),
+        ({"lock": 2**62}, "LOCK_INVALID", "lock"),
         ({"number": 9999}, "MEETING_OUT_OF_SEQUENCE", "number"),
         ({"meeting_id": "7"}, "ID_INVALID", "meeting_id"),
         ({"meeting_id": "00000000-0000-4000-8000-000000000000"}, "ID_INVALID", "meeting_id"),

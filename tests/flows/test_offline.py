@@ -217,9 +217,7 @@ def test_uploads_in_any_order_and_twice_while_the_server_dies_are_in_the_books_o
 
 def since(keeper, kept):
     """What is new to the device."""
-    today = month.today().isoformat()
-    held_already = {"since_version": kept.version, "since_roster": kept.roster, "since_approved_through": kept.approved_through, "since_on": today}
-    return keeper(keeper.transactions.Pull, pb.PullRequest(institution_id=kept.institution_id, on=today, **held_already))
+    return keeper(keeper.transactions.Pull, kept.pull(month.today().isoformat()))
 
 
 def decided(told):
@@ -243,7 +241,7 @@ def test_a_device_hears_what_was_decided_as_what_is_new_to_it(group):
         (3, 1, "REJECTED", ["AMOUNT_WRONG"], "Meeting 2 was handed back, and this one stands on it."),
     ]
     assert not told.members
-    kept.know(told)
+    kept.know(told, month.today().isoformat())
     assert (kept.number, kept.closing_hash()) == (1, told.closing_hash), "the loan that was never given is gone here too"
 
     again = [held(kept, group, sheet.meeting_id) for sheet in sheets[1:]]
@@ -254,7 +252,7 @@ def test_a_device_hears_what_was_decided_as_what_is_new_to_it(group):
         books.approve_meeting(approver, sheet.meeting_id, revision=2)
     told = since(keeper, kept)
     assert decided(told) == [(2, 2, "APPROVED", [], ""), (3, 2, "APPROVED", [], "")]
-    kept.know(told)
+    kept.know(told, month.today().isoformat())
     assert kept.closing_hash() == told.closing_hash
     told = since(keeper, kept)
     assert [*told.balances, *told.loans, *told.members, *told.decisions] == []

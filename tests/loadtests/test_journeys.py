@@ -50,7 +50,7 @@ def test_a_chain_of_meetings_is_admitted_by_the_books_own_rules(members, bank_id
     group, dice = group_of(members), random.Random(members)
     bank_id = bank_id and str(uuid7())
     known = {one: Member(group.institution_id, active=True) for one in group.member_ids}
-    institution = KnownInstitution("SHG", BLOCK, True, date(2015, 1, 1), banks=frozenset({bank_id} - {""}))
+    institution = KnownInstitution("SHG", BLOCK, True, date(2015, 1, 1), banks={bank_id: None} if bank_id else {})
     books = Books(institution, members=known)
     caller = Caller("IUP_KEEPER", Role.SHG_BOOKKEEPER, BLOCK, frozenset({UUID(group.institution_id)}))
     ledger, seen = ledger_of(group), set()

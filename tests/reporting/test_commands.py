@@ -136,8 +136,9 @@ def test_a_meeting_adds_what_came_in_and_went_out_under_every_head(connection):
             ("A05", 60000, 0),
         )
     ]
-    hear(connection, meeting(savings_withdrawn_paise=150, loans_disbursed=3, heads=heads))
+    hear(connection, meeting(savings_withdrawn_paise=150, loans_disbursed=3, heads=heads, manual_books_differ=True))
     rows, _ = ask(connection)
+    assert rows["9"]["meetings_manual_books_differ"] == 1
     said = {name: amount for name, amount in rows["9"].items() if amount and not name.startswith(("attendance", "meetings", "principal"))}
     assert said == {
         "savings_paise": 120000,

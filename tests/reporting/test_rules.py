@@ -134,6 +134,7 @@ def test_a_meeting_adds_its_totals():
         interest_paise=9000,
         fines_paise=700,
         withdrawn_paise=30000,
+        manual_books_differ=True,
         loans_given=2,
         heads=(HeadTotal("A01", 500000, 80000), HeadTotal("A03", 1, 2), HeadTotal("L01", 10000, 100000), HeadTotal("L02", 20000, 20000)),
     )
@@ -147,6 +148,7 @@ def test_a_meeting_adds_its_totals():
         "interest_received_paise": 9000,
         "fines_paise": 700,
         "savings_withdrawn_paise": 30000,
+        "meetings_manual_books_differ": 1,
         "loans_disbursed": 2,
         "loans_outstanding_paise": 420000,
         "savings_balance_paise": 90000,

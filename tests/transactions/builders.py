@@ -20,7 +20,7 @@ from services.transactions.consumer import Consumer
 from services.transactions.rules.books import Books, Institution, Member, Reversible
 from services.transactions.rules.heads import Head
 from services.transactions.rules.journal import Account, added, effect
-from services.transactions.rules.meeting import closing_hash, lines, take_in
+from services.transactions.rules.meeting import closing_hash, history_after, lines, take_in
 from services.transactions.rules.record import Handback, Posting, Upload, after
 from services.transactions.rules.sheet import (
     KINDS,
@@ -79,7 +79,7 @@ class Group:
         return Caller(**{**plain, **changes})
 
     def institution(self, **changes) -> Institution:
-        plain = Institution(self.kind, self.region, True, FORMED_ON, banks=frozenset(self.bank_ids), compulsory_paise=self.compulsory_paise)
+        plain = Institution(self.kind, self.region, True, FORMED_ON, banks=dict.fromkeys(self.bank_ids), compulsory_paise=self.compulsory_paise)
         return replace(plain, **changes)
 
     def books(self, **changes) -> Books:
@@ -120,14 +120,17 @@ def upload(one: Sheet, lock: int = 0) -> Upload:
 
 
 def entered(one: Sheet, books: Books) -> Books:
-    """The books with the meeting in them."""
-    return after(Posting(upload(one), take_in(one, books, Policies(), TODAY)), books)
+    """The books with the meeting in them, and all of their history."""
+    posting = Posting(upload(one), take_in(one, books, Policies(), TODAY))
+    given_in = {**books.given_in, **dict.fromkeys(posting.given, one.meeting_id)}
+    return replace(after(posting, books), given_in=given_in, history=history_after(one, posting.taken.lines, books))
 
 
 def final(one: Sheet, books: Books) -> Books:
     """The books with the meeting in them, and approved: its lines may be taken back."""
     made = lines(one, books.loans, books.reversible)
-    posted = {(one.meeting_id, line.line): Reversible(line, one.institution_id, MeetingStatus.APPROVED) for line in made}
+    own = len(made) - len(one.reversals)
+    posted = {(one.meeting_id, line.line): Reversible(line, one.institution_id, MeetingStatus.APPROVED, takes_back=line.line > own) for line in made}
     books = entered(one, books)
     recorded = replace(books.recorded[one.meeting_id], status=MeetingStatus.APPROVED)
     chain = replace(books.chain, approved_through=one.number)

@@ -6,7 +6,7 @@ are written anew, and everything is added up from the first meeting on, each tim
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import NamedTuple
 
@@ -85,6 +85,7 @@ class Meeting:
     sheet: Sheet
     postings: list[Posting]
     approved: bool = False
+    due: set[str] = field(default_factory=set)  # The active members of its day, as far as was known when it was taken in.
 
     def line(self, number: int) -> tuple[Posting, Posting]:
         return self.postings[2 * number - 2], self.postings[2 * number - 1]
@@ -210,30 +211,34 @@ def closed(sheet: Sheet, before: list[Meeting], banks: list[str]) -> Meeting:
 
 
 def standing(loan_id: str, meetings: list[Meeting]) -> Standing:
-    """Where a loan stands after all that was paid of it and taken back, meeting by meeting from the one that gave it."""
+    """Where a loan stands by what was paid of it and not taken back, line by line from the one that gave it."""
     terms = lent(meetings)[loan_id].terms
-    stands = None
+    never = {(back.meeting_id, back.line) for one in meetings for back in one.sheet.reversals}
+    stands = Standing(0, 0, terms.given_on)
     for one in meetings:
-        if loan_id in {given.loan_id for given in one.sheet.loans} | {taken.borrowing_id for taken in one.sheet.borrowings}:
-            stands = Standing(terms.principal_paise, 0, terms.given_on)
-        elif any(posting.whose == loan_id for posting in one.postings):
-            assert stands is not None
-            principal = -sum(grown(posting) for posting in one.postings if posting.whose == loan_id and posting.head in OF_LOANS)
-            interest = sum(grown(posting) for posting in one.postings if posting.whose == loan_id and posting.head in {"I01", "E01"})
-            stands = after_payment(terms, stands, principal, interest, one.sheet.held_on)
-    assert stands is not None
+        begins = loan_id in {given.loan_id for given in one.sheet.loans} | {taken.borrowing_id for taken in one.sheet.borrowings}
+        for number in range(1, one.lines + 1 - len(one.sheet.reversals)):
+            for posting in one.line(number) if (one.sheet.meeting_id, number) not in never else ():
+                if posting.whose == loan_id and begins:
+                    stands = Standing(terms.principal_paise, 0, terms.given_on)
+                elif posting.whose == loan_id:
+                    paid = (-grown(posting), 0) if posting.head in OF_LOANS else (0, grown(posting))
+                    stands = after_payment(terms, stands, *paid, one.sheet.held_on)
     return stands
 
 
-def flagged(sheet: Sheet, usual_paise: int) -> set[str]:
-    """Why an approver must look at it before she approves."""
+def flagged(sheet: Sheet, usual_paise: int, due: set[str]) -> set[str]:
+    """Why an approver must look at it before she approves. `due` were the active members of that day."""
     present = {one.member_id for one in sheet.attendance if one.present}
     found = {"MANUAL_BOOKS_DIFFER"} if sheet.manual_books_differ else set()
     found |= {"REVERSAL"} if sheet.reversals else set()
     found |= {"REVISED"} if sheet.revision > 1 else set()
     found |= set() if present else {"NOBODY_PRESENT"}
+    found |= {"ATTENDANCE_INCOMPLETE"} if due - {one.member_id for one in sheet.attendance} else set()
     found |= {"LOAN_WHILE_ABSENT"} if any(one.member_id not in present for one in sheet.loans) else set()
-    return found | ({"SAVING_UNUSUAL"} if any(one.compulsory_paise >= 100 * usual_paise for one in sheet.savings) else set())
+    found |= {"AMOUNT_UNUSUAL"} if any(one.item in OF_MEMBER and one.amount_paise >= 100 * usual_paise for one in sheet.entries) else set()
+    saved = [paise for one in sheet.savings for paise in (one.compulsory_paise, one.voluntary_paise)]
+    return found | ({"SAVING_UNUSUAL"} if any(paise >= 100 * usual_paise for paise in saved) else set())
 
 
 class Row(NamedTuple):

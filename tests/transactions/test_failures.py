@@ -118,6 +118,19 @@ def test_a_meeting_is_back_dated_into_a_closed_year(desk):
     assert desk.send(desk.next(held_on=date(2026, 4, 1))) == ["APPLIED"]
 
 
+def test_a_meeting_is_approved_after_its_year_was_closed(desk):
+    """It was in the books in time, and counts in its year; handed back it could not be entered on its day any more."""
+    hear_institution(desk.connection, desk.group, 2, formed_on="2024-04-01")
+    late = Policies({"year_closes_after_days": (Period(3650, date(2026, 4, 1)),)})
+    in_time = replace(desk, policies=late)
+    first, second = (in_time.save(held_on=date(2026, 3, 30)) for _ in range(2))
+    assert desk.approve(first) == [""], "the year is closed by now"
+    assert (figures(desk, first).month, figures(desk, first).held_on) == ("2026-03", "2026-03-30")
+    desk.reject(second)
+    assert desk.send(desk.again(second)) == ["YEAR_CLOSED"]
+    assert desk.send(desk.again(second, held_on=date(2026, 4, 1))) == ["APPLIED"]
+
+
 def test_meetings_n_and_n_plus_1_come_in_the_wrong_order(desk):
     first = desk.next(savings=savings(desk.group))
     aside = desk.connection.begin_nested()
@@ -310,9 +323,9 @@ def test_an_shg_is_mapped_to_another_vo_in_the_middle_of_a_cycle(desk):
     assert desk.approve(first) == [""]
     hear_institution(desk.connection, desk.group, 2, parent_id=str(new))
     assert desk.approve(second, institutions=frozenset({old})) == ["MEETING_UNKNOWN"]
-    assert queries.waiting(desk.connection, desk.group.approver(institutions=frozenset({old})), None, 9) == []
+    assert queries.waiting(desk.connection, desk.group.approver(institutions=frozenset({old})), None, 9, 0) == []
     newer = desk.group.approver(institutions=frozenset({new}), user_id="IUP_AP2", person="second checker")
-    assert [row.number for row in queries.waiting(desk.connection, newer, None, 9)] == [2]
+    assert [row.number for row in queries.waiting(desk.connection, newer, None, 9, 0)] == [2]
     assert desk.approve(second, institutions=frozenset({new}), user_id="IUP_AP2", person="second checker") == [""]
     assert queries.meeting(desk.connection, newer, UUID(first.meeting_id)).decided_by == "IUP_AP"
 
@@ -429,4 +442,4 @@ def test_a_loan_at_a_meeting_that_nobody_attended_is_looked_at():
     group = Group()
     books = group.books()
     ghost = following(books, group, attendance=(), savings=savings(group), loans=(LoanGiven(new_id(), group.members[0], 100, 2400, 10),))
-    assert take_in(ghost, books, Policies(), TODAY).flags == ("NOBODY_PRESENT", "LOAN_WHILE_ABSENT")
+    assert take_in(ghost, books, Policies(), TODAY).flags == ("NOBODY_PRESENT", "ATTENDANCE_INCOMPLETE", "LOAN_WHILE_ABSENT")

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from sqlalchemy import text
 
 from services.kernel.approval import MeetingStatus
-from services.kernel.errors import Refused
+from services.kernel.errors import NotFound, Refused
 from services.kernel.policies import Period, Policies
 from services.transactions import queries
 from services.transactions.commands import decide, sync, take
@@ -63,16 +63,18 @@ SCREENS = {
 }
 TAKEN_BACK = {("reversed", head) for head in ("A01", "A05", "I01", "L01", "L02", "L06")}
 ANSWERS = {
-    *("APPLIED", "ALREADY_APPLIED", "REVISION_OLD", "REVISION_CONTENT", "LOCK_LOST", "MEETING_WAITING", "MEMBER_WAITING", "BANK_WAITING"),
+    *("APPLIED", "ALREADY_APPLIED", "REVISION_OLD", "REVISION_CONTENT", "LOCK_LOST", "LOCK_INVALID", "MEETING_WAITING"),
+    *("MEMBER_WAITING", "BANK_WAITING"),
     *("CASH_UNBALANCED", "BANK_UNBALANCED", "BANK_NOT_STATED", "CLOSING_DIFFERS", "MEETING_OUT_OF_SEQUENCE", "HELD_TOO_EARLY", "HELD_IN_FUTURE"),
     *("SAVINGS_NEGATIVE", "CASH_NEGATIVE", "BANK_NEGATIVE", "BALANCE_NEGATIVE", "REPAYMENT_TOO_LARGE", "LOAN_EXISTS", "LOAN_UNKNOWN"),
-    *("LINE_REVERSED", "LINE_UNKNOWN", "LINE_NOT_FINAL", "MEMBER_LEFT", "INSTITUTION_NOT_YOURS", "AMOUNT_NEGATIVE", "BOOKS_HELD"),
+    *("LINE_REVERSED", "LINE_IS_REVERSAL", "LINE_UNKNOWN", "LINE_NOT_FINAL", "MEMBER_LEFT", "INSTITUTION_NOT_YOURS", "AMOUNT_NEGATIVE", "BOOKS_HELD"),
     *("APPROVAL_OUT_OF_SEQUENCE", "MOVE_NOT_ALLOWED", "OWN_ENTRY", "MEETING_UNKNOWN", "MEETING_FLAGGED", "REMARK_MISSING"),
 }
 DONE = {
     *("batch of 4", "sent twice", "out of order", "revision", "revision of the same", "revision ahead", "abandoned", "first handed back"),
+    "begun at another number",
     *("approved", "approved again", "approved many", "handed back", "handed back again", "taken", "taken by another", "sent by who lost them"),
-    *("left", "came back", "joined", "account opened", "paid by who left", "held on one day"),
+    *("somebody was left out", "left", "came back", "joined", "account opened", "paid by who left", "held on one day"),
 }
 REACHED = {*model.RECEIVED, *model.PAID_OUT, *SCREENS, *TAKEN_BACK, *ANSWERS, *DONE}
 TIMES_MIN = {"APPLIED": 60, "approved": 25, "handed back": 8, "revision": 10, "ALREADY_APPLIED": 20, "LOCK_LOST": 3}
@@ -231,7 +233,7 @@ class Sitting:
         """Of the kinds of lines that were taken back least, or it would be savings and little else."""
         kinds = defaultdict(list)
         for meeting in final:
-            for number in range(1, meeting.lines + 1):
+            for number in range(1, meeting.lines + 1 - len(meeting.sheet.reversals)):
                 debit, credit = meeting.line(number)
                 kinds[debit.head, credit.head].append((meeting.sheet.meeting_id, number))
         rarest = sorted(kinds, key=lambda kind: (min(self.reached["reversed", head] for head in kind), self.chance.random()))
@@ -302,7 +304,7 @@ class Life(RuleBasedStateMachine):
         self.versions = dict.fromkeys(self.stays, 1)
         self.banks = list(self.group.bank_ids)
         self.institution_version = 1
-        self.mirror, self.pulled = {}, queries.Known()
+        self.mirror, self.mirrored_loans, self.pulled = {}, {}, queries.Known()
         hear_institution(connection, self.group)
         for one in self.group.members:
             hear_member(connection, self.group, one)
@@ -418,11 +420,11 @@ class Life(RuleBasedStateMachine):
         earliest = last.held_on if last else FORMED_ON
         held_on = chance.choice((earliest, self.today, earliest + (self.today - earliest) * chance.random()))
         self.reached["held on one day"] += bool(last) and held_on == last.held_on
-        number = last.number + 1 if last else self.base + 1 if self.base else chance.randint(1, 12)
+        number = last.number + 1 if last else chance.randint(1, 12)
         plain = Sheet(new_id(), self.group.id, 1, number, held_on, last.meeting_id if last else "")
         if draft:
-            assert draft.sheet.number == number or not self.base
-            plain = replace(plain, meeting_id=draft.sheet.meeting_id, number=draft.sheet.number, revision=draft.revision)
+            self.reached["begun at another number"] += not last and draft.sheet.number != number
+            plain = replace(plain, meeting_id=draft.sheet.meeting_id, revision=draft.revision)
         sitting = Sitting(chance, self.device, plain, self.here(held_on), self.banks, self.reached)
         if draft and chance.random() < 0.5:
             sitting.refill(draft.sheet)
@@ -482,7 +484,7 @@ class Life(RuleBasedStateMachine):
         if known and known.sheet.revision == sheet.revision:
             return "ALREADY_APPLIED" if content(known.sheet) == content(sheet) else "REVISION_CONTENT"
         if known and known.sheet.revision > sheet.revision:
-            return "REVISION_OLD"
+            return "ALREADY_APPLIED" if sheet in self.sent else "REVISION_OLD"
         if known and known.status != MeetingStatus.REJECTED:
             return "MOVE_NOT_ALLOWED"
         return self.answer_anew(sheet) if lock == self.lock else "LOCK_LOST"
@@ -496,12 +498,14 @@ class Life(RuleBasedStateMachine):
 
     def keep(self, meeting, user):
         sheet = meeting.sheet
-        if not self.kept and not self.base:
+        if not self.kept:
             self.base = sheet.number - 1
         if was := self.known.get(sheet.meeting_id):
             self.reached["revision"] += 1
             self.reached["revision ahead"] += sheet.revision > was.sheet.revision + 1
             self.reached["revision of the same"] += sheet.savings == was.sheet.savings and sheet.entries == was.sheet.entries
+        meeting.due = {one for one in self.here(sheet.held_on) if one in self.versions and self.stays[one][-1][1] is None}
+        self.reached["somebody was left out"] += bool(meeting.due - {one.member_id for one in sheet.attendance})
         self.kept.append(meeting)
         self.sent.append(sheet)
         self.known[sheet.meeting_id] = Known(sheet, MeetingStatus.CLOSED, user)
@@ -555,7 +559,7 @@ class Life(RuleBasedStateMachine):
         for one in asked:
             if one.sheet.number != through + 1:
                 expected[one.sheet.meeting_id] = "APPROVAL_OUT_OF_SEQUENCE"
-            elif model.flagged(one.sheet, self.group.compulsory_paise):
+            elif model.flagged(one.sheet, self.group.compulsory_paise, one.due):
                 expected[one.sheet.meeting_id] = "MEETING_FLAGGED"
             else:
                 through += 1
@@ -583,6 +587,8 @@ class Life(RuleBasedStateMachine):
             decide.reject_meeting(*arguments, said, POLICIES, self.today)
         back = [one for one in self.kept if one.sheet.number >= meeting.sheet.number]
         self.kept = self.kept[: -len(back)]
+        if not self.kept:
+            self.base = 0
         for one in back:
             self.known[one.sheet.meeting_id] = self.known[one.sheet.meeting_id]._replace(status=MeetingStatus.REJECTED)
         drafts = [Draft(one.sheet, one.sheet.revision + chance.choice((1, 1, 1, 2))) for one in back]
@@ -636,7 +642,7 @@ class Life(RuleBasedStateMachine):
                 take.take_books(self.connection, self.bookkeeper(user), self.group.institution_id, take_over=False)
         with self.connection.begin_nested():
             lock = take.take_books(self.connection, self.bookkeeper(user), self.group.institution_id, take_over=True)
-        assert lock == self.lock + (user != self.holder)
+        assert lock == self.lock if user == self.holder else lock > self.lock
         if user != self.user:
             if self.unsent:
                 self.lost.append((self.user, self.lock, self.unsent))
@@ -683,7 +689,8 @@ class Life(RuleBasedStateMachine):
         yield "HELD_TOO_EARLY", replace(right, held_on=right.held_on - timedelta(days=1)), *mine
         yield "HELD_IN_FUTURE", replace(right, held_on=self.today + timedelta(days=1)), *mine
         yield "REVISION_CONTENT", replace(last, counted_cash_paise=last.counted_cash_paise + 1), *mine
-        yield "LOCK_LOST", right, self.lock + 7, self.bookkeeper()
+        yield "LOCK_LOST", right, self.lock - 1, self.bookkeeper()
+        yield "LOCK_INVALID", right, 2**62, self.bookkeeper()
         yield "INSTITUTION_NOT_YOURS", right, self.lock, self.bookkeeper(institutions=frozenset({UUID(new_id())}))
         yield "CASH_NEGATIVE", close(entries=(Entry("TRAVEL", cash + 1),)), *mine
         yield "BALANCE_NEGATIVE", close(entries=(came_in(10**8), Entry("FUND_RETURNED", stands.get(("L06", ""), 0) + 1))), *mine
@@ -707,9 +714,12 @@ class Life(RuleBasedStateMachine):
         gone = [one for one in self.stays if one in self.versions and one not in self.here(plain.held_on)]
         if gone:
             yield "MEMBER_LEFT", replace(right, attendance=(Attendance(gone[0], True),)), *mine
-        back = [back for one in self.kept for back in one.sheet.reversals]
-        if back:
-            yield "LINE_REVERSED", replace(right, reversals=(chance.choice(back),)), *mine
+        taking_back = [one for one in self.kept if one.sheet.reversals]
+        if taking_back:
+            one = chance.choice(taking_back)
+            yield "LINE_REVERSED", replace(right, reversals=(chance.choice(one.sheet.reversals),)), *mine
+            code = "LINE_IS_REVERSAL" if one.approved else "LINE_NOT_FINAL"
+            yield code, replace(right, reversals=(Reversal(one.sheet.meeting_id, one.lines),)), *mine
         if self.undecided and self.undecided[-1].lines:
             yield "LINE_NOT_FINAL", replace(right, reversals=(Reversal(self.undecided[-1].sheet.meeting_id, 1),)), *mine
 
@@ -744,7 +754,7 @@ class Life(RuleBasedStateMachine):
         assert sum(paise if head[0] in "AE" else -paise for (head, of), paise in stands.items() if not of) == 0
         for head in model.WITH_ACCOUNTS:
             assert stands.get((head, ""), 0) == sum(paise for (whose_head, of), paise in stands.items() if whose_head == head and of)
-        chain = queries.chain(self.connection, self.group.institution_id)
+        chain = queries.must_see(self.connection, self.group.approver(), self.group.institution_id)[1]
         last = self.kept[-1].sheet if self.kept else None
         assert (chain.last_number, chain.approved_through, chain.lock) == (self.last_number, self.approved_through, self.lock)
         assert (chain.last_meeting_id, chain.last_held_on) == ((last.meeting_id, last.held_on) if last else ("", None))
@@ -770,6 +780,10 @@ class Life(RuleBasedStateMachine):
         since = self.pull(self.pulled)
         self.mirror |= {(one.head, one.of): (one.paise, one.provisional_paise) for one in since.balances}
         assert {account: paise for account, paise in self.mirror.items() if any(paise)} == {one: paise for one, paise in told.items() if any(paise)}
+        self.mirrored_loans |= {one.loan_id: owed(one) for one in since.loans if one.principal_paise}
+        for settled in (one.loan_id for one in since.loans if not one.principal_paise):
+            self.mirrored_loans.pop(settled, None)
+        assert self.mirrored_loans == self.owed()
         self.pulled = queries.Known(whole.version, whole.approved_through, whole.roster)
 
     def pull(self, known):
@@ -833,7 +847,10 @@ class Life(RuleBasedStateMachine):
         opened, closed_at = Counter(), Counter()
         lent = model.lent(self.kept)
         somebody = list(self.stays)[self.steps % len(self.stays)]
-        of_somebody = queries.loans_of(self.connection, self.group.institution_id, UUID(somebody))
+        try:
+            of_somebody = queries.loans_of(self.connection, self.group.institution_id, UUID(somebody))
+        except NotFound:  # She went elsewhere before anything here was hers.
+            of_somebody = []
         assert set(of_somebody) == {loan_id for loan_id, loan_of in lent.items() if loan_of.member_id == somebody}
         for one in self.stays:
             hers = {one} | {loan_id for loan_id, loan_of in lent.items() if loan_of.member_id == one}
@@ -851,10 +868,10 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def whatever_changes_grows_the_version(self):
         """By it a writer knows whether what it read still stands, and a device what it has seen."""
-        rows, version = self.rows(), queries.chain(self.connection, self.group.institution_id).version
+        rows, (_, chain) = self.rows(), queries.must_see(self.connection, self.group.approver(), self.group.institution_id)
         changed = {kind for kind in ("meetings", "balances", "loans", "reversals") if rows.get(kind) != self.dump.get(kind)}
-        assert version > self.version if changed else version >= self.version
-        self.dump, self.version = rows, version
+        assert chain.version > self.version if changed else chain.version >= self.version
+        self.dump, self.version = rows, chain.version
 
 
 def owed(one):

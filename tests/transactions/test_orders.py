@@ -290,7 +290,7 @@ def patiently(work):
         try:
             with database.transaction(SERVICE) as connection:
                 return work(connection)
-        except Exhausted:
+        except (Exhausted, sync.NotStoredError):
             continue
     raise AssertionError("busy for ever")
 
@@ -375,7 +375,7 @@ def stories_that_part(story):
 @pytest.mark.parametrize("batched", [False, True])
 @pytest.mark.parametrize("order", list(permutations(range(4))), ids=lambda order: "".join(map(str, order)))
 def test_of_two_meetings_on_the_same_one_the_first_to_come_is_taken_and_the_other_refused(connection, order, batched):
-    """Two copies of each; a meeting that stands on the refused one waits for it, and never comes in."""
+    """Two copies of each; a meeting that stands on the refused one is refused with it."""
     story = Story()
     story.hear(connection)
     first, mine, yours, after_yours = stories_that_part(story)
@@ -395,8 +395,7 @@ def test_of_two_meetings_on_the_same_one_the_first_to_come_is_taken_and_the_othe
     before = story.rows(connection)
     [answer] = story.send(connection, DEVICES[1], [after_yours])
     if winner is mine:
-        assert isinstance(answer, Waiting)
-        assert answer.awaited == yours.meeting_id
+        assert code(answer) == "MEETING_OUT_OF_SEQUENCE"
         assert story.rows(connection) == before
     else:
         assert answer is Outcome.APPLIED
@@ -424,25 +423,26 @@ def test_who_lost_the_books_sends_nothing_any_more(connection, moves):
     sheets = story.sheets()
     old, new = DEVICES
     taken = stored = False
-    assert take_books(connection, story, old, take_over=False) == 1
-    assert story.send(connection, old, [sheets[1]], lock=1) == [Outcome.APPLIED]
+    locks = {old: take_books(connection, story, old, take_over=False)}
+    assert story.send(connection, old, [sheets[1]], lock=locks[old]) == [Outcome.APPLIED]
     for move in moves:
         if move == "take":
             with pytest.raises(Conflict, match="another device") as held:
                 take_books(connection, story, new, take_over=False)
             assert held.value.code == "BOOKS_HELD"
-            assert take_books(connection, story, new, take_over=True) == 2
+            locks[new] = take_books(connection, story, new, take_over=True)
+            assert locks[new] > locks[old]
             taken = True
         else:
-            device, lock = (old, 1) if move == "send old" else (new, 2)
-            [answer] = story.send(connection, device, [sheets[2]], lock)
+            device = old if move == "send old" else new
+            [answer] = story.send(connection, device, [sheets[2]], locks.get(device, 0))
             has_them = taken == (device is new)
             assert code(answer) == (Outcome.ALREADY_APPLIED if stored else Outcome.APPLIED if has_them else "LOCK_LOST")
             stored = stored or has_them
-    assert story.send(connection, old, [sheets[1]], lock=1) == [Outcome.ALREADY_APPLIED]
-    assert [code(one) for one in story.send(connection, old, [sheets[3], sheets[4]], lock=1)] == ["LOCK_LOST"] * 2
-    assert take_books(connection, story, old, take_over=True) == 3
-    assert [code(one) for one in story.send(connection, new, [sheets[4]], lock=2)] == ["LOCK_LOST"]
+    assert story.send(connection, old, [sheets[1]], locks[old]) == [Outcome.ALREADY_APPLIED]
+    assert [code(one) for one in story.send(connection, old, [sheets[3], sheets[4]], locks[old])] == ["LOCK_LOST"] * 2
+    assert take_books(connection, story, old, take_over=True) > locks[new]
+    assert [code(one) for one in story.send(connection, new, [sheets[4]], locks[new])] == ["LOCK_LOST"]
 
 
 def code(answer):
@@ -464,4 +464,6 @@ def test_of_two_who_take_the_books_at_once_one_has_them(committed):
             said[name] = refused.code
 
     at_once(*(lambda name=name: device(name) for name in DEVICES))
-    assert sorted(map(str, said.values())) == ["1", "BOOKS_HELD"]
+    [lock] = [one for one in said.values() if isinstance(one, int)]
+    assert lock > 0
+    assert [one for one in said.values() if one != lock] == ["BOOKS_HELD"]

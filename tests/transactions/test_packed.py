@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protos import transactions_pb2 as pb
 from services.transactions.rules.heads import Head
 from services.transactions.rules.journal import Line
 from services.transactions.rules.meeting import lines
-from services.transactions.rules.packed import HEAD_OF, NUMBER_OF, pack, unpack_content, unpack_lines, unpack_sheet
+from services.transactions.rules.packed import HEAD_OF, NUMBER_OF, pack, unlisted, unpack_content, unpack_lines, unpack_sheet
 from services.transactions.rules.sheet import KINDS, BorrowingRepayment, Paid, Repayment, Reversal, content
 from tests.transactions.builders import Group, closed, everything, final, following, new_id, savings, sheet
 
@@ -32,10 +33,11 @@ FULL = following(
 )
 
 
-def stored(one, posted=()):
+def stored(one, posted=(), left_out=0, said=None):
     """A row of meetings as it comes from the database: ids are UUIDs there."""
-    packed = pack(content(one), posted)
+    packed = pack(said or content(one), posted, left_out)
     columns = {"meeting_id": UUID(one.meeting_id), "institution_id": UUID(one.institution_id), "revision": one.revision, "number": one.number}
+    columns["flags"] = ["ATTENDANCE_INCOMPLETE"] if left_out else []
     return SimpleNamespace(**columns, held_on=one.held_on, **{**packed._asdict(), "ids": [UUID(of) for of in packed.ids]})
 
 
@@ -44,6 +46,32 @@ def test_a_sheet_comes_back_as_it_was(one):
     row = stored(one)
     assert unpack_sheet(row) == one
     assert unpack_content(row) == content(one)
+
+
+def test_what_a_newer_version_wrote_is_read_without_what_this_one_does_not_know():
+    """Programs are replaced one by one, and the old ones go on showing meetings."""
+    said = content(FULL)
+    said |= {"weather": "rain", "witnesses": [{"member_id": GROUP.members[0], "signed": {"by": "hand"}}], "venue": {"region": "9.178"}}
+    said["savings"] = [{**one, "season": 1, "paid": {"mode": "CASH", **one.get("paid", {}), "wallet": 7}} for one in said["savings"]]
+    row = stored(FULL, said=said)
+    assert b"weather" in zlib.decompress(row.content)
+    read = unpack_sheet(row)
+    assert replace(read, savings=FULL.savings) == FULL
+    assert [one._replace(paid=was.paid) for one, was in zip(read.savings, FULL.savings, strict=True)] == list(FULL.savings)
+    pb.MeetingSheet(**unpack_content(row))
+
+
+def test_an_id_is_kept_once_however_deep_it_stands():
+    said = content(FULL) | {"gifts": [{"from": {"member_id": GROUP.members[0], "paid": {"bank_id": GROUP.bank_ids[0]}}}]}
+    assert GROUP.members[0] not in zlib.decompress(pack(said, ()).content).decode()
+    assert GROUP.bank_ids[0] not in zlib.decompress(pack(said, ()).content).decode()
+
+
+def test_how_many_were_left_out_is_kept_beside_the_content():
+    row = stored(FULL, (), 7)
+    assert (unlisted(row), unlisted(stored(FULL))) == (7, 0)
+    assert unpack_sheet(row) == FULL
+    assert unpack_content(row) == content(FULL)
 
 
 def test_the_full_sheet_of_these_tests_is_full():

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import permutations, product
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -241,6 +242,8 @@ ODD = replace(
         **BOOKS.recorded,
         "elsewhere": Recorded(new_id(), 1, 1, MeetingStatus.APPROVED, b""),
         "handed back": Recorded(GROUP.id, 1, 2, MeetingStatus.REJECTED, b""),
+        "handed back, its place taken": Recorded(GROUP.id, 1, 1, MeetingStatus.REJECTED, b""),
+        "handed back elsewhere": Recorded(new_id(), 1, 2, MeetingStatus.REJECTED, b""),
         "before": Recorded(GROUP.id, 1, 0, MeetingStatus.APPROVED, b""),
     },
     reversible={
@@ -259,8 +262,17 @@ BAD = {
     "a number left out": ({"number": 3}, "MEETING_OUT_OF_SEQUENCE", "number"),
     "on nothing": ({"previous_meeting_id": ""}, "MEETING_OUT_OF_SEQUENCE", "previous_meeting_id"),
     "on one that is not the last": ({"previous_meeting_id": "before"}, "MEETING_OUT_OF_SEQUENCE", "previous_meeting_id"),
-    "on another institution's": ({"previous_meeting_id": "elsewhere"}, "PREVIOUS_ELSEWHERE", "previous_meeting_id"),
-    "on one not heard of": ({"previous_meeting_id": NEW}, "MEETING_WAITING", "previous_meeting_id"),
+    # Of another institution's meeting as of one not heard of.
+    "on another institution's": ({"previous_meeting_id": "elsewhere"}, "MEETING_OUT_OF_SEQUENCE", "previous_meeting_id"),
+    "on another institution's, early": ({"previous_meeting_id": "elsewhere", "number": 3}, "MEETING_WAITING", "previous_meeting_id"),
+    "on another institution's that was handed back": (
+        {"previous_meeting_id": "handed back elsewhere"},
+        "MEETING_OUT_OF_SEQUENCE",
+        "previous_meeting_id",
+    ),
+    "on one not heard of": ({"previous_meeting_id": NEW, "number": 3}, "MEETING_WAITING", "previous_meeting_id"),
+    "on one not heard of, whose place another has": ({"previous_meeting_id": NEW}, "MEETING_OUT_OF_SEQUENCE", "previous_meeting_id"),
+    "on one whose place another took": ({"previous_meeting_id": "handed back, its place taken"}, "MEETING_OUT_OF_SEQUENCE", "previous_meeting_id"),
     "on one handed back": ({"previous_meeting_id": "handed back"}, "MEETING_WAITING", "previous_meeting_id"),
     "a loan given before": ({"loans": (LoanGiven(LOAN, ONE, 1, 0, 1),)}, "LOAN_EXISTS", "loans[0].loan_id"),
     "borrowed before": ({"borrowings": (Borrowing(BORROWED, "BANK", 1, 0, 1),)}, "LOAN_EXISTS", "borrowings[0].borrowing_id"),
@@ -318,7 +330,7 @@ def test_what_the_books_say_no_to_names_its_field(case):
     assert (refused.code, refused.field) == (code, field)
     assert isinstance(refused, Waiting) == code.endswith("_WAITING")
     if isinstance(refused, Waiting):
-        assert refused.awaited in {NEW, "handed back"}
+        assert refused.awaited in {NEW, "handed back", "elsewhere"}
 
 
 OVERDRAWN = {
@@ -353,7 +365,17 @@ OVERDRAWN = {
         "withdrawals[1]",
     ),
     "voluntary savings withdrawn that are not there": ({"withdrawals": (Withdrawal(TWO, 0, 1),)}, "SAVINGS_NEGATIVE", "withdrawals[0]"),
-    "more share returned than paid in": ({"entries": (Entry("SHARE_RETURNED", 10 * RUPEE + 1, TWO),)}, "SAVINGS_NEGATIVE", ""),
+    "more share returned than paid in": ({"entries": (Entry("SHARE_RETURNED", 10 * RUPEE + 1, TWO),)}, "SAVINGS_NEGATIVE", "entries[0]"),
+    "a saving taken back that was withdrawn since": (
+        {"reversals": (Reversal(FIRST.meeting_id, 1),), "withdrawals": (Withdrawal(TWO, 1, 0), Withdrawal(ONE, 1, 0))},
+        "SAVINGS_NEGATIVE",
+        "withdrawals[1]",
+    ),
+    "a share taken back that was returned": (
+        {"reversals": (Reversal(FIRST.meeting_id, 6),), "entries": (Entry("FINE", 1, ONE), Entry("SHARE_RETURNED", 1, ONE))},
+        "SAVINGS_NEGATIVE",
+        "entries[1]",
+    ),
     "more arrived than was on its way": ({"bank_moves": (BankMove("ARRIVED", 40 * RUPEE + 1, BANK),)}, "BALANCE_NEGATIVE", ""),
     "a deposit ended that was not made": ({"entries": (Entry("INVESTMENT_ENDED", 1),)}, "BALANCE_NEGATIVE", ""),
     "a fund returned that did not come": ({"entries": (Entry("FUND_RETURNED", 1),)}, "BALANCE_NEGATIVE", ""),
@@ -436,6 +458,41 @@ def test_an_account_that_was_emptied_is_read_and_one_never_used_need_not_be():
     without = tuple(one for one in emptied.bank_statements if one.bank_id != BANK)
     assert refusal(replace(emptied, bank_statements=without)) == ("BANK_NOT_STATED", "bank_statements")
     assert [one.bank_id for one in sound().bank_statements] == [BANK]
+
+
+ENDED = {
+    "saved into it": ({"savings": (Saving(ONE, 1, 0, BY_BANK),)}, "savings[0].paid.bank_id"),
+    "some paid out of it": ({"entries": (Entry("RENT", 1), Entry("RENT", 1, paid=BY_CHEQUE))}, "entries[1].paid.bank_id"),
+    "put into it": ({"bank_moves": (BankMove("SENT", 1), BankMove("DEPOSIT", 1, BANK))}, "bank_moves[1].bank_id"),
+    "some taken from it": ({"bank_moves": (BankMove("WITHDRAWAL", 1, BANK),)}, "bank_moves[0].bank_id"),
+    "moved into it": (
+        {"bank_moves": (BankMove("ARRIVED", 1, OTHER_BANK), BankMove("TRANSFER", 1, OTHER_BANK, BANK))},
+        "bank_moves[1].to_bank_id",
+    ),
+    "emptied and used": (
+        {"borrowing_repayments": (BorrowingRepayment(BORROWED, 1000 * RUPEE, 0, BY_BANK),), "entries": (Entry("BANK_INTEREST", 1, paid=BY_BANK),)},
+        "entries[0].paid.bank_id",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ENDED)
+def test_an_account_that_has_ended_is_not_used(case):
+    changes, field = ENDED[case]
+    until = {day: replace(BOOKS, institution=GROUP.institution(banks={BANK: day, OTHER_BANK: None})) for day in (BEFORE, DAY)}
+    assert taken(sound(**changes), until[DAY]), "on its last day it is"
+    refused = refused_of(sound(**changes), until[BEFORE])
+    assert (refused.code, refused.field, refused.params["ended_on"]) == ("BANK_ENDED", field, BEFORE.isoformat())
+
+
+def test_what_was_left_in_an_account_that_has_ended_is_taken_out_whole():
+    books = replace(BOOKS, institution=GROUP.institution(banks={BANK: BEFORE, OTHER_BANK: None}))
+    assert taken(sound(), books), "until then it may stand there"
+    all_of_it = sound(bank_moves=(BankMove("TRANSFER", 1200 * RUPEE, BANK, OTHER_BANK),))
+    assert taken(all_of_it, books).balances[Account(Head.BANK, BANK)] == 0
+    lent = next(line.line for line in lines(FIRST, {}, {}) if line.debit == Head.BANK)
+    back = sound(reversals=(Reversal(FIRST.meeting_id, lent),))
+    assert refusal(back, books) == ("BANK_ENDED", "reversals")
 
 
 def test_an_account_not_told_yet_is_waited_for():
@@ -542,6 +599,21 @@ def test_each_kind_of_institution_has_its_heads(kind, changes, head):
     assert (refused.code, refused.params["head"], refused.params["kind"]) == ("HEAD_NOT_HERE", head, kind)
 
 
+def test_of_several_heads_that_are_not_there_the_first_entered_is_told():
+    """Whatever the order in which a set has them."""
+    group = Group(kind="CLF", member_ids=GROUP.member_ids)
+    wrong = {
+        "loans": (LoanGiven(NEW, ONE, 1, 0, 1),),
+        "borrowings": tuple(Borrowing(new_id(), lender, 1, 0, 1) for lender in ("CLF", "VO", "BANK")),
+    }
+    one = following(group.books(), group, savings=(Saving(ONE, 5, 1),), **wrong)
+    assert refused_of(one, group.books()).params["head"] == "L02"
+    one = following(group.books(), group, savings=(Saving(ONE, 5, 0),), **wrong)
+    assert refused_of(one, group.books()).params["head"] == "A01"
+    one = following(group.books(), group, borrowings=wrong["borrowings"])
+    assert refused_of(one, group.books()).params["head"] == "L07"
+
+
 # Reversals.
 
 
@@ -555,10 +627,16 @@ def test_a_line_taken_back_is_the_line_turned_round_once():
     assert books.balances[Account(Head.COMPULSORY_SAVINGS, ONE)] == 0
     again = sound(books, reversals=(Reversal(FIRST.meeting_id, 1),))
     assert refusal(again, books) == ("LINE_REVERSED", "reversals[0]")
-    # What was taken back by mistake is taken back in its turn, once it is final.
+    # What was taken back by mistake is entered anew.
     books = final(once, BOOKS)
-    undone = sound(books, reversals=(Reversal(once.meeting_id, 1),))
-    assert entered(undone, books).balances[Account(Head.COMPULSORY_SAVINGS, ONE)] == 200 * RUPEE
+    assert refusal(sound(books, reversals=(Reversal(once.meeting_id, 1),)), books) == ("LINE_IS_REVERSAL", "reversals[0]")
+    anew = sound(books, savings=(Saving(ONE, 200 * RUPEE, 0),))
+    assert entered(anew, books).balances[Account(Head.COMPULSORY_SAVINGS, ONE)] == 200 * RUPEE
+
+
+def test_a_saving_that_was_withdrawn_is_not_taken_back():
+    books = final(sound(withdrawals=(Withdrawal(ONE, 1, 0),)), BOOKS)
+    assert refusal(sound(books, reversals=(Reversal(FIRST.meeting_id, 1),)), books) == ("SAVINGS_NEGATIVE", "reversals")
 
 
 def lent_line():
@@ -575,6 +653,24 @@ def test_a_loan_partly_repaid_cannot_be_taken_back_unless_its_repayment_is():
     assert taken(both, books).loans[LOAN].standing.outstanding_paise == 0
 
 
+@pytest.mark.parametrize(("name", "kind", "loan_id"), [("repayments", Repayment, LOAN), ("borrowing_repayments", BorrowingRepayment, BORROWED)])
+def test_a_repayment_that_was_too_large_is_taken_back_and_entered_anew_in_one_meeting(name, kind, loan_id):
+    owed = BOOKS.loans[loan_id].standing.outstanding_paise
+    whole = sound(**{name: (kind(loan_id, owed, 0, BY_BANK),)})
+    books = final(whole, BOOKS)
+    assert books.loans[loan_id].standing.outstanding_paise == 0
+    back = {"reversals": (Reversal(whole.meeting_id, 1),), "entries": (Entry("GRANT", 10**6), Entry("GRANT", 10**6, paid=BY_BANK))}
+    anew = taken(sound(books, **back, **{name: (kind(loan_id, 200 * RUPEE, 0),)}), books)
+    assert anew.loans[loan_id].standing.outstanding_paise == owed - 200 * RUPEE
+    more = sound(books, **back, **{name: (kind(loan_id, owed + 1, 0),)})
+    assert refusal(more, books) == ("REPAYMENT_TOO_LARGE", f"{name}[0].principal_paise")
+
+
+def test_of_a_loan_that_is_taken_back_nothing_is_repaid():
+    one = sound(repayments=(Repayment(LOAN, 1, 0),), reversals=(Reversal(FIRST.meeting_id, lent_line()),))
+    assert refusal(one) == ("REPAYMENT_TOO_LARGE", "repayments[0].principal_paise")
+
+
 def test_interest_taken_back_is_owed_again():
     month_later = date(2026, 11, 12)
     repaid = sound(held_on=month_later, repayments=(Repayment(LOAN, 0, 6 * RUPEE),))
@@ -583,6 +679,39 @@ def test_interest_taken_back_is_owed_again():
     back = sound(books, held_on=month_later, reversals=(Reversal(repaid.meeting_id, 1),))
     loan = taken(back, books).loans[LOAN]
     assert interest_owed(loan.terms, loan.standing, month_later) == 6 * RUPEE
+
+
+def test_of_a_loan_that_is_taken_back_no_interest_is_owed():
+    """Three months bore 6 rupees each; but it was never given."""
+    later = date(2026, 11, 12)
+    books = final(sound(held_on=later, repayments=(Repayment(LOAN, 0, 2 * RUPEE),)), BOOKS)
+    assert interest_owed(books.loans[LOAN].terms, books.loans[LOAN].standing, later) == 4 * RUPEE
+    back = sound(books, held_on=later, reversals=(Reversal(FIRST.meeting_id, lent_line()),))
+    assert taken(back, books).loans[LOAN].standing == Standing(0, 0, later)
+    assert taken(sound(held_on=later, reversals=back.reversals)).loans[LOAN].standing == Standing(0, 0, FIRST.held_on)
+
+
+def test_interest_that_was_paid_beyond_what_was_owed_and_taken_back_is_not_owed():
+    later = date(2026, 11, 12)
+    slip = sound(held_on=later, repayments=(Repayment(LOAN, 0, 600 * RUPEE),))
+    books = final(slip, BOOKS)
+    back = sound(books, held_on=later, entries=(Entry("GRANT", 10**6),), reversals=(Reversal(slip.meeting_id, 1),))
+    loan = taken(back, books).loans[LOAN]
+    assert interest_owed(loan.terms, loan.standing, later) == 6 * RUPEE
+    anew = replace(back, repayments=(Repayment(LOAN, 0, 6 * RUPEE),))
+    loan = taken(sound(books, held_on=later, entries=anew.entries, reversals=anew.reversals, repayments=anew.repayments), books).loans[LOAN]
+    assert interest_owed(loan.terms, loan.standing, later) == 0
+
+
+def test_after_a_repayment_is_taken_back_interest_is_owed_on_what_truly_was_owed():
+    whole = sound(repayments=(Repayment(LOAN, 300 * RUPEE, 0),))
+    books = final(whole, BOOKS)
+    later = date(2026, 11, 12)
+    books = final(sound(books, held_on=later), books)
+    loan = books.loans[LOAN]
+    assert interest_owed(loan.terms, loan.standing, later) == 0
+    loan = taken(sound(books, held_on=later, reversals=(Reversal(whole.meeting_id, 1),)), books).loans[LOAN]
+    assert (loan.standing.outstanding_paise, interest_owed(loan.terms, loan.standing, later)) == (300 * RUPEE, 6 * RUPEE)
 
 
 def test_what_is_paid_of_a_loan_is_read_off_its_lines():
@@ -601,28 +730,74 @@ def test_what_is_paid_of_a_loan_is_read_off_its_lines():
 # Flags.
 
 
+SLIP = UNUSUAL_TIMES * GROUP.compulsory_paise
+
+
+def present(*there):
+    """Everybody is listed."""
+    return tuple(Attendance(one, one in there) for one in GROUP.members)
+
+
 @pytest.mark.parametrize(
     ("changes", "flags"),
     [
         ({}, ()),
         ({"manual_books_differ": "two rupees"}, ("MANUAL_BOOKS_DIFFER",)),
         ({"revision": 2}, ("REVISED",)),
-        ({"attendance": ()}, ("NOBODY_PRESENT",)),
-        ({"attendance": (Attendance(ONE, False),)}, ("NOBODY_PRESENT",)),
-        ({"attendance": (Attendance(ONE, True),), "loans": (LoanGiven(NEW, TWO, 1, 0, 1),)}, ("LOAN_WHILE_ABSENT",)),
-        ({"attendance": (Attendance(ONE, True),), "loans": (LoanGiven(NEW, ONE, 1, 0, 1),)}, ()),
-        ({"attendance": (), "loans": (LoanGiven(NEW, ONE, 1, 0, 1),)}, ("NOBODY_PRESENT", "LOAN_WHILE_ABSENT")),
-        ({"savings": (Saving(ONE, UNUSUAL_TIMES * GROUP.compulsory_paise, 0),)}, ("SAVING_UNUSUAL",)),
-        ({"savings": (Saving(ONE, UNUSUAL_TIMES * GROUP.compulsory_paise - 1, 0),)}, ()),
+        ({"attendance": ()}, ("NOBODY_PRESENT", "ATTENDANCE_INCOMPLETE")),
+        ({"attendance": present()}, ("NOBODY_PRESENT",)),
+        ({"attendance": present(*GROUP.members)[1:]}, ("ATTENDANCE_INCOMPLETE",)),
+        ({"attendance": present(ONE), "loans": (LoanGiven(NEW, TWO, 1, 0, 1),)}, ("LOAN_WHILE_ABSENT",)),
+        ({"attendance": present(ONE), "loans": (LoanGiven(NEW, ONE, 1, 0, 1),)}, ()),
+        ({"attendance": present(), "loans": (LoanGiven(NEW, ONE, 1, 0, 1),)}, ("NOBODY_PRESENT", "LOAN_WHILE_ABSENT")),
+        ({"savings": (Saving(TWO, 1, 1), Saving(ONE, SLIP, 0))}, ("SAVING_UNUSUAL",)),
+        ({"savings": (Saving(ONE, 0, SLIP),)}, ("SAVING_UNUSUAL",)),
+        ({"savings": (Saving(ONE, SLIP - 1, SLIP - 1),)}, ()),
+        ({"entries": (Entry("FINE", 1, TWO), Entry("FINE", SLIP, ONE))}, ("AMOUNT_UNUSUAL",)),
+        ({"entries": (Entry("SHARE_CAPITAL", SLIP, ONE),)}, ("AMOUNT_UNUSUAL",)),
+        ({"entries": (Entry("GRANT", SLIP), Entry("SAVINGS_INTEREST", SLIP, ONE))}, ("AMOUNT_UNUSUAL",)),
+        ({"entries": (Entry("GRANT", SLIP), Entry("FINE", SLIP - 1, ONE))}, ()),
+        ({"repayments": (Repayment(LOAN, 1, SLIP),)}, ("AMOUNT_UNUSUAL",)),
+        ({"repayments": (Repayment(LOAN, 1, SLIP - 1),)}, ()),
     ],
 )
 def test_flags_say_what_an_approver_should_look_at(changes, flags):
     assert taken(sound(**changes)).flags == flags
 
 
+SPAN = Span(None, BEFORE)
+
+
+@pytest.mark.parametrize(
+    ("member", "unlisted"),
+    [
+        (Member(GROUP.id, active=True), 1),
+        (Member(GROUP.id, active=False), 0),
+        (Member(GROUP.id, active=True, since_on=DAY), 1),
+        (Member(GROUP.id, active=True, since_on=AFTER), 0),
+        (Member(GROUP.id, active=True, since_on=AFTER, ended=[(GROUP.id, SPAN)]), 0),
+        (Member(GROUP.id, active=True, since_on=AFTER, ended=[(GROUP.id, replace(SPAN, to_on=DAY))]), 1),
+        (Member(NEW, active=True), 0),
+    ],
+)
+def test_whoever_was_there_that_day_and_is_active_should_stand_in_the_attendance(member, unlisted):
+    books = replace(BOOKS, members={**BOOKS.members, LATER: member})
+    became = taken(sound(books), books)
+    assert (became.unlisted, became.flags) == (unlisted, ("ATTENDANCE_INCOMPLETE",) * unlisted)
+    listed = sound(books, attendance=(*present(ONE), *(Attendance(LATER, False),) * unlisted))
+    assert (taken(listed, books).unlisted, taken(listed, books).flags) == (0, ())
+
+
 def test_where_the_group_has_no_usual_saving_none_is_unusual():
     books = replace(BOOKS, institution=GROUP.institution(compulsory_paise=0))
-    assert taken(sound(books, savings=(Saving(ONE, 10**9, 0),)), books).flags == ()
+    assert taken(sound(books, savings=(Saving(ONE, 10**9, 10**9),), entries=(Entry("FINE", 10**9, ONE),)), books).flags == ()
+
+
+def test_interest_that_was_owed_is_not_unusual_however_much_it_is():
+    loan = BOOKS.loans[LOAN]
+    books = replace(BOOKS, loans={**BOOKS.loans, LOAN: replace(loan, standing=replace(loan.standing, interest_unpaid_paise=SLIP))})
+    assert taken(sound(books, repayments=(Repayment(LOAN, 0, SLIP),)), books).flags == ()
+    assert taken(sound(books, repayments=(Repayment(LOAN, 0, SLIP + 1),)), books).flags == ("AMOUNT_UNUSUAL",)
 
 
 # The closing position.
@@ -674,8 +849,11 @@ HERE, THERE = GROUP.id, new_id()
         (Member(THERE, active=True, since_on=BEFORE, ended=[(new_id(), Span(None, BEFORE))]), "MEMBER_WAITING"),
         (Member(THERE, active=False, ended=[(THERE, Span(None, BEFORE))]), "MEMBER_WAITING"),
         # It can come no more: she was elsewhere that very day, or later.
-        (Member(THERE, active=True, since_on=DAY, ended=[(new_id(), Span(None, DAY))]), "MEMBER_ELSEWHERE"),
-        (Member(THERE, active=False, ended=[(THERE, Span(None, AFTER))]), "MEMBER_ELSEWHERE"),
+        (Member(THERE, active=True, since_on=DAY, ended=[(new_id(), Span(None, DAY)), (HERE, Span(None, FORMED_ON))]), "MEMBER_LEFT"),
+        (Member(THERE, active=False, ended=[(HERE, Span(AFTER, AFTER)), (THERE, Span(None, AFTER))]), "MEMBER_ELSEWHERE"),
+        # Of who never was here nothing is told, nor whether there is such a member.
+        (Member(THERE, active=True, since_on=DAY, ended=[(new_id(), Span(None, DAY))]), "MEMBER_WAITING"),
+        (Member(THERE, active=False, ended=[(THERE, Span(None, AFTER))]), "MEMBER_WAITING"),
     ],
 )
 def test_a_member_is_judged_by_where_she_was_on_the_meetings_day(member, code):
@@ -733,15 +911,44 @@ def test_who_may_bring_which_meeting():
     assert admitted(sound()) == "STORE"
     assert admitted(sound(), caller=GROUP.bookkeeper(institutions=frozenset())) == "Forbidden INSTITUTION_NOT_YOURS institution_id"
     assert admitted(sound(), caller=GROUP.bookkeeper(role=Role.VO_BOOKKEEPER)) == "Forbidden BOOKKEEPER_KIND institution_id"
+    clf = replace(BOOKS, institution=GROUP.institution(kind="CLF"))
+    assert admitted(sound(), clf, GROUP.bookkeeper(role=Role.CLF_BOOKKEEPER)) == "Conflict APPROVER_MISSING institution_id"
     assert admitted(sound(), replace(BOOKS, institution=None)) == "Waiting INSTITUTION_WAITING institution_id"
     assert admitted(sound(), replace(BOOKS, institution=GROUP.institution(active=False))) == "Waiting INSTITUTION_WAITING institution_id"
     assert admitted(replace(sound(), savings=(Saving(ONE, -1, 0),))) == "Invalid AMOUNT_NEGATIVE savings[0].compulsory_paise"
 
 
-@pytest.mark.parametrize(("held", "sent", "outcome"), [(0, 0, "STORE"), (3, 3, "STORE"), (3, 2, ""), (3, 0, ""), (0, 3, ""), (3, 4, "")])
+LAST_MOMENT = int(datetime(2026, 11, 21, 23, 59, 59, 999_000, tzinfo=UTC).timestamp() * 1000)  # Of the day after TODAY.
+
+
+@pytest.mark.parametrize(
+    ("held", "sent", "outcome"),
+    [
+        (0, 0, "STORE"),
+        (3, 3, "STORE"),
+        (3, 2, "Conflict LOCK_LOST lock"),
+        (3, 0, "Conflict LOCK_LOST lock"),
+        (3, -1, "Conflict LOCK_LOST lock"),
+        (0, -1, "Conflict LOCK_LOST lock"),
+        # Books that came back from a backup do not know who took them since.
+        (0, 3, "STORE"),
+        (3, 4, "STORE"),
+        (3, LAST_MOMENT, "STORE"),
+        (3, LAST_MOMENT + 1, "Invalid LOCK_INVALID lock"),
+        (3, 2**63 - 1, "Invalid LOCK_INVALID lock"),
+        (LAST_MOMENT + 1, LAST_MOMENT + 1, "STORE"),
+    ],
+)
 def test_only_who_has_the_books_brings_meetings(held, sent, outcome):
     books = replace(BOOKS, chain=replace(BOOKS.chain, lock=held))
-    assert admitted(sound(), books, lock=sent) == (outcome or "Conflict LOCK_LOST lock")
+    assert admitted(sound(), books, lock=sent) == outcome
+
+
+def test_in_one_upload_too_the_newest_lock_fences_the_older_ones():
+    sent = {place: upload(one, lock) for place, (one, lock) in enumerate(zip(FOUR, (3, 4, 3, 4), strict=True))}
+    answered = admit_all(sent, replace(BOOKS, chain=replace(BOOKS.chain, lock=3)), GROUP.bookkeeper(), Policies(), TODAY)
+    assert [getattr(one, "code", one) for _, one in sorted(answered.outcomes.items())] == ["APPLIED", "APPLIED", "LOCK_LOST", "MEETING_WAITING"]
+    assert answered.books.chain.lock == 4
 
 
 @pytest.mark.parametrize(
@@ -842,11 +1049,16 @@ def test_the_same_meeting_twice_in_an_upload_counts_once():
     assert len(answered.postings) == 1
 
 
-def test_meetings_that_stand_in_a_circle_end_and_are_not_taken():
-    one, other = (replace(made, previous_meeting_id=of) for made, of in zip(FOUR, (FOUR[1].meeting_id, FOUR[0].meeting_id), strict=False))
-    assert admitted_all([one, other])[0] == ["MEETING_WAITING", "MEETING_WAITING"]
-    itself = replace(FOUR[0], previous_meeting_id=FOUR[0].meeting_id)
-    assert admitted_all([itself])[0] == ["MEETING_WAITING"]
+def test_meetings_that_stand_in_a_circle_are_refused():
+    """They would wait for each other for ever; what stands on the circle waits for it to be put right."""
+    one, other, after, apart = FOUR
+    one, other = replace(one, number=4, previous_meeting_id=other.meeting_id), replace(other, number=5)
+    assert admitted_all([after, one, other])[0] == ["MEETING_WAITING", "PREVIOUS_CIRCLE", "PREVIOUS_CIRCLE"]
+    itself = replace(apart, previous_meeting_id=apart.meeting_id)
+    assert admitted_all([itself])[0] == ["PREVIOUS_CIRCLE"]
+    handed_back = recorded(apart, MeetingStatus.REJECTED)
+    assert admitted_all([replace(itself, revision=2)], handed_back)[0] == ["PREVIOUS_CIRCLE"]
+    assert admitted_all([FOUR[0], itself, FOUR[1]])[0] == [Outcome.APPLIED, "PREVIOUS_CIRCLE", Outcome.APPLIED]
 
 
 def test_a_line_is_taken_back_once_in_an_upload():
@@ -906,12 +1118,18 @@ def test_nobody_decides_on_her_own_entry_by_person_by_device_or_by_user_id():
         (VO, None, 2, VO, True),
         (None, CLF, 1, VO, False),
         (VO, None, 2, CLF, False),
-        (None, None, 1, VO, False),
     ],
 )
 def test_a_states_policy_says_on_which_side_the_approver_stands(vo, clf, side, who, may):
     answer = decided(replace(PENDING, vo_id=vo, clf_id=clf), side=side, institutions=frozenset({who}))
     assert answer == ("YES" if may else "Forbidden APPROVER_SIDE")
+
+
+def test_where_a_state_has_a_side_a_group_must_be_under_a_federation():
+    alone = replace(PENDING, vo_id=None, clf_id=None)
+    for side in (1, 2):
+        assert decided(alone, side=side, institutions=frozenset({UUID(GROUP.id)})) == "Conflict FEDERATION_MISSING"
+    assert decided(alone, side=0) == "YES"
 
 
 def test_the_side_is_that_of_the_day_of_the_decision_and_of_shgs_alone():
@@ -987,7 +1205,7 @@ def test_the_figures_of_a_meeting_come_from_its_lines_and_what_is_taken_back_is_
     )
     posted = lines(one, BOOKS.loans, BOOKS.reversible)
     figures = totals(posted, 0)
-    assert (figures.savings_paise, figures.savings_withdrawn_paise, figures.loans_disbursed_paise) == (100, 3, 30)
+    assert (figures.savings_paise, figures.savings_withdrawn_paise, figures.loans_disbursed_paise, figures.loans_disbursed) == (100, 3, 30, 1)
     assert (figures.principal_repaid_paise, figures.interest_received_paise, figures.fines_paise) == (100, 6, 5)
     assert figures.heads[Head.CASH] == (211, 33)
     assert sum(debit for debit, _ in figures.heads.values()) == sum(credit for _, credit in figures.heads.values())
@@ -995,9 +1213,10 @@ def test_the_figures_of_a_meeting_come_from_its_lines_and_what_is_taken_back_is_
     turned = tuple(Line(len(posted) + at, one.credit, one.debit, one.amount_paise, one.credit_of, one.debit_of) for at, one in enumerate(posted, 1))
     figures = totals((*posted, *turned), len(turned))
     assert all(pair == (0, 0) for pair in figures.heads.values())
-    assert (figures.savings_paise, figures.loans_disbursed_paise, figures.interest_received_paise) == (0, 0, 0)
+    assert (figures.savings_paise, figures.loans_disbursed_paise, figures.loans_disbursed, figures.interest_received_paise) == (0, 0, 0, 0)
     back = totals(turned, len(turned))
     assert (back.savings_paise, back.savings_withdrawn_paise, back.loans_disbursed_paise, back.fines_paise) == (-100, -3, -30, -5)
+    assert back.loans_disbursed == -1
 
 
 # Balances.

@@ -1,6 +1,7 @@
 """The books over their servicer: uploads item by item, what a device pulls, and the books out."""
 
 import threading
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -8,19 +9,32 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, text
 
+from deploy.demo.ledger import Ledger
 from protos import transactions_pb2 as pb
 from protos.common_pb2 import Page
 from services.chassis import interceptors
 from services.chassis.database import transaction
-from services.kernel.errors import Invalid, NotFound, Refused, Unavailable
+from services.kernel.errors import Exhausted, Invalid, NotFound, Refused
 from services.kernel.ids import uuid7
 from services.kernel.month import today
 from services.transactions import queries
 from services.transactions.rules.heads import CHART, ITEMS
 from services.transactions.rules.record import APPROVALS_MAX, MEETINGS_MAX
-from services.transactions.rules.sheet import BankMove, BankStatement, Borrowing, Entry, LoanGiven, Paid, Repayment, Reversal, Saving, content
+from services.transactions.rules.sheet import (
+    BankMove,
+    BankStatement,
+    Borrowing,
+    BorrowingRepayment,
+    Entry,
+    LoanGiven,
+    Paid,
+    Repayment,
+    Reversal,
+    Saving,
+    content,
+)
 from services.transactions.servicer import Servicer
-from services.transactions.tables import meetings, superseded
+from services.transactions.tables import chains, meetings, superseded
 from tests.transactions.builders import RUPEE, Desk, Group, clear, hear, hear_institution, hear_member, new_id, savings
 
 SERVICE = "transactions"
@@ -188,12 +202,45 @@ def test_an_item_that_the_database_will_not_take_loses_no_other(servicer, made):
     fine = next_of(other, savings=savings(other))
     both = group.bookkeeper(institutions=frozenset({group.institution_id, other.institution_id}))
     as_(both)
-    with pytest.raises(Unavailable) as refused:
-        servicer.SyncMeetings(pb.SyncMeetingsRequest(meetings=[wire(second), wire(fine)]), None)
-    assert refused.value.code == "MEETINGS_NOT_ALL"
+    answers = servicer.SyncMeetings(pb.SyncMeetingsRequest(meetings=[wire(second), wire(fine)]), None).answers
+    assert [(pb.Outcome.Name(one.outcome), one.refusal.code, one.waiting_for) for one in answers] == [
+        ("OUTCOME_WAITING", "NOT_STORED", ""),
+        ("OUTCOME_APPLIED", "", ""),
+    ]
     assert send(servicer, other, wire(fine)) == [("ALREADY_APPLIED", "")]
     with transaction(SERVICE) as connection:
-        assert queries.chain(connection, group.institution_id).last_number == 0
+        assert connection.execute(select(meetings.c.revision).where(meetings.c.meeting_id == UUID(one.meeting_id))).scalar_one() == 1
+
+
+def test_books_that_never_stand_still_hide_no_others(servicer, made, monkeypatch):
+    group, other = made(), made()
+    saved(servicer, group)
+    mine, fine = next_of(group, savings=savings(group)), next_of(other, savings=savings(other))
+    behind = queries.books
+
+    def read(connection, sheets):
+        books = behind(connection, sheets)
+        never = books.chain.version + (books.chain.last_number == 1)
+        return replace(books, chain=replace(books.chain, version=never))
+
+    monkeypatch.setattr(queries, "books", read)
+    both = frozenset({group.institution_id, other.institution_id})
+    assert send(servicer, group, wire(mine), wire(fine), institutions=both) == [("WAITING", "NOT_STORED"), ("APPLIED", "")]
+    monkeypatch.undo()
+    assert send(servicer, group, wire(mine)) == [("APPLIED", "")]
+
+
+def test_where_no_connection_is_free_the_call_is_to_be_made_again(servicer, group, monkeypatch):
+    """Nothing is known of any of its meetings: no item is answered as if it were."""
+    one = wire(next_of(group, savings=savings(group)))
+    as_(group.bookkeeper())
+    with ExitStack() as all_taken:
+        for _ in range(10):
+            all_taken.enter_context(transaction(SERVICE))
+        with pytest.raises(Exhausted) as refused:
+            servicer.SyncMeetings(pb.SyncMeetingsRequest(meetings=[one]), None)
+    assert refused.value.code == "BUSY"
+    assert send(servicer, group, one) == [("APPLIED", "")]
 
 
 def test_an_id_that_another_institution_takes_at_the_same_instant_is_refused(servicer, made):
@@ -215,7 +262,7 @@ def test_an_id_that_another_institution_takes_at_the_same_instant_is_refused(ser
     thread.join(30)
     assert answers == [("REFUSED", "REVISION_CONTENT")]
     with transaction(SERVICE) as connection:
-        assert queries.chain(connection, group.institution_id).last_number == 0
+        assert Desk(connection, group).standing().chain.last_number == 0
         assert queries.recorded_sheet(connection, theirs.meeting_id) == theirs
 
 
@@ -246,16 +293,60 @@ def test_a_decision_shows_the_meeting_as_it_was_sent(servicer, group):
     assert servicer.ListWaiting(pb.ListWaitingRequest(), None).meetings == []
 
 
+def test_a_list_to_approve_names_each_meeting_once(servicer, group):
+    one = saved(servicer, group)
+    as_(group.approver())
+    twice = [pb.ApproveMeetingRequest(meeting_id=written, revision=1) for written in (one.meeting_id, one.meeting_id.upper())]
+    assert refusal(servicer.ApproveMeetings, pb.ApproveMeetingsRequest(meetings=twice)) == ("MEETING_TWICE", "meetings[1].meeting_id")
+    assert approve(servicer, group, one) == [""]
+
+
 def test_taking_the_books_is_asked_again_without_harm(servicer, group):
     as_(group.bookkeeper())
     asked = pb.TakeBooksRequest(institution_id=group.id)
-    assert [servicer.TakeBooks(asked, None).lock for _ in range(2)] == [1, 1]
+    lock = servicer.TakeBooks(asked, None).lock
+    assert servicer.TakeBooks(asked, None).lock == lock
     one = next_of(group, savings=savings(group))
     assert send(servicer, group, wire(one)) == [("REFUSED", "LOCK_LOST")]
-    assert send(servicer, group, wire(one, lock=1)) == [("APPLIED", "")]
+    assert send(servicer, group, wire(one, lock=lock)) == [("APPLIED", "")]
     as_(group.bookkeeper(user_id="IUP_BK2"))
     assert refusal(servicer.TakeBooks, asked) == ("BOOKS_HELD", "take_over")
-    assert servicer.TakeBooks(pb.TakeBooksRequest(institution_id=group.id, take_over=True), None).lock == 2
+    assert servicer.TakeBooks(pb.TakeBooksRequest(institution_id=group.id, take_over=True), None).lock > lock
+
+
+def test_books_that_came_back_from_a_backup_are_still_the_right_devices(servicer, group):
+    """The backup knows the lock of the device before; the right one goes on, and the other comes in no more, neither anew."""
+    taken = pb.TakeBooksRequest(institution_id=group.id, take_over=True)
+    as_(group.bookkeeper())
+    old = servicer.TakeBooks(taken, None).lock
+    one = next_of(group, savings=savings(group))
+    assert send(servicer, group, wire(one, old)) == [("APPLIED", "")]
+    with transaction(SERVICE) as connection:
+        backup = connection.execute(select(chains).where(chains.c.institution_id == group.institution_id)).one()._mapping
+    as_(group.bookkeeper(user_id="IUP_BK2"))
+    right = servicer.TakeBooks(taken, None).lock
+    with transaction(SERVICE) as connection:
+        connection.execute(chains.update().where(chains.c.institution_id == group.institution_id).values(**backup))
+    second = next_of(group, savings=savings(group))
+    assert send(servicer, group, wire(second, right), user_id="IUP_BK2") == [("APPLIED", "")]
+    assert send(servicer, group, wire(next_of(group, savings=savings(group)), old)) == [("REFUSED", "LOCK_LOST")]
+    as_(group.bookkeeper())
+    assert refusal(servicer.TakeBooks, pb.TakeBooksRequest(institution_id=group.id)) == ("BOOKS_HELD", "take_over")
+    as_(group.bookkeeper(user_id="IUP_BK2"))
+    assert servicer.TakeBooks(pb.TakeBooksRequest(institution_id=group.id), None).lock == right, "she has them still"
+    assert send(servicer, group, wire(next_of(group, savings=savings(group)), right), user_id="IUP_BK2") == [("APPLIED", "")]
+
+
+def test_books_that_came_back_without_a_row_are_those_of_the_device_that_sends_first(servicer, group):
+    as_(group.bookkeeper())
+    lock = servicer.TakeBooks(pb.TakeBooksRequest(institution_id=group.id), None).lock
+    with transaction(SERVICE) as connection:
+        connection.execute(chains.delete().where(chains.c.institution_id == group.institution_id))
+    one = next_of(group, savings=savings(group))
+    assert send(servicer, group, wire(one, lock)) == [("APPLIED", "")]
+    assert send(servicer, group, wire(next_of(group, savings=savings(group)))) == [("REFUSED", "LOCK_LOST")]
+    as_(group.bookkeeper(user_id="IUP_BK2"))
+    assert refusal(servicer.TakeBooks, pb.TakeBooksRequest(institution_id=group.id)) == ("BOOKS_HELD", "take_over")
 
 
 # What a device pulls.
@@ -266,7 +357,7 @@ def pull(servicer, group, held=None, on=LAST, since_on=LAST):
     asked = pb.PullRequest(institution_id=group.id, on=on.isoformat())
     if held:
         asked.since_version, asked.since_roster, asked.since_approved_through = held.version, held.roster, held.approved_through
-        asked.since_on = since_on.isoformat()
+        asked.since_on, asked.since_epoch = since_on.isoformat(), held.instance_epoch
     return servicer.Pull(asked, None)
 
 
@@ -337,9 +428,57 @@ def test_a_rejection_is_told_with_its_reasons_and_what_the_books_stand_at_again(
     news = pull(servicer, group, held)
     assert balances(news)["A03"] == (SAVED, 0)
     assert balances(news)[f"A01/{loan_id}"] == (0, 0), "the loan was never given"
-    assert news.loans == []
+    assert list(news.loans) == [pb.LoanPosition(loan_id=loan_id, head="A01")], "the device drops it"
     assert [(one.number, one.status, list(one.reasons)) for one in news.decisions] == [(2, pb.MEETING_STATUS_REJECTED, ["MEMBER_WRONG"])]
     assert (news.last_number, news.last_meeting_id, news.closing_hash) == (1, first.meeting_id, first.closing_hash)
+
+
+def test_a_loan_on_which_nothing_is_owed_any_more_is_told_once(servicer, group):
+    loan_id, borrowing_id = new_id(), new_id()
+    given, taken = LoanGiven(loan_id, group.members[0], 100 * RUPEE, 2400, 10), Borrowing(borrowing_id, "BANK", 30 * RUPEE, 1200, 12)
+    saved(servicer, group, loans=(given,), borrowings=(taken,))
+    held = pull(servicer, group)
+    kept = Ledger(group.id, servicer.GetChart(pb.GetChartRequest(), None))
+    kept.know(held)
+    assert set(kept.loans) == {loan_id, borrowing_id}
+    repaid = {"repayments": (Repayment(loan_id, 100 * RUPEE, 0),), "borrowing_repayments": (BorrowingRepayment(borrowing_id, 30 * RUPEE, 0),)}
+    saved(servicer, group, **repaid)
+    news = pull(servicer, group, held)
+    assert {one.loan_id: (one.head, one.principal_paise, one.outstanding_paise) for one in news.loans} == {
+        loan_id: ("A01", 0, 0),
+        borrowing_id: ("L04", 0, 0),
+    }
+    kept.know(news)
+    assert kept.loans == {}
+    assert [list(pull(servicer, group, known).loans) for known in (news, None)] == [[], []]
+
+
+def test_a_device_drops_what_it_knew_of_books_that_came_back_from_a_backup(servicer, group):
+    """They went on differently, and have come as far as it knows of them, or farther."""
+    loan_id = new_id()
+    first = saved(servicer, group, loans=(LoanGiven(loan_id, group.members[0], 100 * RUPEE, 2400, 10),))
+    now = pull(servicer, group)
+    held = pb.Position(version=now.version, roster=now.roster, approved_through=1, instance_epoch=now.instance_epoch + 1)
+    held.balances.add(head="I02", paise=7)
+    kept = Ledger(group.id, servicer.GetChart(pb.GetChartRequest(), None))
+    kept.know(held)
+    news = pull(servicer, group, held)
+    assert news == now
+    kept.know(news)
+    assert kept.closing_hash() == first.closing_hash
+
+
+def test_a_device_and_the_approver_are_told_where_the_manual_books_differ(servicer, group):
+    """The block is, once the meeting is approved: MeetingApproved has it."""
+    one = saved(servicer, group, manual_books_differ="two rupees less")
+    [told] = pull(servicer, group).decisions
+    assert (told.meeting_id, list(told.flags)) == (one.meeting_id, ["MANUAL_BOOKS_DIFFER"])
+    as_(group.approver())
+    [waits] = servicer.ListWaiting(pb.ListWaitingRequest(), None).meetings
+    assert list(waits.flags) == ["MANUAL_BOOKS_DIFFER"]
+    assert approve(servicer, group, one) == ["MEETING_FLAGGED"]
+    shown = servicer.GetMeeting(pb.GetMeetingRequest(meeting_id=one.meeting_id), None)
+    assert (shown.sheet.manual_books_differ, list(shown.flags)) == ("two rupees less", ["MANUAL_BOOKS_DIFFER"])
 
 
 def test_what_the_next_revision_leaves_out_is_told_at_what_it_was_before(servicer, group):

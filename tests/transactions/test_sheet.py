@@ -2,7 +2,7 @@
 
 import unicodedata
 from dataclasses import fields, replace
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from google.protobuf.json_format import MessageToDict
@@ -13,6 +13,7 @@ from services.kernel.errors import Invalid
 from services.kernel.money import AMOUNT_PAISE_MAX
 from services.kernel.policies import Period, Policies
 from services.transactions.rules.heads import ITEMS
+from services.transactions.rules.meeting import Waiting
 from services.transactions.rules.sheet import (
     CHEQUE_DIGITS,
     ENTRIES_MAX,
@@ -143,6 +144,11 @@ def test_a_list_has_an_end(name):
     check_sheet(replace(sheet(GROUP, attendance=()), **{name: many[:-1]}), Policies())
 
 
+def effective(days):
+    """So many days after the meeting of FULL."""
+    return TAKEN._replace(borrowing_id=new_id(), effective_on=(FULL.held_on + timedelta(days=days)).isoformat())
+
+
 BAD = {
     "an unknown mode": ({"savings": (Saving(ONE, 1, 0, Paid("GOLD", FIRST)),)}, "MODE_UNKNOWN", "savings[0].paid.mode"),
     "a mode in small letters": ({"savings": (Saving(ONE, 1, 0, Paid("cash")),)}, "MODE_UNKNOWN", "savings[0].paid.mode"),
@@ -183,6 +189,8 @@ BAD = {
         f"a long {field} of a lender": ({"borrowings": (TAKEN._replace(**{field: LONG}),)}, "TEXT_TOO_LONG", f"borrowings[0].{field}")
         for field in ("lender_name", "account_number", "fund", "loan_type")
     },
+    "a day to count from that is too early": ({"borrowings": (effective(days=-366),)}, "EFFECTIVE_TOO_FAR", "borrowings[0].effective_on"),
+    "a day to count from that is too late": ({"borrowings": (TAKEN, effective(days=93))}, "EFFECTIVE_TOO_FAR", "borrowings[1].effective_on"),
     "no day to count from": ({"borrowings": (TAKEN._replace(effective_on="2026-02-30"),)}, "DATE_INVALID", "borrowings[0].effective_on"),
     "an unknown move": ({"bank_moves": (BankMove("GIFT", 1, FIRST),)}, "MOVE_UNKNOWN", "bank_moves[0].kind"),
     "a deposit nowhere": ({"bank_moves": (BankMove("DEPOSIT", 1),)}, "BANK_MISSING", "bank_moves[0].bank_id"),
@@ -201,6 +209,14 @@ BAD = {
     "a long note": ({"manual_books_differ": "x" * (NOTE_LENGTH_MAX + 1)}, "TEXT_TOO_LONG", "manual_books_differ"),
     "a note of what is no letter": ({"manual_books_differ": "\ue000"}, "TEXT_INVALID", "manual_books_differ"),
 }
+
+
+def test_what_is_borrowed_may_bear_interest_from_within_a_year_before_or_a_quarter_after():
+    check_sheet(replace(FULL, borrowings=(effective(days=-365), effective(days=92))), Policies())
+    short = Policies({"meeting_entry_days_max": (Period(10, date(2026, 1, 1)),)})
+    check_sheet(replace(FULL, borrowings=(effective(days=-10),)), short)
+    assert refusal(replace(FULL, borrowings=(effective(days=-11),)), short) == ("EFFECTIVE_TOO_FAR", "borrowings[0].effective_on")
+    assert refusal(replace(FULL, held_on=date.min, borrowings=(TAKEN._replace(effective_on="9999-12-31"),)))[0] == "EFFECTIVE_TOO_FAR"
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -288,6 +304,18 @@ def test_every_field_of_the_contract_is_read_and_the_lock_is_no_part_of_the_cont
     sent.lock = 9
     taken = read_upload(sent)
     assert (taken.lock, taken.content_hash, taken.sheet) == (9, read_upload(wire(FULL)).content_hash, FULL)
+
+
+@pytest.mark.parametrize("place", ["the sheet", "a saving", "how a saving was paid"])
+def test_what_only_a_newer_app_can_say_is_not_dropped_in_silence(place):
+    sent = wire(FULL)
+    sent.savings[0].paid.mode = "CASH"
+    message = {"the sheet": sent, "a saving": sent.savings[0], "how a saving was paid": sent.savings[0].paid}[place]
+    assert read_upload(sent)
+    message.MergeFromString(b"\xfa\x3f\x03new")  # Field 1023, which no version has.
+    with pytest.raises(Waiting) as waits:
+        read_upload(sent)
+    assert (waits.value.code, waits.value.awaited) == ("SHEET_NEWER", "")
 
 
 def test_the_hash_is_that_of_the_fields_as_they_were_sent():

@@ -143,20 +143,16 @@ def reject_meeting(
     for ids, words in (([meeting_id], said.remark), (others, below)):
         connection.execute(update(meetings).where(sight.among(meetings.c.meeting_id, ids)).values(**decided, remark=words))
     last = queries.counted_at(connection, row.institution_id, pending.number - 1)
-    chain = replace(
-        chain,
-        last_number=pending.number - 1,
-        last_meeting_id=str(last.meeting_id) if last else "",
-        last_held_on=last.held_on if last else None,
-        version=chain.version + 1,
-    )
-    connection.execute(
-        update(chains)
-        .where(chains.c.institution_id == row.institution_id)
-        .values(
-            last_number=chain.last_number, last_meeting_id=last.meeting_id if last else None, last_held_on=chain.last_held_on, version=chain.version
-        )
-    )
+    chain = record.ended(chain, pending.number, last)
+    stands = {
+        "last_number": chain.last_number,
+        "last_meeting_id": last.meeting_id if last else None,
+        "last_held_on": chain.last_held_on,
+        "approved_through": chain.approved_through,
+        "highest_number": chain.highest_number,
+        "version": chain.version,
+    }
+    connection.execute(update(chains).where(chains.c.institution_id == row.institution_id).values(stands))
     _undo(connection, row.institution_id, undone, chain.version)
     audit.changed(connection, caller, "meeting.reject", *(one.meeting_id for one in undone), revision=revision, reasons=list(said.reasons))
     tell_all(connection, [moved(pending.institution_id, row.lies_in, chain)])
@@ -188,8 +184,7 @@ def _undo(connection: Connection, institution_id: UUID, undone: Sequence[Row[Any
 
 def _replay(connection: Connection, institution_id: UUID, loan: Row[Any], version: int) -> None:
     """What interest is owed of a loan, from all that was paid of it in the meetings that count."""
-    counted = queries.counted_from(connection, institution_id, loan.meeting_id)
-    history = [(str(row.meeting_id), row.held_on, packed.unpack_lines(row)) for row in counted]
+    history = queries.history_from(connection, institution_id, [loan.meeting_id])
     terms = Terms(loan.principal_paise, loan.annual_rate_basis_points, loan.months, loan.given_on, loan.rounding_paise)
     standing = meeting.replayed(str(loan.loan_id), str(loan.meeting_id), terms, history)
     where = (balances.c.institution_id == institution_id, balances.c.head == loan.head, balances.c.of_id == loan.loan_id)

@@ -35,11 +35,11 @@ def approved(row: Any, region: str, decided_at: datetime, to: str | None = None)
         month=month_of(row.held_on),
         approved_on=business_date(decided_at).isoformat(),
         members_present=sum(entry.get("present", False) for entry in attendance),
-        members_due=len(attendance),
+        members_due=len(attendance) + packed.unlisted(row),
         savings_paise=totals.savings_paise,
         savings_withdrawn_paise=totals.savings_withdrawn_paise,
         loans_disbursed_paise=totals.loans_disbursed_paise,
-        loans_disbursed=len(content.get("loans", ())),
+        loans_disbursed=totals.loans_disbursed,
         principal_repaid_paise=totals.principal_repaid_paise,
         interest_received_paise=totals.interest_received_paise,
         fines_paise=totals.fines_paise,
@@ -47,6 +47,7 @@ def approved(row: Any, region: str, decided_at: datetime, to: str | None = None)
         held_on=row.held_on.isoformat(),
         maker_user=row.maker_user,
         heads=[HeadTotal(head=head, debit_paise=debit, credit_paise=credit) for head, (debit, credit) in totals.heads.items()],
+        manual_books_differ="manual_books_differ" in content,
     )
     return outbox_row(message, row.meeting_id, 0, derived("MeetingApproved", row.meeting_id), decided_at, to)
 

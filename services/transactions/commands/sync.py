@@ -7,15 +7,17 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, exists, insert, select
+from sqlalchemy import Connection, exists, select
+from sqlalchemy.dialects.postgresql import insert
 
 from services.chassis import audit, database, sight
 from services.kernel.caller import Caller
-from services.kernel.errors import Exhausted, Refused
+from services.kernel.errors import Refused
 from services.kernel.policies import Policies
 from services.transactions import queries
 from services.transactions.commands.events import moved
-from services.transactions.rules.books import Books, Chain
+from services.transactions.commands.take import session_of
+from services.transactions.rules.books import Books, Chain, Recorded
 from services.transactions.rules.journal import Account, Id
 from services.transactions.rules.packed import pack
 from services.transactions.rules.record import Answered, Outcome, Posting, Upload, admit_all
@@ -24,8 +26,12 @@ from services.transactions.tables import chains, meetings, superseded
 TRIES_MAX = 5
 
 
-class IdTakenError(Exception):
-    """Between reading and writing another institution's meeting took an id; nothing is written."""
+class NotStoredError(Exception):
+    """Others wrote at the same time, again and again; of what was sent nothing is written."""
+
+
+class IdTakenError(NotStoredError):
+    """Between reading and writing another institution's meeting took an id."""
 
 
 # All or nothing: where the chain has moved on since it was read, its row is not written, and without it nothing is.
@@ -52,15 +58,15 @@ with chain as (
             %(ids)s::text[], %(contents)s::bytea[], %(debits)s::text[], %(credits)s::text[], %(debits_of)s::text[], %(credits_of)s::text[],
             %(paise)s::text[], %(flags)s::text[])
         as new (meeting_id, revision, number, held_on, content_hash, ids, content, debit, credit, debit_of, credit_of, paise, flags)
-    on conflict (meeting_id) do update set revision = excluded.revision, held_on = excluded.held_on, status = excluded.status,
-        content_hash = excluded.content_hash, ids = excluded.ids, content = excluded.content, debit = excluded.debit,
+    on conflict (meeting_id) do update set revision = excluded.revision, number = excluded.number, held_on = excluded.held_on,
+        status = 'CLOSED', content_hash = excluded.content_hash, ids = excluded.ids, content = excluded.content, debit = excluded.debit,
         credit = excluded.credit, debit_of = excluded.debit_of, credit_of = excluded.credit_of, paise = excluded.paise,
         flags = excluded.flags, maker_user = excluded.maker_user, maker_person = excluded.maker_person, stored_at = excluded.stored_at,
         decided_at = null, decided_by = null, decided_person = null, reasons = null, remark = null
     where m.institution_id = excluded.institution_id
     returning meeting_id, revision, content_hash
 ), balanced as (
-    insert into balances as b (institution_id, head, of_id, paise, interest_paise, counted_through, version)
+    insert into balances (institution_id, head, of_id, paise, interest_paise, counted_through, version)
     select institution_id, new.head, new.of_id, new.paise, new.interest, new.through, version
     from chain, unnest(%(heads)s::text[], %(of_ids)s::uuid[], %(stand_at)s::bigint[], %(interest)s::bigint[], %(through)s::date[])
         as new (head, of_id, paise, interest, through)
@@ -102,22 +108,28 @@ def sync_meetings(
         if not answered.postings:
             return answered.outcomes
         _supersede(connection, books, answered.postings)
+        if answered.books.chain.lock > books.chain.lock:
+            _fence(connection, caller, books.chain, answered)
         chained, stored = connection.exec_driver_sql(STORE, parameters(caller, books, answered)).one()
         if chained and stored < len(answered.postings):  # Another institution took an id at the same instant; all of this is rolled back.
             raise IdTakenError
         if chained:
             return answered.outcomes
-    raise Exhausted("BUSY", "The books of this institution are being written to; try again in a moment.")
+    raise NotStoredError
 
 
 def _with_contents(connection: Connection, books: Books, uploads: Mapping[int, Upload]) -> Books:
-    """The sheets too of what is stored under the same revision with another content: the refusal names the field."""
-    differing = {}
+    """The sheets too of what is stored under the same revision with another content: the refusal names the field. And of what comes
+    as an earlier revision, what came before: a copy of it that was long on its way is answered as ever.
+    """
+    more: dict[Id, Recorded] = {}
     for upload in uploads.values():
-        stored = books.recorded.get(upload.sheet.meeting_id)
+        stored = more.get(upload.sheet.meeting_id) or books.recorded.get(upload.sheet.meeting_id)
         if stored and stored.revision == upload.sheet.revision and stored.content_hash != upload.content_hash:
-            differing[upload.sheet.meeting_id] = replace(stored, sheet=queries.recorded_sheet(connection, upload.sheet.meeting_id))
-    return replace(books, recorded={**books.recorded, **differing}) if differing else books
+            more[upload.sheet.meeting_id] = replace(stored, sheet=queries.recorded_sheet(connection, upload.sheet.meeting_id))
+        elif stored and stored.revision > upload.sheet.revision:
+            more[upload.sheet.meeting_id] = replace(stored, earlier=queries.earlier_revisions(connection, upload.sheet.meeting_id))
+    return replace(books, recorded={**books.recorded, **more}) if more else books
 
 
 def _supersede(connection: Connection, books: Books, postings: Sequence[Posting]) -> None:
@@ -135,13 +147,21 @@ def _supersede(connection: Connection, books: Books, postings: Sequence[Posting]
         connection.execute(insert(superseded).from_select(names, kept))
 
 
+def _fence(connection: Connection, caller: Caller, read: Chain, answered: Answered) -> None:
+    """Whoever brings a newer lock than the books know of has had them since the backup from which they came back."""
+    none = {"last_number": 0, "approved_through": 0, "highest_number": 0, "version": 0}
+    taken = {"lock": answered.books.chain.lock, "lock_session": session_of(caller)}
+    row = insert(chains).values(institution_id=UUID(answered.postings[0].sheet.institution_id), **none, **taken)
+    connection.execute(row.on_conflict_do_update(index_elements=["institution_id"], set_=taken, where=chains.c.version == read.version))
+
+
 def parameters(caller: Caller, books: Books, answered: Answered) -> dict[str, Any]:
     """What STORE is run with: the position after the meetings, in whole values, since the chain's version guards them."""
     postings, after = answered.postings, answered.books
     institution = after.institution
     assert institution is not None
     sheets = [posting.sheet for posting in postings]
-    rows = [pack(posting.upload.content, posting.taken.lines) for posting in postings]
+    rows = [pack(posting.upload.content, posting.taken.lines, posting.taken.unlisted) for posting in postings]
     note = audit.row(caller, "meeting.store", (), {})
     event = moved(sheets[0].institution_id, institution.region, _versioned(after.chain))
     return {

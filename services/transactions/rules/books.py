@@ -6,7 +6,7 @@ from datetime import date
 
 from services.kernel.approval import MeetingStatus
 from services.transactions.rules.heads import Head
-from services.transactions.rules.journal import Account, Id, Line
+from services.transactions.rules.journal import Account, Held, Id, Line
 from services.transactions.rules.loan import Standing, Terms
 from services.transactions.rules.sheet import Sheet
 
@@ -26,7 +26,7 @@ class Span:
 class Institution:
     """As profiles told it; `kind` is SHG, VO or CLF. `ended` is when it was in being before, `since_on` since when it is again.
 
-    `banks` are the ids of its accounts, `compulsory_paise` what each member saves at a meeting.
+    `banks` are the ids of its accounts, with the last day of each that ended; `compulsory_paise` is what each member saves at a meeting.
     """
 
     kind: str
@@ -35,7 +35,7 @@ class Institution:
     formed_on: date | None
     since_on: date | None = None
     ended: Sequence[Span] = ()
-    banks: frozenset[Id] = frozenset()
+    banks: Mapping[Id, date | None] = field(default_factory=dict)
     compulsory_paise: int = 0
 
     def closed_on(self, day: date) -> date | None:
@@ -66,6 +66,10 @@ class Member:
     def had_stay(self, institution_id: Id, day: date) -> bool:
         """Whether it is a stay since ended that holds that day."""
         return bool(self.ended) and any(of == institution_id and span.holds(day) for of, span in self.ended)
+
+    def was_ever(self, institution_id: Id) -> bool:
+        """Whether she is or was there at any time."""
+        return self.institution_id == institution_id or any(of == institution_id for of, _ in self.ended)
 
     def left_on(self, institution_id: Id, day: date) -> date | None:
         """When she last left it before that day."""
@@ -106,21 +110,28 @@ class Recorded:
     status: MeetingStatus
     content_hash: bytes
     sheet: Sheet | None = None  # Where its content is asked for.
+    earlier: Mapping[int, bytes] = field(default_factory=dict)  # Where they are asked for, the hashes of the revisions before.
 
 
 @dataclass(frozen=True, slots=True)
 class Reversible:
-    """A line of an earlier meeting, and the meeting that has taken it back already, if any."""
+    """A line of an earlier meeting, and the meeting that has taken it back already, if any. `takes_back`: it is a reversal itself."""
 
     line: Line
     institution_id: Id
     status: MeetingStatus
     reversed_by: Id = ""
+    takes_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What is known of those that meetings name; who is not known is not there. `balances` are all of the institution's."""
+    """What is known of those that meetings name; who is not known is not there. `balances` are all of the institution's, and
+    `members` besides those named all who are there now.
+
+    Where a line of a loan is taken back, `given_in` says in which meeting the loan began, and `history` is the meetings that count from
+    then on, with the lines that still stand.
+    """
 
     institution: Institution | None = None
     chain: Chain = Chain()
@@ -129,3 +140,5 @@ class Books:
     loans: Mapping[Id, Loan] = field(default_factory=dict)
     recorded: Mapping[Id, Recorded] = field(default_factory=dict)
     reversible: Mapping[tuple[Id, int], Reversible] = field(default_factory=dict)
+    given_in: Mapping[Id, Id] = field(default_factory=dict)
+    history: Sequence[Held] = ()

@@ -1,7 +1,7 @@
 """Double entry: lines of one debit and one credit each, and the balances that they come to."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 from types import MappingProxyType
 from typing import NamedTuple
@@ -77,3 +77,16 @@ class Held:
     def named(self) -> set[Id]:
         """The members, loans, borrowings and accounts that its lines are of."""
         return {of for line in self.lines for of in (line.debit_of, line.credit_of) if of}
+
+
+def still_standing(meetings: Iterable[Held], taken_back: Mapping[Id, Collection[tuple[Id, int]]]) -> tuple[Held, ...]:
+    """The meetings without the lines that were taken back, and without those that took them back: as if neither had been entered.
+
+    `taken_back` are the lines that each meeting took back; its own lines for that are its last.
+    """
+    gone = {key for keys in taken_back.values() for key in keys}
+    return tuple(
+        replace(held, lines=tuple(line for line in held.lines[: len(held.lines) - own] if (held.meeting_id, line.line) not in gone))
+        for held in meetings
+        for own in [len(taken_back.get(held.meeting_id, ()))]
+    )

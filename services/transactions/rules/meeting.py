@@ -12,15 +12,15 @@ from services.kernel.month import financial_year
 from services.kernel.policies import Policies
 from services.transactions.rules.books import Books, Loan, Reversible
 from services.transactions.rules.heads import CHART, ITEMS, MONEY, Head, SubLedger
-from services.transactions.rules.journal import Account, Balances, Id, Line, added, effect
-from services.transactions.rules.loan import Standing, Terms, after_payment
-from services.transactions.rules.sheet import LENDERS, MEMBER_LISTS, Paid, Sheet, named_banks, named_members
+from services.transactions.rules.journal import Account, Balances, Held, Id, Line, added, effect, still_standing
+from services.transactions.rules.loan import Standing, Terms, after_payment, interest_owed
+from services.transactions.rules.sheet import LENDERS, MEMBER_LISTS, PAID_LISTS, Paid, Sheet, named_banks, named_members
 
 BORROWINGS = frozenset(head for head, about in CHART.items() if about.sub_ledger is SubLedger.BORROWING)
 OF_LOANS = frozenset({Head.MEMBER_LOANS, *BORROWINGS})
 # Whose interest these are: of a loan given, of what was borrowed.
 INTEREST = frozenset({Head.LOAN_INTEREST, Head.INTEREST_PAID})
-UNUSUAL_TIMES = 100  # So many times the group's compulsory saving is a slip of the pen, rupees for paise.
+UNUSUAL_TIMES = 100  # So many times the group's compulsory saving is mostly a slip of the pen, rupees for paise.
 
 
 class Waiting(Conflict):
@@ -33,12 +33,16 @@ class Waiting(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a meeting adds to the books: its lines, the balances and loans that they change, as they are after it."""
+    """What a meeting adds to the books: its lines, the balances and loans that they change, as they are after it.
+
+    `unlisted` is how many active members its attendance leaves out: they were due as well.
+    """
 
     lines: tuple[Line, ...]
     balances: Mapping[Account, int]
     loans: Mapping[Id, Loan]
     flags: tuple[str, ...]
+    unlisted: int
 
 
 def lines(sheet: Sheet, loans: Mapping[Id, Loan], reversible: Mapping[tuple[Id, int], Reversible]) -> tuple[Line, ...]:
@@ -101,17 +105,20 @@ def take_in(sheet: Sheet, books: Books, policies: Policies, today: date) -> Take
     _check_day(sheet, books, policies, today)
     _check_place(sheet, books)
     _check_members(sheet, books)
-    _check_loans(sheet, books)
     _check_reversals(sheet, books)
+    _check_loans(sheet, books)
     posted = lines(sheet, books.loans, books.reversible)
     _check_levels(posted, books)
     change = effect(posted)
     balances = added(books.balances, change)
     _check_signs(sheet, balances, change)
+    _check_ended(sheet, posted, balances, books)
     _check_money(sheet, balances)
     _check_closing(sheet, balances)
     _wait(sheet, books)
-    return Taken(posted, {account: balances[account] for account in change}, loans_after(sheet, posted, books), _flags(sheet, books))
+    return Taken(
+        posted, {account: balances[account] for account in change}, loans_after(sheet, posted, books), _flags(sheet, books), _unlisted(sheet, books)
+    )
 
 
 def closing(institution_id: Id, number: int, held_on: date, balances: Balances) -> dict[str, Content]:
@@ -137,12 +144,29 @@ def loans_after(sheet: Sheet, posted: tuple[Line, ...], books: Books) -> dict[Id
         terms = Terms(taken.principal_paise, taken.annual_rate_basis_points, taken.months, begun)
         after[taken.borrowing_id] = Loan(sheet.institution_id, _HEAD_OF[taken.lender], "", terms, Standing(taken.principal_paise, 0, begun))
     new = frozenset(after)
+    anew = payments_taken_back(sheet, books.reversible)
+    history = history_after(sheet, posted, books) if anew else ()
     for loan_id, (principal, interest) in payments(posted).items():
         if loan_id not in new:
             loan = books.loans[loan_id]
-            standing = after_payment(loan.terms, loan.standing, principal, interest, sheet.held_on)
-            after[loan_id] = replace(loan, standing=standing)
+            if loan_id in anew:
+                stands = replayed(loan_id, books.given_in[loan_id], loan.terms, history)
+            else:
+                stands = after_payment(loan.terms, loan.standing, principal, interest, sheet.held_on)
+            after[loan_id] = replace(loan, standing=stands)
     return after
+
+
+def payments_taken_back(sheet: Sheet, reversible: Mapping[tuple[Id, int], Reversible]) -> dict[Id, tuple[int, int]]:
+    """Of each loan or borrowing of which this sheet takes back a line, what had been paid by it; of lines that there are not, nothing."""
+    found = (reversible.get((one.meeting_id, one.line)) for one in sheet.reversals)
+    return payments(tuple(was.line for was in found if was))
+
+
+def history_after(sheet: Sheet, posted: tuple[Line, ...], books: Books) -> tuple[Held, ...]:
+    """The meetings that count, this one too, with the lines that still stand after it."""
+    held = Held(sheet.meeting_id, sheet.number, sheet.held_on, posted)
+    return still_standing((*books.history, held), {sheet.meeting_id: sheet.reversals})
 
 
 def payments(posted: tuple[Line, ...]) -> dict[Id, tuple[int, int]]:
@@ -157,15 +181,18 @@ def payments(posted: tuple[Line, ...]) -> dict[Id, tuple[int, int]]:
     return paid
 
 
-def replayed(loan_id: Id, given_in: Id, terms: Terms, history: Iterable[tuple[Id, date, tuple[Line, ...]]]) -> Standing:
-    """How a loan stands after these meetings (id, day, lines), of which one gave it."""
-    standing = Standing(terms.principal_paise, 0, terms.given_on)
-    for meeting_id, held_on, posted in history:
-        paid = payments(posted).get(loan_id)
-        if paid:
-            principal = paid[0] + (terms.principal_paise if meeting_id == given_in else 0)
-            standing = after_payment(terms, standing, principal, paid[1], held_on)
-    return standing
+def replayed(loan_id: Id, given_in: Id, terms: Terms, history: Iterable[Held]) -> Standing:
+    """How a loan stands after these meetings, of which one gave it. Of their lines only those that still stand (journal.still_standing), so that
+    interest is owed on the principal that truly was owed, and of a loan that was taken back there is none.
+    """
+    stands = Standing(0, 0, terms.given_on)
+    for held in history:
+        principal, interest = payments(held.lines).get(loan_id, (0, 0))
+        if held.meeting_id == given_in:
+            stands = replace(stands, outstanding_paise=-principal)
+        elif principal or interest:
+            stands = after_payment(terms, stands, principal, interest, held.held_on)
+    return stands
 
 
 def _check_day(sheet: Sheet, books: Books, policies: Policies, today: date) -> None:
@@ -212,17 +239,18 @@ def _check_place(sheet: Sheet, books: Books) -> None:
 
 
 def _check_previous(sheet: Sheet, books: Books) -> None:
-    """Why a meeting does not stand on the last one: it comes early, or too late."""
-    field, named = "previous_meeting_id", books.recorded.get(sheet.previous_meeting_id)
+    """Why a meeting does not stand on the last one: it comes early, or too late. It waits only for what may still come before it."""
+    field, named, last = "previous_meeting_id", books.recorded.get(sheet.previous_meeting_id), books.chain.last_number
     if named is not None and named.institution_id != sheet.institution_id:
-        raise Invalid("PREVIOUS_ELSEWHERE", "The meeting before is another institution's.", field=field)
-    if sheet.previous_meeting_id and (named is None or named.status is MeetingStatus.REJECTED):
+        named = None  # Nor is anybody told that there is such a meeting.
+    may_come = sheet.number > last + 1 if named is None else named.status is MeetingStatus.REJECTED and named.number > last
+    if sheet.previous_meeting_id and may_come:
         sentence = "The meeting before is not in the books; this one waits for it."
         if named is not None:
             sentence = "The meeting before was handed back; put it right first."
         raise Waiting("MEETING_WAITING", sentence, field=field, awaited=sheet.previous_meeting_id)
     sentence = "The last meeting in the books is number {last}, and this one does not stand on it: another was entered. Pull, and enter it again."
-    raise Conflict("MEETING_OUT_OF_SEQUENCE", sentence, field=field, last=books.chain.last_number)
+    raise Conflict("MEETING_OUT_OF_SEQUENCE", sentence, field=field, last=last)
 
 
 def _not_here(sheet: Sheet, books: Books) -> Iterator[tuple[str, Id]]:
@@ -242,7 +270,7 @@ def _check_members(sheet: Sheet, books: Books) -> None:
     of, on = sheet.institution_id, sheet.held_on
     for field, member_id in _not_here(sheet, books):
         member = books.members.get(member_id)
-        if member is None or member.has_stay(of, on):
+        if member is None or member.has_stay(of, on) or not member.was_ever(of):  # Of a stranger nothing is told.
             continue
         if left_on := member.left_on(of, on):
             raise Invalid(
@@ -261,34 +289,37 @@ def _wait(sheet: Sheet, books: Books) -> None:
     """
     for field, member_id in _not_here(sheet, books):
         raise Waiting("MEMBER_WAITING", "This member is not active here yet; the meeting waits for her.", field=field, awaited=member_id)
-    known = books.institution.banks if books.institution else frozenset()
-    for bank_id in sorted(named_banks(sheet) - known):
+    known = books.institution.banks if books.institution else {}
+    for bank_id in sorted(named_banks(sheet) - known.keys()):
         raise Waiting("BANK_WAITING", "This account is not among the institution's yet; the meeting waits for it.", awaited=bank_id)
 
 
 def _check_loans(sheet: Sheet, books: Books) -> None:
+    taken_back = payments_taken_back(sheet, books.reversible)
     for name, key in (("loans", "loan_id"), ("borrowings", "borrowing_id")):
         for place, given in enumerate(getattr(sheet, name)):
             if getattr(given, key) in books.loans:
                 raise Conflict("LOAN_EXISTS", "A loan of this id was given already.", field=f"{name}[{place}].{key}")
     for place, repaid in enumerate(sheet.repayments):
-        _check_repayment(f"repayments[{place}]", repaid.loan_id, repaid.principal_paise, sheet, books)
-    for place, back in enumerate(sheet.borrowing_repayments):
-        _check_repayment(f"borrowing_repayments[{place}]", back.borrowing_id, back.principal_paise, sheet, books)
+        _check_repayment(f"repayments[{place}]", repaid.loan_id, repaid.principal_paise, sheet, books, taken_back)
+    for place, one in enumerate(sheet.borrowing_repayments):
+        _check_repayment(f"borrowing_repayments[{place}]", one.borrowing_id, one.principal_paise, sheet, books, taken_back)
 
 
-def _check_repayment(field: str, loan_id: Id, principal_paise: int, sheet: Sheet, books: Books) -> None:
+def _check_repayment(field: str, loan_id: Id, principal_paise: int, sheet: Sheet, books: Books, taken_back: Mapping[Id, tuple[int, int]]) -> None:
+    """A repayment that was too large is taken back and entered anew in one meeting."""
     loan = books.loans.get(loan_id)
     given = field.startswith("repayments")
     key = "loan_id" if given else "borrowing_id"
     if loan is None or loan.institution_id != sheet.institution_id or (loan.head == Head.MEMBER_LOANS) != given:
         raise Conflict("LOAN_UNKNOWN", "This institution has no such loan.", field=f"{field}.{key}")
-    if principal_paise > loan.standing.outstanding_paise:
+    outstanding_paise = loan.standing.outstanding_paise + taken_back.get(loan_id, (0, 0))[0]
+    if principal_paise > outstanding_paise:
         raise Conflict(
             "REPAYMENT_TOO_LARGE",
             "Of this loan {outstanding} is outstanding; no more can be repaid.",
             field=f"{field}.principal_paise",
-            outstanding=rupees(loan.standing.outstanding_paise),
+            outstanding=rupees(outstanding_paise),
         )
 
 
@@ -301,6 +332,8 @@ def _check_reversals(sheet: Sheet, books: Books) -> None:
             raise Conflict("LINE_UNKNOWN", "There is no such line in these books.", field=field)
         if was.status is not MeetingStatus.APPROVED:
             raise Conflict("LINE_NOT_FINAL", "Only an approved line is taken back; ask for the meeting to be handed back.", field=field)
+        if was.takes_back:
+            raise Conflict("LINE_IS_REVERSAL", "This line takes another one back; enter that one's amount anew instead.", field=field)
         if was.reversed_by or (one.meeting_id, one.line) in seen:
             raise Conflict("LINE_REVERSED", "This line was taken back already.", field=field)
         seen.add((one.meeting_id, one.line))
@@ -308,7 +341,7 @@ def _check_reversals(sheet: Sheet, books: Books) -> None:
 
 def _check_levels(posted: tuple[Line, ...], books: Books) -> None:
     kind = books.institution.kind if books.institution else ""
-    for head in {head for line in posted for head in (line.debit, line.credit)}:
+    for head in (head for line in posted for head in (line.debit, line.credit)):
         if kind not in CHART[head].levels:
             raise Conflict("HEAD_NOT_HERE", "The books of a {kind} have no head {head}, {title}.", kind=kind, head=head, title=CHART[head].title)
 
@@ -324,11 +357,20 @@ def _check_signs(sheet: Sheet, balances: Balances, change: Balances) -> None:
         if head == Head.BANK and of:
             raise Conflict("BANK_NEGATIVE", "{missing} more is taken from this account than it held.", field=_bank_field(sheet, of), missing=missing)
         if CHART[head].sub_ledger is SubLedger.MEMBER and of:
-            field = next((f"withdrawals[{place}]" for place, one in enumerate(sheet.withdrawals) if one.member_id == of), "")
+            field = _paid_to_her(sheet, head, of)
             raise Conflict("SAVINGS_NEGATIVE", "{missing} more is paid back to this member than she had.", field=field, missing=missing)
         if not of and account.head in (Head.BANK, *_WITH_MEMBERS):
             continue  # One of its accounts is what is told.
         raise Conflict("BALANCE_NEGATIVE", "{title} would fall {missing} below nothing.", title=CHART[head].title, missing=missing)
+
+
+def _paid_to_her(sheet: Sheet, head: Head, member_id: Id) -> str:
+    """Where what she had under that head was paid back to her; if nowhere, it is that a line was taken back."""
+    if head == Head.SHARE_CAPITAL:
+        name, of_her = "entries", [one.member_id == member_id and ITEMS[one.item].debit == head for one in sheet.entries]
+    else:
+        name, of_her = "withdrawals", [one.member_id == member_id for one in sheet.withdrawals]
+    return f"{name}[{of_her.index(True)}]" if any(of_her) else "reversals"
 
 
 _WITH_MEMBERS = tuple(head for head, about in CHART.items() if about.sub_ledger is SubLedger.MEMBER)
@@ -345,6 +387,29 @@ def _spender(sheet: Sheet) -> str:
     }
     most = max(spent, key=lambda name: spent[name])
     return most if spent[most] else "reversals"
+
+
+def _check_ended(sheet: Sheet, posted: tuple[Line, ...], balances: Balances, books: Books) -> None:
+    """Nothing comes into an account after its last day. What the bank paid out when it was closed is entered at the meeting after: all of it."""
+    banks = books.institution.banks if books.institution else {}
+    ended = {bank_id: ended_on for bank_id, ended_on in banks.items() if ended_on and ended_on < sheet.held_on}
+    for line in posted if ended else ():
+        for head, of, comes_in in ((line.debit, line.debit_of, True), (line.credit, line.credit_of, False)):
+            if head == Head.BANK and of in ended and (comes_in or balances[Account(head, of)]):
+                sentence = "This account was in use until {ended_on}: nothing more comes into it, and what was left in it is taken out whole."
+                raise Conflict("BANK_ENDED", sentence, field=_moved_by(sheet, of), ended_on=ended[of].isoformat())
+
+
+def _moved_by(sheet: Sheet, bank_id: Id) -> str:
+    """Where the account is first named as moved; if nowhere, it is that a line was taken back."""
+    for name in PAID_LISTS:
+        for place, entry in enumerate(getattr(sheet, name)):
+            if entry.paid.bank_id == bank_id:
+                return f"{name}[{place}].paid.bank_id"
+    for place, move in enumerate(sheet.bank_moves):
+        if bank_id in {move.bank_id, move.to_bank_id}:
+            return f"bank_moves[{place}].{'bank_id' if move.bank_id == bank_id else 'to_bank_id'}"
+    return "reversals"
 
 
 def _bank_field(sheet: Sheet, bank_id: Id) -> str:
@@ -383,16 +448,33 @@ def _check_closing(sheet: Sheet, balances: Balances) -> None:
         raise Conflict("CLOSING_DIFFERS", sentence, field="closing_hash")
 
 
+def _unlisted(sheet: Sheet, books: Books) -> int:
+    listed, of, on = {one.member_id for one in sheet.attendance}, sheet.institution_id, sheet.held_on
+    here = {one for one, member in books.members.items() if member.active and (member.has_stay(of, on) or member.had_stay(of, on))}
+    return len(here - listed)
+
+
+def _of_members(sheet: Sheet, books: Books) -> Iterator[int]:
+    """What else members paid in or were paid that nothing bounds; interest only where it is more than was owed."""
+    yield from (entry.amount_paise for entry in sheet.entries if entry.member_id)
+    for repaid in sheet.repayments:
+        loan = books.loans[repaid.loan_id]
+        if repaid.interest_paise > interest_owed(loan.terms, loan.standing, sheet.held_on):
+            yield repaid.interest_paise
+
+
 def _flags(sheet: Sheet, books: Books) -> tuple[str, ...]:
     """What an approver should look at before she approves."""
     present = {one.member_id for one in sheet.attendance if one.present}
-    usual = books.institution.compulsory_paise if books.institution else 0
+    slip_paise = (books.institution.compulsory_paise if books.institution else 0) * UNUSUAL_TIMES
     found = {
         "MANUAL_BOOKS_DIFFER": bool(sheet.manual_books_differ),
         "REVERSAL": bool(sheet.reversals),
         "REVISED": sheet.revision > 1,
         "NOBODY_PRESENT": not present,
+        "ATTENDANCE_INCOMPLETE": _unlisted(sheet, books) > 0,
         "LOAN_WHILE_ABSENT": any(one.member_id not in present for one in sheet.loans),
-        "SAVING_UNUSUAL": bool(usual) and any(one.compulsory_paise >= usual * UNUSUAL_TIMES for one in sheet.savings),
+        "SAVING_UNUSUAL": 0 < slip_paise <= max((max(one.compulsory_paise, one.voluntary_paise) for one in sheet.savings), default=0),
+        "AMOUNT_UNUSUAL": 0 < slip_paise <= max(_of_members(sheet, books), default=0),
     }
     return tuple(flag for flag, raised in found.items() if raised)

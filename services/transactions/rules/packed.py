@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from services.kernel.canonical import Content
 from services.transactions.rules.heads import Head
 from services.transactions.rules.journal import Id, Line
-from services.transactions.rules.sheet import KINDS, Paid, Sheet
+from services.transactions.rules.sheet import KINDS, NAMES, Paid, Sheet
 
 LETTERS = "ALIE"
 NUMBER_OF: Mapping[Head, int] = MappingProxyType({head: (LETTERS.index(head[0]) + 1) * 100 + int(head[1:]) for head in Head})
@@ -23,6 +23,7 @@ COLUMNS = ("meeting_id", "institution_id", "revision", "number", "held_on")
 # The fields that hold ids.
 IDS = frozenset(name for kind in (*KINDS.values(), Paid) for name in kind._fields if name.endswith("_id")) | {"previous_meeting_id"}
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_UNLISTED = "unlisted"  # No field of a sheet.
 _LEVEL = 1  # Of compression: more saves a hundredth.
 
 
@@ -38,14 +39,16 @@ class Packed(NamedTuple):
     paise: Sequence[int]
 
 
-def pack(content: Mapping[str, Content], lines: Sequence[Line]) -> Packed:
-    """`content` as sheet.content makes it."""
+def pack(content: Mapping[str, Content], lines: Sequence[Line], unlisted: int = 0) -> Packed:
+    """`content` as sheet.content makes it; beside it goes how many active members the attendance left out."""
     places: dict[Id, int] = {}
 
     def place(one: Id) -> int:
         return places.setdefault(one, len(places) + 1) if one else 0
 
     kept = {name: _small(name, value, place) for name, value in content.items() if name not in COLUMNS}
+    if unlisted:
+        kept[_UNLISTED] = unlisted
     debit_of, credit_of = [place(line.debit_of) for line in lines], [place(line.credit_of) for line in lines]
     written = _JSON.encode(kept).encode()
     return Packed(
@@ -63,30 +66,39 @@ def _small(name: str, value: Any, place: Callable[[Id], int]) -> Any:  # noqa: A
     if name in IDS:
         return place(value)
     if type(value) is list:
-        return [
-            {key: place(one) if key in IDS else one if key != "paid" else _small(key, one, place) for key, one in entry.items()} for entry in value
-        ]
+        return [_small(name, one, place) for one in value]
     if type(value) is dict:
-        return {key: place(one) if key in IDS else one for key, one in value.items()}
+        return {key: _small(key, one, place) for key, one in value.items()}
     return value
 
 
 def unpack_content(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a row of meetings
-    """The content again, as sheet.content made it."""
+    """The content again, as sheet.content made it, but for names that this version does not know.
+
+    A newer one may have written them, while programs are replaced one by one; in the store they stay, and the hash is of all of it.
+    """
     ids = [str(one) for one in row.ids]
     columns = {"meeting_id": str(row.meeting_id), "institution_id": str(row.institution_id), "revision": row.revision, "number": row.number}
-    kept = json.loads(zlib.decompress(row.content))
-    return {**columns, "held_on": row.held_on.isoformat(), **{name: _large(name, value, ids) for name, value in kept.items()}}
+    kept = _large("", json.loads(zlib.decompress(row.content)), ids)
+    return {**columns, "held_on": row.held_on.isoformat(), **kept}
+
+
+_KNOWN = {"": frozenset(NAMES), **{name: frozenset(kind._fields) for name, kind in {**KINDS, "paid": Paid}.items()}}
 
 
 def _large(name: str, value: Any, ids: Sequence[Id]) -> Any:  # noqa: ANN401 - of any field
     if name in IDS:
         return ids[value - 1]
     if isinstance(value, list):
-        return [_large("", one, ids) for one in value]
+        return [_large(name, one, ids) for one in value]
     if isinstance(value, dict):
-        return {key: _large(key, one, ids) for key, one in value.items()}
+        return {key: _large(key, one, ids) for key, one in value.items() if key in _KNOWN[name]}
     return value
+
+
+def unlisted(row: Any) -> int:  # noqa: ANN401 - a row of meetings
+    """How many active members its attendance left out, as far as was known when it was taken in."""
+    return json.loads(zlib.decompress(row.content)).get(_UNLISTED, 0) if "ATTENDANCE_INCOMPLETE" in row.flags else 0
 
 
 def unpack_sheet(row: Any) -> Sheet:  # noqa: ANN401 - a row of meetings

@@ -2,19 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from uuid import UUID
 
 from services.kernel.approval import MeetingStatus, Step, move_meeting
-from services.kernel.caller import Caller
+from services.kernel.caller import APPROVERS, Caller
 from services.kernel.canonical import Content, first_difference
 from services.kernel.errors import Conflict, Forbidden, Invalid, Refused
 from services.kernel.policies import Policies
 from services.transactions.rules.books import Books, Chain, Institution, Recorded
 from services.transactions.rules.heads import Head
 from services.transactions.rules.journal import Id, Line
-from services.transactions.rules.meeting import Taken, Waiting, take_in
+from services.transactions.rules.meeting import Taken, Waiting, history_after, take_in
 from services.transactions.rules.sheet import Sheet, check_line, check_sheet, content
 
 MEETINGS_MAX = 80  # Of one upload: 20 groups of a bookkeeper,
@@ -76,6 +76,7 @@ class Totals:
     savings_paise: int
     savings_withdrawn_paise: int
     loans_disbursed_paise: int
+    loans_disbursed: int
     principal_repaid_paise: int
     interest_received_paise: int
     fines_paise: int
@@ -86,11 +87,13 @@ def admit_all(uploads: Mapping[int, Upload], books: Books, caller: Caller, polic
     """Judge the uploads of one institution, in the order in which they stand on each other whatever the order they came in."""
     outcomes: dict[int, Outcome | Refused] = {}
     postings: list[Posting] = []
+    circle = _circle(uploads)
     for place in _in_order(uploads):
         try:
             posting = admit(uploads[place], books, caller, policies, today)
         except Refused as refused:
-            outcomes[place] = refused
+            in_circle = isinstance(refused, Waiting) and uploads[place].sheet.meeting_id in circle
+            outcomes[place] = _of_circle() if in_circle else refused
             continue
         if posting is None:
             outcomes[place] = Outcome.ALREADY_APPLIED
@@ -102,7 +105,7 @@ def admit_all(uploads: Mapping[int, Upload], books: Books, caller: Caller, polic
 
 
 def _in_order(uploads: Mapping[int, Upload]) -> list[int]:
-    """Each after the one that it stands on; those of a circle come last, and wait."""
+    """Each after the one that it stands on; those of a circle come last."""
     left, ordered = dict(uploads), list[int]()
     while left:
         sent = {upload.sheet.meeting_id for upload in left.values()}
@@ -111,6 +114,24 @@ def _in_order(uploads: Mapping[int, Upload]) -> list[int]:
             ordered.append(place)
             del left[place]
     return ordered
+
+
+def _circle(uploads: Mapping[int, Upload]) -> set[Id]:
+    """The meetings that stand on themselves, by way of each other or at once: they would wait for ever."""
+    below = {upload.sheet.meeting_id: upload.sheet.previous_meeting_id for upload in uploads.values()}
+    found = set()
+    for one in below:
+        at = one
+        for _ in below:
+            at = below.get(at, "")
+            if at == one:
+                found.add(one)
+    return found
+
+
+def _of_circle() -> Conflict:
+    sentence = "The meetings before this one lead back to it; name the one that was held before."
+    return Conflict("PREVIOUS_CIRCLE", sentence, field="previous_meeting_id")
 
 
 def after(posting: Posting, books: Books) -> Books:
@@ -122,8 +143,9 @@ def after(posting: Posting, books: Books) -> Books:
         last_number=sheet.number,
         last_meeting_id=sheet.meeting_id,
         last_held_on=sheet.held_on,
-        highest_number=max(sheet.number, books.chain.highest_number),
+        highest_number=max(sheet.number, books.chain.highest_number + (sheet.number - 1 if first else 0)),
         approved_through=sheet.number - 1 if first else books.chain.approved_through,
+        lock=max(posting.upload.lock, books.chain.lock),
     )
     recorded = Recorded(sheet.institution_id, sheet.revision, sheet.number, MeetingStatus.CLOSED, posting.upload.content_hash, sheet)
     back = {(one.meeting_id, one.line): replace(books.reversible[one.meeting_id, one.line], reversed_by=sheet.meeting_id) for one in sheet.reversals}
@@ -134,6 +156,7 @@ def after(posting: Posting, books: Books) -> Books:
         loans={**books.loans, **taken.loans},
         recorded={**books.recorded, sheet.meeting_id: recorded},
         reversible={**books.reversible, **back},
+        history=history_after(sheet, taken.lines, books) if books.history else (),
     )
 
 
@@ -145,14 +168,25 @@ def admit(upload: Upload, books: Books, caller: Caller, policies: Policies, toda
         return None
     check_sheet(sheet, policies)
     institution = _in_being(books.institution, sheet)
-    if caller.role != f"{institution.kind}_BOOKKEEPER":
-        raise Forbidden(
-            "BOOKKEEPER_KIND", "The meetings of a {kind} are kept by the {kind} Bookkeeper.", field="institution_id", kind=institution.kind
-        )
-    if upload.lock != books.chain.lock:
+    kind = institution.kind
+    if caller.role != f"{kind}_BOOKKEEPER":
+        raise Forbidden("BOOKKEEPER_KIND", "The meetings of a {kind} are kept by the {kind} Bookkeeper.", field="institution_id", kind=kind)
+    if f"{kind}_TRANS_APPROVER" not in APPROVERS:  # Who checks a CLF's own books the sources do not say (domain 7.1).
+        sentence = "No role approves the meetings of a {kind} yet, so that none are taken in."
+        raise Conflict("APPROVER_MISSING", sentence, field="institution_id", kind=kind)
+    _check_lock(upload.lock, books.chain.lock, today)
+    return Posting(upload, take_in(sheet, books, policies, today))
+
+
+def _check_lock(sent: int, held: int, today: date) -> None:
+    """Locks grow with the clock. One newer than the books know of was taken after the backup from which they came back; one of days
+    to come was never given, and would fence off whoever has the books.
+    """
+    if sent < held:
         sentence = "These books have been taken to another device since; what this one has not sent is refused. Pull, and enter it again."
         raise Conflict("LOCK_LOST", sentence, field="lock")
-    return Posting(upload, take_in(sheet, books, policies, today))
+    if sent > held and sent >= datetime.combine(today + timedelta(days=2), time(), UTC).timestamp() * 1000:
+        raise Invalid("LOCK_INVALID", "This is no lock that these books have given; take the books to this device.", field="lock")
 
 
 def must_be_hers(sheet: Sheet, caller: Caller) -> None:
@@ -196,14 +230,14 @@ def _is_recorded(upload: Upload, books: Books) -> bool:
             return True
         field = first_difference(upload.content, content(recorded.sheet)) if recorded.sheet else ""
         raise Conflict("REVISION_CONTENT", "This revision is stored already, with another {name}.", field=field, name=field)
+    if recorded is not None and recorded.earlier.get(sheet.revision) == upload.content_hash:
+        return True
     if sheet.revision < 1:
         raise Invalid("REVISION_INVALID", "The first revision is 1.", field="revision")
     if recorded is not None:
         if sheet.revision < recorded.revision:
             raise _old(sheet.revision, recorded.revision)
         move_meeting(recorded.status, Step.SUBMIT)
-        if sheet.number != recorded.number:
-            raise Conflict("MEETING_OUT_OF_SEQUENCE", "This meeting is number {number}, and stays so.", field="number", number=recorded.number)
     return False
 
 
@@ -241,6 +275,8 @@ def must_decide(pending: Pending, revision: int, caller: Caller, policies: Polic
         above = (pending.vo_id, "VO"), (pending.clf_id, "CLF")
         # A group that has no federation of that level yet is not left without an approver.
         federation, name = next((one for one in (above if side == 1 else above[::-1]) if one[0]), (None, ""))
+        if federation is None:
+            raise Conflict("FEDERATION_MISSING", "This SHG is under no VO or CLF; put it under one, whose approver then decides.")
         if federation not in caller.institutions:
             raise Forbidden("APPROVER_SIDE", "In this state the approver of the {side} decides on the meetings of this SHG.", side=name)
     caller.must_not_be(pending.maker_person)
@@ -262,6 +298,16 @@ def approve(pending: Pending, chain: Chain, *, unseen: bool) -> Chain:
 
 def reject(pending: Pending) -> MeetingStatus:
     return move_meeting(pending.status, Step.REJECT)
+
+
+def ended(chain: Chain, number: int, last: tuple[UUID, date] | None) -> Chain:
+    """The chain without the meetings from that number on; `last` is the one before, id and day. Without one the books are empty,
+    and may begin at another number: it may have been the number that was wrong. What was handed back is counted from there.
+    """
+    if last is None:
+        return Chain(highest_number=chain.highest_number - number + 1, version=chain.version + 1, lock=chain.lock)
+    last_id, held_on = last
+    return replace(chain, last_number=number - 1, last_meeting_id=str(last_id), last_held_on=held_on, version=chain.version + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,16 +336,20 @@ def totals(lines: Sequence[Line], reversals: int) -> Totals:
     """The figures of a meeting, from its lines alone. The last ones, `reversals` of them, take away what their lines had added."""
     debits: dict[Head, int] = {}
     credits_: dict[Head, int] = {}
+    given = 0
     for place, line in enumerate(lines):
         back = place >= len(lines) - reversals
         debit, credit, paise = (line.credit, line.debit, -line.amount_paise) if back else (line.debit, line.credit, line.amount_paise)
         debits[debit] = debits.get(debit, 0) + paise
         credits_[credit] = credits_.get(credit, 0) + paise
+        if debit == Head.MEMBER_LOANS:
+            given += -1 if back else 1
     savings = (Head.COMPULSORY_SAVINGS, Head.VOLUNTARY_SAVINGS)
     return Totals(
         savings_paise=sum(credits_.get(head, 0) for head in savings),
         savings_withdrawn_paise=sum(debits.get(head, 0) for head in savings),
         loans_disbursed_paise=debits.get(Head.MEMBER_LOANS, 0),
+        loans_disbursed=given,
         principal_repaid_paise=credits_.get(Head.MEMBER_LOANS, 0),
         interest_received_paise=credits_.get(Head.LOAN_INTEREST, 0),
         fines_paise=credits_.get(Head.FINES, 0),

@@ -17,6 +17,7 @@ from services.transactions.rules.journal import Id
 ENTRIES_MAX = 500  # Of one list.
 TEXT_LENGTH_MAX = 100
 NOTE_LENGTH_MAX = 500
+EFFECTIVE_AHEAD_DAYS_MAX = 92  # What is borrowed bears interest within a quarter.
 CHEQUE_DIGITS = 6
 MODES = frozenset({"CASH", "CHEQUE", "TRANSFER"})
 # Items of the chart by what a move and a lender are called.
@@ -363,7 +364,15 @@ def _check_terms(sheet: Sheet, policies: Policies) -> None:
         for field in ("lender_name", "account_number", "fund", "loan_type"):
             check_line(f"borrowings[{place}].{field}", getattr(one, field))
         if one.effective_on:
-            parse_date(one.effective_on, f"borrowings[{place}].effective_on")
+            _check_effective(f"borrowings[{place}].effective_on", one.effective_on, sheet.held_on, policies)
+
+
+def _check_effective(field: str, effective_on: str, held_on: date, policies: Policies) -> None:
+    """A slip in the year would let interest count for years, or never."""
+    days = policies.value("meeting_entry_days_max", held_on)
+    if not -days <= (parse_date(effective_on, field) - held_on).days <= EFFECTIVE_AHEAD_DAYS_MAX:
+        sentence = "Interest counts from a day at most {days} days before the meeting and {ahead} after it."
+        raise Invalid("EFFECTIVE_TOO_FAR", sentence, field=field, days=days, ahead=EFFECTIVE_AHEAD_DAYS_MAX)
 
 
 def check_terms(field: str, loan: LoanGiven | Borrowing, on: date, policies: Policies) -> None:

@@ -14,7 +14,7 @@ from protos import transactions_pb2 as pb
 from protos.transactions_pb2_grpc import TransactionsServiceServicer
 from services.chassis import audit, database, epochs, interceptors, settings
 from services.kernel.caller import Caller
-from services.kernel.errors import Exhausted, Invalid, Refused, Unavailable
+from services.kernel.errors import Invalid, Refused
 from services.kernel.ids import parse_id
 from services.kernel.month import parse_date, today
 from services.kernel.page import page_size, page_unknown
@@ -52,17 +52,16 @@ class Servicer(TransactionsServiceServicer):
                 uploads.setdefault(upload.sheet.institution_id, {})[place] = upload
             except Refused as refused:
                 outcomes[place] = refused
-        failed: DBAPIError | None = None
         for institution_id, of_one in uploads.items():
             try:
                 outcomes.update(_sync(of_one, interceptors.caller()))
-            except DBAPIError as error:
+            except (DBAPIError, sync.NotStoredError) as error:
                 if database.is_away(error) or database.may_try_again(error):
                     raise
                 log.exception("meetings could not be stored", extra={"institution_id": institution_id})
-                failed = error
-        if failed is not None:
-            raise Unavailable("MEETINGS_NOT_ALL", "Not every meeting could be stored; send them again.") from failed
+                # Not refused: what is refused a device puts before its user to be put right, and here nothing is wrong.
+                sentence = "This meeting could not be stored, and nothing of it is kept; send it again."
+                outcomes.update(dict.fromkeys(of_one, Waiting("NOT_STORED", sentence, awaited="")))
         with transaction() as connection:
             epoch = epochs.current(connection)
         return pb.SyncMeetingsResponse(answers=[_answer(sent, outcomes[place]) for place, sent in enumerate(request.meetings)], instance_epoch=epoch)
@@ -87,7 +86,13 @@ class Servicer(TransactionsServiceServicer):
     def ApproveMeetings(self, request: pb.ApproveMeetingsRequest, _context: grpc.ServicerContext) -> pb.ApproveMeetingsResponse:
         if len(request.meetings) > APPROVALS_MAX:
             raise Invalid("MEETINGS_TOO_MANY", "Approve at most {most} meetings at once.", field="meetings", most=APPROVALS_MAX)
-        wanted = {parse_id(one.meeting_id, f"meetings[{at}].meeting_id"): one.revision for at, one in enumerate(request.meetings)}
+        wanted: dict[UUID, int] = {}
+        for at, one in enumerate(request.meetings):
+            field = f"meetings[{at}].meeting_id"
+            meeting_id = parse_id(one.meeting_id, field)
+            if meeting_id in wanted:
+                raise Invalid("MEETING_TWICE", "This meeting is named before already; name each once.", field=field)
+            wanted[meeting_id] = one.revision
         with transaction() as connection:
             answers = decide.approve_meetings(connection, interceptors.caller(), wanted, settings.state().policies, today(), unseen=True)
         return pb.ApproveMeetingsResponse(
@@ -108,8 +113,9 @@ class Servicer(TransactionsServiceServicer):
 
     def ListWaiting(self, request: pb.ListWaitingRequest, _context: grpc.ServicerContext) -> pb.ListWaitingResponse:
         size, after = page_size(request.page.size), _page_after(request.page, _institution_and_number)
+        side = settings.state().policies.value("shg_approver_side", today())
         with database.reading(SERVICE) as connection:
-            rows = queries.waiting(connection, interceptors.caller(), after, size)
+            rows = queries.waiting(connection, interceptors.caller(), after, size, side)
         self._seen("meeting.list", *(row.meeting_id for row in rows))
         following = f"{rows[-1].institution_id}.{rows[-1].number}" if len(rows) == size else ""
         return pb.ListWaitingResponse(meetings=map(showing.waiting, rows), next=following)
@@ -137,12 +143,14 @@ class Servicer(TransactionsServiceServicer):
     def Pull(self, request: pb.PullRequest, _context: grpc.ServicerContext) -> pb.Position:
         institution_id = parse_id(request.institution_id, "institution_id")
         on = parse_date(request.on, "on") if request.on else today()
-        since_on = parse_date(request.since_on, "since_on") if request.since_version and request.since_on else None
-        known = queries.Known(request.since_version, request.since_approved_through, request.since_roster)
+        since_on = parse_date(request.since_on, "since_on") if request.since_on else None
         with database.reading(SERVICE, of_one_moment=True) as connection:
-            found = queries.standing(connection, interceptors.caller(), institution_id, known)
             epoch = epochs.current(connection)
-        shown = showing.position(found, known.version, on, since_on, epoch)
+            # Of books that came back from a backup, what a device knew of them before never was.
+            same = request.since_epoch == epoch
+            known = queries.Known(request.since_version, request.since_approved_through, request.since_roster) if same else queries.Known()
+            found = queries.standing(connection, interceptors.caller(), institution_id, known)
+        shown = showing.position(found, known.version, on, since_on if known.version else None, epoch)
         self._seen("books.pull", institution_id, *showing.members_of(shown))
         return shown
 
@@ -185,7 +193,6 @@ class Servicer(TransactionsServiceServicer):
         days = _days(request)
         with database.reading(SERVICE, of_one_moment=True) as connection:
             books = queries.approved_from(connection, interceptors.caller(), institution_id, days[0])
-            queries.must_know_member(connection, institution_id, member_id)
             hers = dict.fromkeys(queries.loans_of(connection, institution_id, member_id), str(member_id))
         self._seen("books.passbook", institution_id, member_id)
         return showing.passbook(statements.passbook(books.now, books.meetings, str(member_id), hers, *days))
@@ -205,19 +212,18 @@ def _sync(uploads: Mapping[int, Upload], caller: Caller) -> Mapping[int, Outcome
     if len(uploads) > UNSENT_MAX:
         sentence = "Of one institution at most {most} meetings are held before they are sent."
         return dict.fromkeys(uploads, Invalid("UNSENT_TOO_MANY", sentence, field="meetings", most=UNSENT_MAX))
-    for last in (False, True):
-        try:
-            with transaction() as connection:
-                return sync.sync_meetings(connection, caller, uploads, settings.state().policies, today())
-        except sync.IdTakenError:  # Read again, and it is seen which one.
-            if last:
-                raise
-    raise AssertionError
+    try:
+        return _store(uploads, caller)
+    except sync.IdTakenError:  # Read again, and it is seen which one.
+        return _store(uploads, caller)
+
+
+def _store(uploads: Mapping[int, Upload], caller: Caller) -> Mapping[int, Outcome | Refused]:
+    with transaction() as connection:
+        return sync.sync_meetings(connection, caller, uploads, settings.state().policies, today())
 
 
 def _answer(sent: pb.MeetingSheet, outcome: Outcome | Refused) -> pb.MeetingAnswer:
-    if isinstance(outcome, Exhausted):
-        raise outcome
     if isinstance(outcome, Outcome):
         return pb.MeetingAnswer(meeting_id=sent.meeting_id, revision=sent.revision, outcome=_wire(outcome))
     became = Outcome.WAITING if isinstance(outcome, Waiting) else Outcome.REFUSED

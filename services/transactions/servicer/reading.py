@@ -7,6 +7,7 @@ from services.kernel.canonical import content_hash
 from services.kernel.ids import row_id, written_id
 from services.kernel.month import parse_date
 from services.transactions.rules import sheet as rules
+from services.transactions.rules.meeting import Waiting
 from services.transactions.rules.record import Upload
 
 
@@ -36,9 +37,19 @@ class _Ids:
 
 
 def read_upload(sent: pb.MeetingSheet) -> Upload:
+    _must_be_known(sent)
     sheet = read_sheet(sent)
     content = rules.content(sheet)
     return Upload(sheet, sent.lock, content, content_hash(content))
+
+
+def _must_be_known(sent: pb.MeetingSheet) -> None:
+    """A newer app may say what this version cannot read: it would be lost, and the hash would be of the rest."""
+    known = pb.MeetingSheet()
+    known.CopyFrom(sent)
+    known.DiscardUnknownFields()
+    if known.ByteSize() != sent.ByteSize():
+        raise Waiting("SHEET_NEWER", "The app says more than this system knows yet: the meeting waits for its next version.", awaited="")
 
 
 def read_sheet(sent: pb.MeetingSheet) -> rules.Sheet:

@@ -55,7 +55,8 @@ def position(found: Standing, since: int, on: date, since_on: date | None, epoch
             _loan(loan_id, loan, on)
             for loan_id, (version, loan) in found.loans.items()
             if since_on is None or version > since or dues(loan.terms, loan.standing, on) != dues(loan.terms, loan.standing, since_on)
-        ],
+        ]
+        + [pb.LoanPosition(loan_id=account.of, head=account.head) for account in found.settled],
         roster=found.roster,
         members=[pb.MemberStanding(member_id=str(row.member_id), active=row.status == "ACTIVE") for row in found.members],
         bank_ids=[bank_id for bank_id, ended_on in found.institution.banks or () if not ended_on],
@@ -99,6 +100,7 @@ def _decision(row: Any) -> pb.Decision:  # noqa: ANN401 - a row of meetings
         status=f"MEETING_STATUS_{row.status}",
         reasons=row.reasons or (),
         remark=row.remark or "",
+        flags=row.flags,
     )
 
 
