@@ -11,12 +11,6 @@ from tests.flows.world import AT_ONCE_SECONDS, LET_IN, all_say, answers, at_once
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
 
 
-@pytest.fixture(scope="module")
-def running(up):
-    up.up()
-    return up
-
-
 def test_every_service_knows_at_once_what_ended_and_what_goes_on(running):
     instance, session, other = running.instances["UP"], uuid4(), uuid4()
     old, new, others = (token(instance, *one) for one in ((session, 3), (session, 4), (other, 3)))

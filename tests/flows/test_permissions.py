@@ -363,9 +363,8 @@ class Walk:
 
 
 @pytest.fixture(scope="module")
-def walk(up):
-    up.up()
-    made = Walk(up)
+def walk(running):
+    made = Walk(running)
     yield made
     made.close()
 
