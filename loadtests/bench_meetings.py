@@ -58,6 +58,7 @@ APPROVED_EVERY_SECONDS = 5.0
 FOUR = 4  # Meetings that a device brings after a time offline.
 GROUPS_A_SECOND = 400  # That send their four: more than any state takes.
 BACKLOG_SECONDS, HEARD_SECONDS = 600.0, 60.0  # That what went before, and what was told at a rate, may take to be heard.
+IN_FLIGHT_MAX = 128  # Calls at once, below what is shed; a call that is due and must wait for another counts its wait.
 FORGOTTEN_AT = 500  # Calls that are done are looked at when so many are kept.
 SCRIPTS = 50  # Groups that the ceiling writes to.
 RATIO_MIN, BYTES_MAX, P99_MS_MAX, DRAIN_SECONDS_MAX = 0.35, 6000, 250.0, 5.0
@@ -325,6 +326,7 @@ class Steady:
         self._dice = random.Random(1)  # noqa: S311 - no secret
         self._come: dict[UUID, list[str]] = {group.vo_id: [] for group in groups}
         self._ended = False
+        self._in_flight = asyncio.Semaphore(IN_FLIGHT_MAX)
         self.stored = 0
         self.milliseconds: dict[str, list[float]] = {}
 
@@ -352,7 +354,8 @@ class Steady:
         await asyncio.gather(*approvers)
 
     async def _timed(self, rpc: str, request: Any, caller: Caller, due: float) -> Any:  # noqa: ANN401 - of any RPC
-        answer = await self._wire.call(rpc, request, caller)
+        async with self._in_flight:
+            answer = await self._wire.call(rpc, request, caller)
         self.milliseconds.setdefault(rpc, []).append((time.perf_counter() - due) * 1000)
         return answer
 
