@@ -33,7 +33,7 @@ RATIO_MAX = 1.5
 # A copy of every id, of the same age, so that it lies among the others as ids do.
 _NEW = "(left({id}::text, 15) || regexp_replace(md5({id}::text || '-{number}'), '^(...)(...)(.{{12}}).*', '\\1-a\\2-\\3'))::uuid"
 _TABLES = {
-    "institutions": ("institution_id",),
+    "institutions": ("institution_id", "parent_id"),
     "members": ("member_id", "institution_id"),
     "chains": ("institution_id", "last_meeting_id"),
     "balances": ("institution_id", "of_id"),
@@ -64,12 +64,11 @@ async def make(wire: Wire) -> list[Group]:
 
 
 def multiply(groups: Sequence[Group], numbers: range, tables: Sequence[str]) -> None:
-    """Copies of these groups under new ids, one for each number."""
+    """Copies of these groups and of the VOs that they are of under new ids, one for each number: no VO has more groups than before."""
+    templates = {group.institution_id for group in groups} | {str(group.vo_id) for group in groups}
     with psycopg.connect(address(SERVICE), autocommit=True) as connection:
         connection.execute("set synchronous_commit = off")
-        connection.execute(
-            "create temporary table templates as select unnest(%s::uuid[]) as institution_id", ([group.institution_id for group in groups],)
-        )
+        connection.execute("create temporary table templates as select unnest(%s::uuid[]) as institution_id", (sorted(templates),))
         for table in tables:
             connection.execute(f"create temporary table one_{table} as select t.* from {table} t join templates using (institution_id)")  # noqa: S608 - our own names
         for number in track(numbers, "copies", transient=True):

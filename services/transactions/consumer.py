@@ -33,6 +33,7 @@ class Consumer:
             ended=[[period.from_on, period.to_on] for period in told.ended_periods] or None,
             banks=[[account.row_id, account.ended_on or None] for account in told.accounts] or None,
             compulsory_paise=told.compulsory_savings_paise,
+            savings_frequency=told.savings_frequency,
         )
 
     @hears("profiles", MemberChanged)

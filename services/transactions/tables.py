@@ -36,8 +36,9 @@ institutions = Table(
     Column("ended", JSONB(none_as_null=True)),
     # [row_id, last day or null] of each of its bank accounts; nothing where it has none.
     Column("banks", JSONB(none_as_null=True)),
-    # What each member saves regularly.
+    # What each member saves, and how often: WEEKLY, FORTNIGHTLY or MONTHLY.
     Column("compulsory_paise", BigInteger, nullable=False, server_default="0"),
+    Column("savings_frequency", Text, nullable=False, server_default=""),
     Column("version", BigInteger, nullable=False),
     Index("institutions_parent", "parent_id"),  # What an approver sees lies below her federations.
 )

@@ -104,22 +104,23 @@ def test_which_accounts_it_has_and_what_it_saves_is_told_once_it_is_so(connectio
         changed, version = last(connection, profiles_pb2.InstitutionChanged)
         restate.restate_institutions(connection, "transactions", None)
         assert events(connection, to="transactions")[-1].body == changed.SerializeToString()
-        return version, [(one.row_id, one.ended_on) for one in changed.accounts], changed.compulsory_savings_paise
+        accounts = [(one.row_id, one.ended_on) for one in changed.accounts]
+        return version, accounts, changed.compulsory_savings_paise, changed.savings_frequency
 
     old, new = account("1000200917402"), account("1000200917403")
     shg_id, maker, _ = active_shg(connection, accounts=[old])
-    assert told() == (2, [(old["row_id"], "")], 10_000)
+    assert told() == (2, [(old["row_id"], "")], 10_000, "WEEKLY")
     live = queries.institution(connection, maker, shg_id)
     ended = {name: value for name, value in old.items() if name != "is_default"} | {"ended_on": TODAY.isoformat()}
-    edit = edited(live, accounts=[new, ended], compulsory_savings_paise=20_000)
+    edit = edited(live, accounts=[new, ended], compulsory_savings_paise=20_000, savings_frequency="MONTHLY")
     for revision in (2, 3):
         institution.submit(connection, maker, shg_id, revision, edit, TODAY)
-        assert told() == (2, [(old["row_id"], "")], 10_000), "what waits is not so yet"
+        assert told() == (2, [(old["row_id"], "")], 10_000, "WEEKLY"), "what waits is not so yet"
         if revision == 2:
             reject_institution(connection, shg_id, revision)
     approve_institution(connection, shg_id, 3)
     both = sorted([(old["row_id"], TODAY.isoformat()), (new["row_id"], "")])
-    assert told() == (3, both, 20_000)
+    assert told() == (3, both, 20_000, "MONTHLY")
     newest = events(connection, "InstitutionChanged")[-1].body
     assert not any(secret.encode() in newest for one in (old, new) for secret in (one["account_number"], one["ifsc"])), "which there are, and no more"
 

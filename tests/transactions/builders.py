@@ -232,6 +232,7 @@ def hear_institution(connection, group: Group, version: int = 1, **changes) -> N
         "parent_id": str(group.parent_id),
         "accounts": [{"row_id": bank_id} for bank_id in group.bank_ids],
         "compulsory_savings_paise": group.compulsory_paise,
+        "savings_frequency": "WEEKLY",
     }
     told = profiles_pb2.InstitutionChanged(**{**plain, **changes})
     Consumer().institution_changed(connection, Event(uuid7(), "", version, datetime.now(UTC), told))

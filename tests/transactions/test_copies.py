@@ -36,18 +36,22 @@ def hear_member(connection, member_id, version, **said):
 
 
 def terms(connection, institution_id):
-    """At which version; its accounts, and what each member saves."""
-    asked = select(institutions.c.version, institutions.c.banks, institutions.c.compulsory_paise)
+    """At which version; its accounts, what each member saves, and how often."""
+    asked = select(institutions.c.version, institutions.c.banks, institutions.c.compulsory_paise, institutions.c.savings_frequency)
     return tuple(connection.execute(asked.where(institutions.c.institution_id == institution_id)).one())
 
 
 # What an institution was told to be, version by version: without an account, with one, and with another in its place.
 VERSIONS = (
     {},
-    {"accounts": [{"row_id": FIRST}], "compulsory_savings_paise": PAISE},
-    {"accounts": [{"row_id": FIRST, "ended_on": "2026-11-02"}, {"row_id": SECOND}], "compulsory_savings_paise": 2 * PAISE},
+    {"accounts": [{"row_id": FIRST}], "compulsory_savings_paise": PAISE, "savings_frequency": "WEEKLY"},
+    {
+        "accounts": [{"row_id": FIRST, "ended_on": "2026-11-02"}, {"row_id": SECOND}],
+        "compulsory_savings_paise": 2 * PAISE,
+        "savings_frequency": "MONTHLY",
+    },
 )
-KEPT = ((1, None, 0), (2, [[FIRST, None]], PAISE), (3, [[FIRST, "2026-11-02"], [SECOND, None]], 2 * PAISE))
+KEPT = ((1, None, 0, ""), (2, [[FIRST, None]], PAISE, "WEEKLY"), (3, [[FIRST, "2026-11-02"], [SECOND, None]], 2 * PAISE, "MONTHLY"))
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -62,7 +66,7 @@ def test_an_account_or_a_saving_that_is_no_more_is_not_kept(connection):
     institution_id = uuid7()
     hear_institution(connection, institution_id, 1, **VERSIONS[1])
     hear_institution(connection, institution_id, 2)
-    assert terms(connection, institution_id) == (2, None, 0)
+    assert terms(connection, institution_id) == (2, None, 0, "")
 
 
 def test_after_the_upgrade_a_restatement_fills_what_was_not_told_before(connection):
@@ -73,9 +77,9 @@ def test_after_the_upgrade_a_restatement_fills_what_was_not_told_before(connecti
     institution_id = uuid7()
     held = "insert into institutions (institution_id, kind, region, status, version) values (:institution_id, 'SHG', :region, 'ACTIVE', 7)"
     connection.execute(text(held), {"institution_id": institution_id, "region": VILLAGE})
-    command.upgrade(made, "transactions_0004")
-    hear_institution(connection, institution_id, 6, **VERSIONS[1])
-    assert terms(connection, institution_id)[1:] == (None, 0), "what is older stays out"
+    command.upgrade(made, "transactions_0006")
+    hear_institution(connection, institution_id, 5, **VERSIONS[1])
+    assert terms(connection, institution_id)[1:] == (None, 0, ""), "what is older stays out"
     for heard in (VERSIONS[2], VERSIONS[1]):
         hear_institution(connection, institution_id, 7, **heard)
         assert terms(connection, institution_id) == (7, *KEPT[2][1:])

@@ -67,6 +67,7 @@ def _institution_changed(institution: Subject, acts: Sequence[AnyRow]) -> Told:
             for account in rows_of(content, "accounts")
         ],
         compulsory_savings_paise=whole(content, "compulsory_savings_paise"),
+        savings_frequency=word(content, "savings_frequency"),
     )
     return Told(message, row.id, row.version)
 

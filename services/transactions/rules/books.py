@@ -26,7 +26,7 @@ class Span:
 class Institution:
     """As profiles told it; `kind` is SHG, VO or CLF. `ended` is when it was in being before, `since_on` since when it is again.
 
-    `banks` are the ids of its accounts, with the last day of each that ended; `compulsory_paise` is what each member saves at a meeting.
+    `banks` are the ids of its accounts, with the last day of each that ended; `compulsory_paise` is what each member saves regularly.
     """
 
     kind: str

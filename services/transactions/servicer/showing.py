@@ -61,6 +61,7 @@ def position(found: Standing, since: int, on: date, since_on: date | None, epoch
         members=[pb.MemberStanding(member_id=str(row.member_id), active=row.status == "ACTIVE") for row in found.members],
         bank_ids=[bank_id for bank_id, ended_on in found.institution.banks or () if not ended_on],
         compulsory_paise=found.institution.compulsory_paise,
+        savings_frequency=found.institution.savings_frequency,
         decisions=[_decision(row) for row in found.decisions],
         chart_version=chart_version(),
         instance_epoch=epoch,
