@@ -93,7 +93,7 @@ def _sheet(group: Group, meeting_id: Id, held_on: date, rates: Mapping[str, floa
     if dice.random() < rates["borrows"]:
         withdrawn = group.paise(Head.BANK) * 4 // 5 // LOAN_STEP_PAISE * LOAN_STEP_PAISE
         lent = min((cash + withdrawn) * 4 // 5 // LOAN_STEP_PAISE * LOAN_STEP_PAISE, LOAN_MAX_PAISE)
-        owing = {loan.member_id for loan in owed.values()}
+        owing = {loan.borrower_id for loan in owed.values()}
         free = [one.member_id for one in attendance if one.present and one.member_id not in owing]
         loans = _loans(free, moment_ms(held_on), lent, dice)
         withdrawn = withdrawn if loans else 0
@@ -126,7 +126,7 @@ def _closed(group: Group, sheet: Sheet) -> Sheet:
 
 def _repayment(loan_id: Id, loan: Loan, on: date) -> Repayment:
     """A month's part of the loan, and the interest that is owed."""
-    part = -(-loan.terms.principal_paise // loan.terms.months // 100) * 100
+    part = -(-loan.terms.principal_paise // loan.terms.instalments // 100) * 100
     return Repayment(loan_id, min(part, loan.standing.outstanding_paise), interest_owed(loan.terms, loan.standing, on))
 
 

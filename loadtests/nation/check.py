@@ -147,7 +147,7 @@ def _books() -> Iterator[str]:
             }
             for loan_id, (_, loan) in stands.loans.items():
                 history = transactions_queries.history_from(connection, institution_id, [UUID(given_in[loan_id])])
-                if loan.standing != replayed(loan_id, given_in[loan_id], loan.terms, history):
+                if loan.standing != replayed(loan_id, given_in[loan_id], loan, history):
                     yield f"The loan {loan_id} stands otherwise than its payments say."
 
 

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property, lru_cache
 from itertools import chain
@@ -507,7 +507,7 @@ class Made:
         yield Rows("transactions", "chains", columns, chains)
         columns = ("institution_id", "head", "of_id", "paise", "interest_paise", "counted_through", "version")
         yield Rows("transactions", "balances", columns, balances)
-        columns = ("loan_id", "institution_id", "meeting_id", "head", "member_id", "principal_paise", "annual_rate_basis_points", "months")
+        columns = ("loan_id", "institution_id", "meeting_id", "head", "borrower_id", "principal_paise", "annual_rate_basis_points", "instalments")
         yield Rows("transactions", "loans", (*columns, "given_on", "rounding_paise"), loans)
 
     def _count(self, group: books.Group, posting: Posting) -> None:
@@ -580,5 +580,6 @@ def _balance_rows(group: books.Group) -> Iterator[tuple[Any, ...]]:
 
 def _loan_rows(group: books.Group) -> Iterator[tuple[Any, ...]]:
     for loan_id, loan in group.books.loans.items():
-        key = (loan_id, group.institution_id, group.given_in[loan_id], loan.head.value, loan.member_id)
-        yield (*key, *astuple(loan.terms))
+        key = (loan_id, group.institution_id, group.given_in[loan_id], loan.head.value, loan.borrower_id)
+        terms = loan.terms
+        yield (*key, terms.principal_paise, terms.annual_rate_basis_points, terms.instalments, terms.given_on, terms.rounding_paise)

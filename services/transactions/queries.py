@@ -15,12 +15,13 @@ from services.kernel.errors import NotFound
 from services.kernel.page import page_unknown
 from services.kernel.tally import total
 from services.transactions.rules import loan, packed
+from services.transactions.rules.agreed import terms_kept
 from services.transactions.rules.books import Books, Chain, Institution, Loan, Member, Recorded, Reversible, Span
 from services.transactions.rules.heads import CHART, Head, SubLedger
 from services.transactions.rules.journal import HAS_ACCOUNTS, Account, Held, Id, Line, added, effect, still_standing
-from services.transactions.rules.loan import Terms
 from services.transactions.rules.meeting import payments_taken_back
 from services.transactions.rules.record import Pending
+from services.transactions.rules.schedule import Terms
 from services.transactions.rules.sheet import Reversal, Sheet, named_loans, named_members
 from services.transactions.tables import balances, chains, institutions, loans, meetings, members, reversals, superseded
 
@@ -36,11 +37,13 @@ select i.kind, i.region, i.status, i.formed_on, i.since_on, i.ended, i.banks, i.
         where b.institution_id = %(institution_id)s::uuid and (b.paise <> 0 or b.interest_paise <> 0)),
     (select json_agg(json_build_array(m.member_id, m.institution_id, m.status, m.since_on, m.ended)) from members m
         where m.member_id = any(%(member_ids)s::uuid[]) or m.institution_id = %(institution_id)s::uuid),
-    (select json_agg(json_build_array(l.loan_id, l.institution_id, l.head, l.member_id, l.principal_paise, l.annual_rate_basis_points,
-            l.months, l.given_on, l.rounding_paise)) from loans l
+    (select json_agg(json_build_array(l.loan_id, l.institution_id, l.head, l.borrower_id, l.earlier, l.principal_paise,
+            l.annual_rate_basis_points, l.instalments, l.given_on, l.rounding_paise, l.agreed)) from loans l
         where l.loan_id = any(%(loan_ids)s::uuid[])),
     (select json_agg(json_build_array(e.meeting_id, e.institution_id, e.revision, e.number, e.status, encode(e.content_hash, 'hex')))
-        from meetings e where e.meeting_id = any(%(meeting_ids)s::uuid[]))
+        from meetings e where e.meeting_id = any(%(meeting_ids)s::uuid[])),
+    (select json_agg(b.institution_id) from institutions b
+        where b.institution_id = any(%(borrower_ids)s::uuid[]) and b.parent_id = %(institution_id)s::uuid and b.status = 'ACTIVE')
 from (values (1)) as one
     left join institutions i on i.institution_id = %(institution_id)s::uuid
     left join chains c on c.institution_id = %(institution_id)s::uuid
@@ -59,10 +62,11 @@ def books(connection: Connection, sheets: Collection[Sheet]) -> Books:
         "institution_id": next(iter(sheets)).institution_id,
         "member_ids": _array(set[Id]().union(*map(named_members, sheets))),
         "loan_ids": _array(loan_ids),
+        "borrower_ids": _array({one.borrower_id for sheet in sheets for one in sheet.loans if one.borrower_id}),
         "meeting_ids": _array({one for sheet in sheets for one in (sheet.meeting_id, sheet.previous_meeting_id) if one}),
     }
     row = connection.exec_driver_sql(_BOOKS, sought).one()
-    (kind, lies_in, status, formed_on, since_on, ended, banks, compulsory), chain, (held, known, lent, stored) = row[:8], row[8:15], row[15:]
+    (kind, lies_in, status, formed_on, since_on, ended, banks, compulsory), chain, (held, known, lent, stored, below) = row[:8], row[8:15], row[15:]
     stand_at = {Account(Head(head), "" if of == _WHOLE else of): paise for head, of, paise, _, _ in held or ()}
     memos = {of: (interest or 0, through) for _, of, _, interest, through in held or () if through}
     return Books(
@@ -84,6 +88,7 @@ def books(connection: Connection, sheets: Collection[Sheet]) -> Books:
         {one: _loan(one, rest, stand_at, memos) for one, *rest in lent or ()},
         {one: Recorded(of, revision, number, MeetingStatus(state), bytes.fromhex(mark)) for one, of, revision, number, state, mark in stored or ()},
         seen,
+        frozenset(below or ()),
         *_history(connection, UUID(sought["institution_id"]), {one for sheet in sheets for one in payments_taken_back(sheet, seen)}),
     )
 
@@ -118,10 +123,28 @@ def _member(of: str, status: str, since_on: str | None, ended: list[list[str]] |
 
 
 def _loan(loan_id: Id, row: Sequence[Any], held: Mapping[Account, int], memos: Mapping[Id, tuple[int, str]]) -> Loan:
-    of, head, borrower, principal, rate, months, given_on, rounding = row
-    interest, through = memos.get(loan_id, (0, given_on))
+    of, head, borrower, earlier, *agreed = row
+    terms = _terms(*agreed)
+    interest, through = memos.get(loan_id, (0, terms.given_on.isoformat()))
     stands = loan.Standing(held.get(Account(Head(head), loan_id), 0), interest, date.fromisoformat(through))
-    return Loan(of, Head(head), borrower or "", Terms(principal, rate, months, date.fromisoformat(given_on), rounding), stands)
+    return Loan(of, Head(head), borrower or "", terms, stands, _earlier(earlier))
+
+
+def _terms(principal: int, rate: int, instalments: int, given_on: date | str, rounding: int, agreed: Mapping[str, Any] | None) -> Terms:
+    day = date.fromisoformat(given_on) if isinstance(given_on, str) else given_on
+    return terms_kept(principal, rate, instalments, day, rounding, agreed)
+
+
+def _earlier(written: Sequence[Sequence[Any]] | None) -> tuple[tuple[Id, Terms], ...]:
+    return tuple((meeting_id, _terms(*agreed)) for meeting_id, *agreed in written or ())
+
+
+TERMS = ("principal_paise", "annual_rate_basis_points", "instalments", "given_on", "rounding_paise", "agreed")
+
+
+def loan_of(row: Any, stands: loan.Standing) -> Loan:  # noqa: ANN401 - a row of loans
+    terms = _terms(*(getattr(row, name) for name in TERMS))
+    return Loan(str(row.institution_id), Head(row.head), str(row.borrower_id or ""), terms, stands, _earlier(row.earlier))
 
 
 def reversible(connection: Connection, meeting_ids: Collection[Id]) -> dict[tuple[Id, int], Reversible]:
@@ -335,9 +358,9 @@ class Standing:
 
 
 # Each balance, with the terms of the loan or borrowing whose it is.
-_HELD = select(
-    balances, *(loans.c[name] for name in ("member_id", "principal_paise", "annual_rate_basis_points", "months", "given_on", "rounding_paise"))
-).outerjoin(loans, and_(loans.c.loan_id == balances.c.of_id, loans.c.head == balances.c.head, loans.c.institution_id == balances.c.institution_id))
+_HELD = select(balances, *(loans.c[name] for name in ("borrower_id", "earlier", *TERMS))).outerjoin(
+    loans, and_(loans.c.loan_id == balances.c.of_id, loans.c.head == balances.c.head, loans.c.institution_id == balances.c.institution_id)
+)
 
 
 def standing(connection: Connection, caller: Caller, institution_id: UUID, known: Known) -> Standing:
@@ -376,9 +399,7 @@ def _account(row: Row[Any]) -> Account:
 
 
 def _owed(row: Row[Any]) -> Loan:
-    terms = Terms(row.principal_paise, row.annual_rate_basis_points, row.months, row.given_on, row.rounding_paise)
-    stands = loan.Standing(row.paise, row.interest_paise or 0, row.counted_through or row.given_on)
-    return Loan(str(row.institution_id), Head(row.head), str(row.member_id or ""), terms, stands)
+    return loan_of(row, loan.Standing(row.paise, row.interest_paise or 0, row.counted_through or row.given_on))
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,7 +436,7 @@ def loans_of(connection: Connection, institution_id: UUID, member_id: UUID) -> l
     """Every loan that the institution ever gave her; refused who neither is nor was of it, and has nothing in its books."""
     is_of = exists().where(members.c.member_id == member_id, members.c.institution_id == institution_id)
     has = exists().where(balances.c.institution_id == institution_id, balances.c.head.in_(_MEMBER_HEADS), balances.c.of_id == member_id)
-    hers = select(loans.c.loan_id).where(loans.c.institution_id == institution_id, loans.c.member_id == member_id)
+    hers = select(loans.c.loan_id).where(loans.c.institution_id == institution_id, loans.c.borrower_id == member_id)
     known, lent = connection.execute(select(or_(is_of, has), func.array(hers.scalar_subquery()))).one()
     if not known:
         raise NotFound("MEMBER_UNKNOWN", "There is no such member in these books.", field="member_id")

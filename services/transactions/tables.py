@@ -162,7 +162,7 @@ balances = Table(
     postgresql_with={"fillfactor": "60"},
 )
 
-# The terms of what was lent to members (head A01) and borrowed by the group; how they stand is among the balances.
+# The terms of what was lent (heads A01, A02) and borrowed; how they stand is among the balances.
 loans = Table(
     "loans",
     metadata,
@@ -170,12 +170,16 @@ loans = Table(
     Column("institution_id", Uuid, nullable=False),
     Column("meeting_id", Uuid, nullable=False),
     Column("head", Text, nullable=False),
-    Column("member_id", Uuid),
+    Column("borrower_id", Uuid),
     Column("principal_paise", BigInteger, nullable=False),
     Column("annual_rate_basis_points", Integer, nullable=False),
-    Column("months", Integer, nullable=False),
+    Column("instalments", Integer, nullable=False),
     Column("given_on", Date, nullable=False),
     Column("rounding_paise", Integer, nullable=False),
+    # What of the terms is not as usual (agreed.kept); and [meeting, principal, rate, instalments, given_on, rounding, agreed] of the terms
+    # before each time that it was rescheduled, by that meeting.
+    Column("agreed", JSONB(none_as_null=True)),
+    Column("earlier", JSONB(none_as_null=True)),
 )
 Index("loans_institution", loans.c.institution_id)
 

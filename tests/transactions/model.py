@@ -11,7 +11,8 @@ from datetime import date
 from typing import NamedTuple
 
 from services.kernel.canonical import content_hash
-from services.transactions.rules.loan import Standing, Terms, after_payment
+from services.transactions.rules.loan import Standing, after_payment
+from services.transactions.rules.schedule import Terms
 from services.transactions.rules.sheet import BankMove, BankStatement, Paid, Sheet
 
 WITH_ACCOUNTS = {"A01", "A05", "L01", "L02", "L03", "L04", "L05", "L07"}

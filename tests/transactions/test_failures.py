@@ -265,7 +265,7 @@ def test_a_member_leaves_with_a_loan(desk):
     assert desk.balances[Account(Head.COMPULSORY_SAVINGS, she)] == 50 * RUPEE, "her savings are hers until they are settled"
     rest.approve(paid)
     [shown] = desk.standing().loans.values()
-    assert (shown[1].member_id, shown[1].standing.outstanding_paise) == (she, 40 * RUPEE)
+    assert (shown[1].borrower_id, shown[1].standing.outstanding_paise) == (she, 40 * RUPEE)
 
 
 def test_a_member_has_died(desk):

@@ -797,7 +797,7 @@ class Life(RuleBasedStateMachine):
             stands = model.standing(loan_id, self.kept)
             falls = loan.dues(one.terms, stands, self.today)
             if stands.outstanding_paise or falls.interest_due_paise:
-                terms = (one.terms.principal_paise, one.terms.annual_rate_basis_points, one.terms.months, one.terms.given_on.isoformat())
+                terms = (one.terms.principal_paise, one.terms.annual_rate_basis_points, one.terms.instalments, one.terms.given_on.isoformat())
                 dues = (falls.overdue_paise, falls.due_paise, falls.interest_due_paise)
                 found[loan_id] = (one.head, one.member_id, *terms, stands.outstanding_paise, *dues)
         return found

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protos import transactions_pb2 as pb
+from services.transactions.rules.agreed import Agreed
 from services.transactions.rules.heads import Head
 from services.transactions.rules.journal import Line
 from services.transactions.rules.meeting import lines
 from services.transactions.rules.packed import HEAD_OF, NUMBER_OF, pack, unlisted, unpack_content, unpack_lines, unpack_sheet
-from services.transactions.rules.sheet import KINDS, BorrowingRepayment, Paid, Repayment, Reversal, content
+from services.transactions.rules.sheet import KINDS, BorrowingRepayment, Paid, Repayment, Reschedule, Reversal, WriteOff, content
 from tests.transactions.builders import Group, closed, everything, final, following, new_id, savings, sheet
 
 GROUP = Group()
@@ -26,9 +27,11 @@ FULL = following(
     BOOKS,
     GROUP,
     **everything(GROUP),
-    repayments=(Repayment(LOAN, 100, 20), Repayment(new_id(), 0, 0, Paid("CASH"))),
+    repayments=(Repayment(LOAN, 100, 20), Repayment(LOAN, 0, 0, Paid("CASH"))),
     borrowing_repayments=(BorrowingRepayment(BORROWING, 200, 30, Paid("CHEQUE", GROUP.bank_ids[1], "123456")),),
     reversals=(Reversal(FIRST.meeting_id, 1), Reversal(FIRST.meeting_id, 3)),
+    reschedules=(Reschedule(LOAN, 1200, 6, Agreed(moratorium=2), "बाढ़"),),
+    write_offs=(WriteOff(BORROWING, 5, "flood"),),
     manual_books_differ="मानक बही में ₹2 कम",
 )
 

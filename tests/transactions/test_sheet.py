@@ -12,6 +12,8 @@ from services.kernel.canonical import content_hash
 from services.kernel.errors import Invalid
 from services.kernel.money import AMOUNT_PAISE_MAX
 from services.kernel.policies import Period, Policies
+from services.transactions.rules.agreed import KINDS as AGREED_KINDS
+from services.transactions.rules.agreed import Agreed
 from services.transactions.rules.heads import ITEMS
 from services.transactions.rules.meeting import Waiting
 from services.transactions.rules.sheet import (
@@ -31,10 +33,12 @@ from services.transactions.rules.sheet import (
     Paid,
     Plan,
     Repayment,
+    Reschedule,
     Reversal,
     Saving,
     Sheet,
     Withdrawal,
+    WriteOff,
     check_sheet,
     content,
     named_banks,
@@ -62,12 +66,15 @@ def refusal(one, policies=None):
     return refused.value.code, refused.value.field
 
 
+UNUSUAL = Agreed("FLAT", "WEEKLY", "ACTUAL/365", "2026-10-20", "ROLL", 2, "ACCRUED", "HALF_EVEN", 40)
 FULL = sheet(
     GROUP,
     **everything(GROUP),
     repayments=(Repayment(new_id(), 100, 20), Repayment(new_id(), 0, 5, Paid("CASH"))),
     borrowing_repayments=(BorrowingRepayment(new_id(), 200, 30, HERS),),
     reversals=(Reversal(new_id(), 1),),
+    reschedules=(Reschedule(new_id(), 1200, 0, UNUSUAL, "flood"),),
+    write_offs=(WriteOff(new_id(), 300, "she died"),),
     bank_statements=(BankStatement(FIRST, 5000, 30, 4), BankStatement(SECOND, 0)),
     counted_cash_paise=77,
     manual_books_differ="two rupees",
@@ -85,7 +92,7 @@ def test_a_sheet_with_every_screen_is_sound():
 AMOUNTS = [(name, field) for name, kind in KINDS.items() for field in kind._fields if field.endswith("_paise")]
 # Without which an entry says nothing.
 MUST_BE = {(name, "amount_paise") for name in ("entries", "bank_moves", "requests", "plans")} | {
-    (name, "principal_paise") for name in ("loans", "borrowings")
+    (name, "principal_paise") for name in ("loans", "borrowings", "write_offs")
 }
 
 
@@ -123,6 +130,8 @@ ONCE = {
     "bank_statements": ("bank_id", "BANK_TWICE"),
     "requests": ("request_id", "REQUEST_TWICE"),
     "plans": ("plan_id", "PLAN_TWICE"),
+    "reschedules": ("loan_id", "LOAN_TWICE"),
+    "write_offs": ("loan_id", "LOAN_TWICE"),
 }
 
 
@@ -147,6 +156,14 @@ def test_a_list_has_an_end(name):
 def effective(days):
     """So many days after the meeting of FULL."""
     return TAKEN._replace(borrowing_id=new_id(), effective_on=(FULL.held_on + timedelta(days=days)).isoformat())
+
+
+WEEKS = Agreed(frequency="WEEKLY")
+
+
+def first_due(days):
+    """So many days after the meeting."""
+    return Agreed(first_due_on=(sheet(GROUP).held_on + timedelta(days=days)).isoformat())
 
 
 BAD = {
@@ -180,6 +197,42 @@ BAD = {
     "no months": ({"loans": (GIVEN._replace(months=0),)}, "MONTHS_INVALID", "loans[0].months"),
     "too many months": ({"loans": (GIVEN._replace(months=121),)}, "MONTHS_INVALID", "loans[0].months"),
     "too many months of a lender": ({"borrowings": (TAKEN._replace(months=121),)}, "MONTHS_INVALID", "borrowings[0].months"),
+    **{
+        f"{name} of another kind": ({"loans": (GIVEN._replace(agreed=Agreed(**{name: "NONE"})),)}, "TERMS_UNKNOWN", f"loans[0].agreed.{name}")
+        for name in AGREED_KINDS
+    },
+    "quarters that do not fill the months": (
+        {"loans": (GIVEN._replace(months=10, agreed=Agreed(frequency="QUARTERLY")),)},
+        "MONTHS_INVALID",
+        "loans[0].months",
+    ),
+    "weeks that are not counted": ({"loans": (GIVEN._replace(months=0, agreed=WEEKS),)}, "INSTALMENTS_INVALID", "loans[0].agreed.instalments"),
+    "weeks and months": ({"loans": (GIVEN._replace(agreed=WEEKS._replace(instalments=4)),)}, "INSTALMENTS_INVALID", "loans[0].agreed.instalments"),
+    "too many weeks": (
+        {"loans": (GIVEN._replace(months=0, agreed=WEEKS._replace(instalments=521)),)},
+        "INSTALMENTS_INVALID",
+        "loans[0].agreed.instalments",
+    ),
+    "months that are counted twice": (
+        {"loans": (GIVEN._replace(agreed=Agreed(instalments=10)),)},
+        "INSTALMENTS_INVALID",
+        "loans[0].agreed.instalments",
+    ),
+    "a rest without an end": ({"loans": (GIVEN._replace(agreed=Agreed(moratorium=121)),)}, "MORATORIUM_INVALID", "loans[0].agreed.moratorium"),
+    "a negative rest": ({"loans": (GIVEN._replace(agreed=Agreed(moratorium=-1)),)}, "MORATORIUM_INVALID", "loans[0].agreed.moratorium"),
+    "due before it began": ({"loans": (GIVEN._replace(agreed=first_due(0)),)}, "FIRST_DUE_INVALID", "loans[0].agreed.first_due_on"),
+    "due in a year and a week": ({"loans": (GIVEN._replace(agreed=first_due(372)),)}, "FIRST_DUE_INVALID", "loans[0].agreed.first_due_on"),
+    "due in its own month": ({"loans": (GIVEN._replace(agreed=first_due(3)),)}, "FIRST_DUE_INVALID", "loans[0].agreed.first_due_on"),
+    "due on no day": ({"loans": (GIVEN._replace(agreed=Agreed(first_due_on="soon")),)}, "DATE_INVALID", "loans[0].agreed.first_due_on"),
+    "usury anew": ({"reschedules": (Reschedule(LOAN, 6001, 10, reason="flood"),)}, "RATE_INVALID", "reschedules[0].annual_rate_basis_points"),
+    "no months anew": ({"reschedules": (Reschedule(LOAN, 1200, 0, reason="flood"),)}, "MONTHS_INVALID", "reschedules[0].months"),
+    "rescheduled for no reason": ({"reschedules": (Reschedule(LOAN, 1200, 10, reason=" "),)}, "REASON_MISSING", "reschedules[0].reason"),
+    "written off for a long reason": ({"write_offs": (WriteOff(LOAN, 1, LONG),)}, "TEXT_TOO_LONG", "write_offs[0].reason"),
+    "rescheduled and written off": (
+        {"reschedules": (Reschedule(LOAN, 1200, 10, reason="flood"),), "write_offs": (WriteOff(LOAN, 1, "flood"),)},
+        "LOAN_TWICE",
+        "write_offs[0].loan_id",
+    ),
     "a long purpose": ({"loans": (GIVEN._replace(purpose=LONG),)}, "TEXT_TOO_LONG", "loans[0].purpose"),
     "a purpose with a nought": ({"loans": (GIVEN._replace(purpose="go\0ats"),)}, "TEXT_INVALID", "loans[0].purpose"),
     "a long fund": ({"loans": (GIVEN._replace(fund=LONG),)}, "TEXT_TOO_LONG", "loans[0].fund"),
@@ -226,7 +279,8 @@ def test_what_is_wrong_by_itself_is_refused_with_its_field(case):
 
 
 @pytest.mark.parametrize(
-    "item", [code for code, item in ITEMS.items() if item.screen in {"SAVINGS", "WITHDRAWALS", "REPAYMENTS", "LOANS", "BORROWINGS", "BANK"}]
+    "item",
+    [code for code, item in ITEMS.items() if item.screen in {"SAVINGS", "WITHDRAWALS", "REPAYMENTS", "LOANS", "BORROWINGS", "BANK", "WRITE_OFFS"}],
 )
 def test_what_has_a_screen_of_its_own_is_no_entry(item):
     assert refusal(sheet(GROUP, entries=(Entry(item, 1, ONE),))) == ("ITEM_UNKNOWN", "entries[0].item")
@@ -238,6 +292,8 @@ SOUND = {
         "loans": (GIVEN, GIVEN._replace(loan_id=OTHER)),
     },
     "at the bounds": {"loans": (GIVEN._replace(annual_rate_basis_points=6000, months=120, purpose="x" * TEXT_LENGTH_MAX),)},
+    "by the week, after a rest": {"loans": (GIVEN._replace(months=0, agreed=UNUSUAL._replace(instalments=520)),)},
+    "by the quarter, first due in a year": {"loans": (GIVEN._replace(months=12, agreed=first_due(366)._replace(frequency="QUARTERLY")),)},
     "free of interest, for a month": {"loans": (GIVEN._replace(annual_rate_basis_points=0, months=1),)},
     "a cheque whose number is not told": {"savings": (Saving(ONE, 1, 0, Paid("CHEQUE", FIRST)),)},
     "cash that says so": {"savings": (Saving(ONE, 1, 0, Paid("CASH", reference="receipt 7")),)},
@@ -271,7 +327,9 @@ def test_who_is_named():
     assert named_members(FULL) == set(GROUP.members)
     assert named_members(sheet(GROUP, attendance=(), plans=(Plan(LOAN, TWO, 1),))) == {TWO}
     lent = {FULL.loans[0].loan_id, FULL.borrowings[0].borrowing_id}
-    assert named_loans(FULL) == lent | {one.loan_id for one in FULL.repayments} | {FULL.borrowing_repayments[0].borrowing_id}
+    assert named_loans(FULL) == lent | {one.loan_id for name in ("repayments", "reschedules", "write_offs") for one in getattr(FULL, name)} | {
+        FULL.borrowing_repayments[0].borrowing_id
+    }
     assert named_banks(FULL) == {FIRST, SECOND}
     assert named_banks(sheet(GROUP, attendance=(Attendance(ONE, True),))) == set()
     for changes in (
@@ -296,6 +354,7 @@ def test_every_field_of_the_contract_is_read_and_the_lock_is_no_part_of_the_cont
     for kind, read in (
         (pb.MeetingSheet, Sheet),
         (pb.Paid, Paid),
+        (pb.Agreed, Agreed),
         *((pb.MeetingSheet.DESCRIPTOR.fields_by_name[name].message_type, kind) for name, kind in KINDS.items()),
     ):
         told = {one.name for one in getattr(kind, "DESCRIPTOR", kind).fields} - {"lock"}
@@ -341,6 +400,8 @@ MAY_BE_EMPTY = {
     ("entries", "member_id"),
     ("requests", "plan_id"),
     ("loans", "request_id"),
+    ("loans", "member_id"),
+    ("loans", "borrower_id"),
     ("borrowings", "lender_id"),
     *(("bank_moves", one) for one in OF_ROWS),
 }

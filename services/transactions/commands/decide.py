@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from services.transactions.commands.events import Told, approved, moved, tell_al
 from services.transactions.rules import meeting, packed, record
 from services.transactions.rules.books import Chain
 from services.transactions.rules.journal import effect
-from services.transactions.rules.loan import Terms
+from services.transactions.rules.loan import Standing
 from services.transactions.tables import balances, chains, loans, meetings, reversals
 
 TRIES_MAX = 5
@@ -177,16 +178,31 @@ def _undo(connection: Connection, institution_id: UUID, undone: Sequence[Row[Any
     for account, paise in effect(lines).items():
         key = {"b_head": account.head, "b_of": UUID(account.of) if account.of else queries.WHOLE}
         connection.execute(update(balances).where(*of_account).values(paise=balances.c.paise - paise, version=version), key)
-    paid = {UUID(one) for one in meeting.payments(tuple(lines))} - given
-    for loan in connection.execute(select(loans).where(sight.among(loans.c.loan_id, paid))).all():
-        _replay(connection, institution_id, loan, version)
+    paid = {UUID(one) for one in meeting.payments(tuple(lines))} | _agreed_before(connection, institution_id, ids)
+    paid -= given
+    for row in connection.execute(select(loans).where(sight.among(loans.c.loan_id, paid))).all():
+        _replay(connection, institution_id, row, version)
 
 
-def _replay(connection: Connection, institution_id: UUID, loan: Row[Any], version: int) -> None:
+def _agreed_before(connection: Connection, institution_id: UUID, undone: Sequence[UUID]) -> set[UUID]:
+    """The loans that were rescheduled by these meetings have the terms again that they had before."""
+    anew = connection.execute(select(loans).where(loans.c.institution_id == institution_id, loans.c.earlier.is_not(None))).all()
+    ended, restored = {str(one) for one in undone}, set()
+    for row in anew:
+        stays = list(takewhile(lambda one: one[0] not in ended, row.earlier))
+        if len(stays) < len(row.earlier):
+            before = dict(zip(queries.TERMS, row.earlier[len(stays)][1:], strict=True))
+            before["given_on"] = date.fromisoformat(before["given_on"])
+            connection.execute(update(loans).where(loans.c.loan_id == row.loan_id).values(**before, earlier=stays or None))
+            restored.add(row.loan_id)
+    return restored
+
+
+def _replay(connection: Connection, institution_id: UUID, row: Row[Any], version: int) -> None:
     """What interest is owed of a loan, from all that was paid of it in the meetings that count."""
-    history = queries.history_from(connection, institution_id, [loan.meeting_id])
-    terms = Terms(loan.principal_paise, loan.annual_rate_basis_points, loan.months, loan.given_on, loan.rounding_paise)
-    standing = meeting.replayed(str(loan.loan_id), str(loan.meeting_id), terms, history)
-    where = (balances.c.institution_id == institution_id, balances.c.head == loan.head, balances.c.of_id == loan.loan_id)
+    history = queries.history_from(connection, institution_id, [row.meeting_id])
+    loan = queries.loan_of(row, Standing(0, 0, row.given_on))
+    standing = meeting.replayed(str(row.loan_id), str(row.meeting_id), loan, history)
+    where = (balances.c.institution_id == institution_id, balances.c.head == row.head, balances.c.of_id == row.loan_id)
     memo = {"interest_paise": standing.interest_unpaid_paise, "counted_through": standing.accrued_through, "version": version}
     connection.execute(update(balances).where(*where).values(memo))

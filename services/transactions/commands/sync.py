@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, exists, select
+from sqlalchemy import Connection, Exists, exists, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.chassis import audit, database, sight
@@ -17,11 +17,13 @@ from services.kernel.policies import Policies
 from services.transactions import queries
 from services.transactions.commands.events import moved
 from services.transactions.commands.take import session_of
-from services.transactions.rules.books import Books, Chain, Recorded
+from services.transactions.rules.agreed import kept
+from services.transactions.rules.books import Books, Chain, Loan, Recorded
 from services.transactions.rules.journal import Account, Id
 from services.transactions.rules.packed import pack
 from services.transactions.rules.record import Answered, Outcome, Posting, Upload, admit_all
-from services.transactions.tables import chains, meetings, superseded
+from services.transactions.rules.schedule import Terms
+from services.transactions.tables import chains, loans, meetings, superseded
 
 TRIES_MAX = 5
 
@@ -73,12 +75,8 @@ with chain as (
     on conflict (institution_id, head, of_id) do update set paise = excluded.paise, interest_paise = excluded.interest_paise,
         counted_through = excluded.counted_through, version = excluded.version
 ), lent as (
-    insert into loans (loan_id, institution_id, meeting_id, head, member_id, principal_paise, annual_rate_basis_points, months, given_on,
-        rounding_paise)
-    select new.loan_id, institution_id, new.meeting_id, new.head, new.member_id, new.principal_paise, new.rate, new.months, new.given_on,
-        new.rounding_paise
-    from chain, json_to_recordset(%(loans)s::json) as new (loan_id uuid, meeting_id uuid, head text, member_id uuid, principal_paise bigint,
-        rate int, months int, given_on date, rounding_paise int)
+    insert into loans
+    select new.* from chain, json_populate_recordset(null::loans, %(loans)s::json) as new
 ), taken_back as (
     insert into reversals (of_meeting_id, of_line, meeting_id)
     select new.of_meeting_id, new.of_line, new.meeting_id
@@ -110,6 +108,7 @@ def sync_meetings(
         _supersede(connection, books, answered.postings)
         if answered.books.chain.lock > books.chain.lock:
             _fence(connection, caller, books.chain, answered)
+        _agree_anew(connection, books, answered)
         chained, stored = connection.exec_driver_sql(STORE, parameters(caller, books, answered)).one()
         if chained and stored < len(answered.postings):  # Another institution took an id at the same instant; all of this is rolled back.
             raise IdTakenError
@@ -139,12 +138,17 @@ def _supersede(connection: Connection, books: Books, postings: Sequence[Posting]
     """
     again = [UUID(posting.sheet.meeting_id) for posting in postings if posting.sheet.meeting_id in books.recorded]
     if again:
-        of = chains.c.institution_id == UUID(postings[0].sheet.institution_id)
-        connection.execute(select(chains.c.version).where(of).with_for_update())
-        as_read = exists().where(of, chains.c.version == books.chain.version)
+        as_read = _as_read(connection, postings[0].sheet.institution_id, books)
         names = [column.name for column in superseded.c]
         kept = select(*(meetings.c[name] for name in names)).where(sight.among(meetings.c.meeting_id, again), as_read)
         connection.execute(insert(superseded).from_select(names, kept))
+
+
+def _as_read(connection: Connection, institution_id: Id, books: Books) -> Exists:
+    """Whether the books are still as they were read; from here on nobody else moves them."""
+    of = chains.c.institution_id == UUID(institution_id)
+    connection.execute(select(chains.c.version).where(of).with_for_update())
+    return exists().where(of, chains.c.version == books.chain.version)
 
 
 def _fence(connection: Connection, caller: Caller, read: Chain, answered: Answered) -> None:
@@ -186,7 +190,7 @@ def parameters(caller: Caller, books: Books, answered: Answered) -> dict[str, An
         "paise": _quoted(_array(row.paise) for row in rows),
         "flags": _quoted(_array(posting.taken.flags) for posting in postings),
         **_balances(postings, after),
-        "loans": json.dumps([_loan(one, posting) for posting in postings for one in posting.taken.loans if one in posting.given]),
+        "loans": json.dumps([_loan(one, posting.sheet.meeting_id, after.loans[one]) for posting in postings for one in sorted(posting.given)]),
         "reversals": json.dumps(
             [{"of_meeting_id": one.meeting_id, "of_line": one.line, "meeting_id": sheet.meeting_id} for sheet in sheets for one in sheet.reversals]
         ),
@@ -222,19 +226,31 @@ def _balances(postings: Sequence[Posting], after: Books) -> dict[str, str]:
     }
 
 
-def _loan(loan_id: Id, posting: Posting) -> dict[str, object]:
-    loan = posting.taken.loans[loan_id]
-    return {
-        "loan_id": loan_id,
-        "meeting_id": posting.sheet.meeting_id,
-        "head": loan.head,
-        "member_id": loan.member_id or None,
-        "principal_paise": loan.terms.principal_paise,
-        "rate": loan.terms.annual_rate_basis_points,
-        "months": loan.terms.months,
-        "given_on": loan.terms.given_on.isoformat(),
-        "rounding_paise": loan.terms.rounding_paise,
-    }
+def _loan(loan_id: Id, given_in: Id, loan: Loan) -> dict[str, object]:
+    of = {"loan_id": loan_id, "institution_id": loan.institution_id, "meeting_id": given_in, "head": loan.head}
+    return {**of, "borrower_id": loan.borrower_id or None, **_agreed(loan)}
+
+
+def _agreed(loan: Loan) -> dict[str, Any]:
+    """The terms in force, and those before."""
+    earlier = [[meeting_id, *_terms(before)] for meeting_id, before in loan.earlier]
+    return {**dict(zip(queries.TERMS, _terms(loan.terms), strict=True)), "earlier": earlier or None}
+
+
+def _terms(terms: Terms) -> list[Any]:
+    """As queries.TERMS has them."""
+    numbers = [terms.principal_paise, terms.annual_rate_basis_points, terms.instalments]
+    return [*numbers, terms.given_on.isoformat(), terms.rounding_paise, kept(terms)]
+
+
+def _agree_anew(connection: Connection, read: Books, answered: Answered) -> None:
+    """New terms of loans that there were before. Rare, and so apart from STORE, as _supersede."""
+    stored = {one.loan_id for posting in answered.postings for one in posting.sheet.reschedules} & read.loans.keys()
+    if stored:
+        as_read = _as_read(connection, answered.postings[0].sheet.institution_id, read)
+        for loan_id in sorted(stored):
+            values = _agreed(answered.books.loans[loan_id]) | {"given_on": answered.books.loans[loan_id].terms.given_on}
+            connection.execute(update(loans).where(loans.c.loan_id == UUID(loan_id), as_read).values(**values))
 
 
 def _array(values: Iterable[object]) -> str:

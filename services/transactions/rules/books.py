@@ -7,7 +7,8 @@ from datetime import date
 from services.kernel.approval import MeetingStatus
 from services.transactions.rules.heads import Head
 from services.transactions.rules.journal import Account, Held, Id, Line
-from services.transactions.rules.loan import Standing, Terms
+from services.transactions.rules.loan import Standing
+from services.transactions.rules.schedule import Terms
 from services.transactions.rules.sheet import Sheet
 
 
@@ -91,13 +92,17 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Loan:
-    """A loan given (head A01), or what was borrowed. `member_id` is the borrower, empty for the group's own."""
+    """A loan given (heads A01, A02), or what was borrowed. `borrower_id` is the member, SHG or VO, empty for the group's own.
+
+    Where it was rescheduled, `earlier` are the terms before, each with the meeting that ended them, the oldest first.
+    """
 
     institution_id: Id
     head: Head
-    member_id: Id
+    borrower_id: Id
     terms: Terms
     standing: Standing
+    earlier: tuple[tuple[Id, Terms], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,5 +145,6 @@ class Books:
     loans: Mapping[Id, Loan] = field(default_factory=dict)
     recorded: Mapping[Id, Recorded] = field(default_factory=dict)
     reversible: Mapping[tuple[Id, int], Reversible] = field(default_factory=dict)
+    below: frozenset[Id] = frozenset()  # Of the borrowers named, the active institutions directly below this one.
     given_in: Mapping[Id, Id] = field(default_factory=dict)
     history: Sequence[Held] = ()

@@ -1,50 +1,33 @@
-"""The arithmetic of a loan, given or borrowed (domain 4.2): a declining balance, repaid in equal monthly instalments."""
+"""Where a loan, given or borrowed, stands in the books, and what is due of it on a day (domain 4.2, 4.3). Of its terms: schedule.py."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from fractions import Fraction
-from functools import lru_cache
 from itertools import pairwise
 
-from services.kernel.month import month_of
-
-# A rate of 1 is 10,000 basis points a year.
-_BASIS_POINTS = 10_000 * 12
-# At most 20 MB, if all were loans of ten years.
-_SCHEDULES_MAX = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What was agreed: some principal, for at least one month. Instalments and interest are multiples of `rounding_paise`."""
-
-    principal_paise: int
-    annual_rate_basis_points: int
-    months: int
-    given_on: date
-    rounding_paise: int = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Instalment:
-    """One row of a schedule. `balance_paise` is the principal left after it."""
-
-    number: int
-    due_month: str
-    interest_paise: int
-    principal_paise: int
-    balance_paise: int
-
-    @property
-    def total_paise(self) -> int:
-        return self.interest_paise + self.principal_paise
+from services.transactions.rules.schedule import (
+    MONTHS_A_YEAR,
+    DayCount,
+    Frequency,
+    Instalment,
+    Method,
+    Moratorium,
+    Terms,
+    due_days,
+    interest_of,
+    month_number,
+    schedule,
+    years,
+    years_between,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Where a loan stands in the books. Unpaid interest is a memo until it is received, and bears none itself.
 
-    It includes the month of `accrued_through`, which is at first the day on which the loan was given.
+    It includes what was owed by `accrued_through`, which is at first the day on which the loan was given.
     """
 
     outstanding_paise: int
@@ -54,47 +37,21 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Dues:
-    """Principal that fell due before the month asked for and principal that falls due in it, both unpaid; interest of both."""
+    """Principal that fell due before the day asked for and principal that falls due on it, both unpaid; interest of both, and how much of
+    that was due before. Of a loan that is repaid at meetings the month of that day is what counts.
+    """
 
     overdue_paise: int
     due_paise: int
     interest_due_paise: int
-
-
-def exact_instalment(terms: Terms) -> Fraction:
-    """In paise, before any rounding."""
-    if not terms.annual_rate_basis_points:
-        return Fraction(terms.principal_paise, terms.months)
-    monthly_rate = Fraction(terms.annual_rate_basis_points, _BASIS_POINTS)
-    growth = (1 + monthly_rate) ** terms.months
-    return terms.principal_paise * monthly_rate * growth / (growth - 1)
-
-
-def instalment_paise(terms: Terms) -> int:
-    """What each month asks, principal and interest; only the last may differ."""
-    first_balance, next_balance, *_ = _balances(terms)
-    return first_balance - next_balance + _interest_of_a_month(terms, first_balance)
-
-
-def schedule(terms: Terms) -> tuple[Instalment, ...]:
-    """The k-th instalment falls due in the k-th month after the one in which the loan was given, on whatever day the group meets."""
-    given = _month_number(terms.given_on)
-    return tuple(
-        Instalment(
-            number=number,
-            due_month=month_of(date((given + number) // 12, (given + number) % 12 + 1, 1)),
-            interest_paise=_interest_of_a_month(terms, before),
-            principal_paise=before - after,
-            balance_paise=after,
-        )
-        for number, (before, after) in enumerate(pairwise(_balances(terms)), start=1)
-    )
+    interest_overdue_paise: int
 
 
 def interest_owed(terms: Terms, standing: Standing, on: date) -> int:
-    """Paise unpaid by `on`: a month's interest is owed from its first day; the month in which the loan was given bears none."""
-    months = max(_month_number(on) - _month_number(standing.accrued_through), 0)
-    return standing.interest_unpaid_paise + months * _interest_of_a_month(terms, standing.outstanding_paise)
+    """Paise unpaid by `on`. At meetings a month's interest is owed from its first day, and the month in which the loan was given bears
+    none; else interest grows day by day. Flat interest is owed as it falls due.
+    """
+    return standing.interest_unpaid_paise + _accrued(terms, standing.outstanding_paise, standing.accrued_through, on)
 
 
 def after_payment(terms: Terms, standing: Standing, principal_paise: int, interest_paise: int, on: date) -> Standing:
@@ -107,49 +64,83 @@ def after_payment(terms: Terms, standing: Standing, principal_paise: int, intere
 
 
 def dues(terms: Terms, standing: Standing, on: date) -> Dues:
-    """What is to be paid by the end of the month of `on`. What was paid ahead counts towards the instalments that come next."""
-    balances = _balances(terms)
-    last = len(balances) - 1
-    number = _month_number(on) - _month_number(terms.given_on)
-    should_be_before, should_be_after = (balances[min(max(at, 0), last)] for at in (number - 1, number))
-    overdue = max(standing.outstanding_paise - should_be_before, 0)
+    """What is to be paid by the end of `on`, or of its month. What was paid ahead counts towards the instalments that come next."""
+    rows, then = schedule(terms), _place(terms, on)
+    before = [row for row in rows if _place(terms, row.due_on) < then]
+    by_now = [row for row in rows if _place(terms, row.due_on) <= then]
+    overdue = max(standing.outstanding_paise - _left(terms, before), 0)
+    interest = _interest_due(terms, standing, by_now, on)
     return Dues(
         overdue_paise=overdue,
-        due_paise=max(standing.outstanding_paise - should_be_after, 0) - overdue,
-        interest_due_paise=interest_owed(terms, standing, on),
+        due_paise=max(standing.outstanding_paise - _left(terms, by_now), 0) - overdue,
+        interest_due_paise=interest,
+        interest_overdue_paise=min(_interest_due(terms, standing, before, _day_before(terms, on)), interest),
     )
 
 
-@lru_cache(maxsize=_SCHEDULES_MAX)
-def _balances(terms: Terms) -> tuple[int, ...]:
-    """The principal at first, and what is left of it after each instalment when all are paid in their months."""
-    exact = exact_instalment(terms)
-    instalment = _half_up(exact.numerator, exact.denominator, terms.rounding_paise)
-    balances = _repaid_by(terms, instalment)
-    # Rounding may take so much off a small instalment, or all of it, that more than another whole one is left for the end: then the
-    # months do not repay the loan. One unit more always does: the instalment was rounded down by at most half a unit, and each month's
-    # interest is rounded up by at most that.
-    if balances[-2] + _interest_of_a_month(terms, balances[-2]) > 2 * instalment:
-        return _repaid_by(terms, instalment + terms.rounding_paise)
-    return balances
+def unpaid_since(terms: Terms, standing: Standing) -> date | None:
+    """The oldest due date of which something is unpaid as the loan stands, which may be still to come; None where nothing is owed.
+
+    It stays the same until something is paid, so that days past due are counted from it on any day (decision 30).
+    """
+    if not standing.outstanding_paise:
+        return None
+    rows, through = schedule(terms), _place(terms, standing.accrued_through)
+    days = [next(row.due_on for row in rows if row.balance_paise < standing.outstanding_paise)]
+    days += [row.due_on for row in rows if row.interest_paise and _place(terms, row.due_on) > through][:1]
+    fell = [row for row in rows if _place(terms, row.due_on) <= through]
+    unpaid = _interest_due(terms, standing, fell, standing.accrued_through)
+    for row in (row for row in reversed(fell) if row.interest_paise):
+        if unpaid <= 0:
+            break
+        days.append(row.due_on)
+        unpaid -= row.interest_paise
+    return min(days)
 
 
-def _repaid_by(terms: Terms, instalment: int) -> tuple[int, ...]:
-    """The balances when this is paid every month and the last instalment takes what is left; a small loan may need fewer than its months."""
-    balances = [terms.principal_paise]
-    while balances[-1] and len(balances) < terms.months:
-        principal = instalment - _interest_of_a_month(terms, balances[-1])
-        balances.append(max(balances[-1] - principal, 0))
-    return (*balances, 0) if balances[-1] else tuple(balances)
+def _place(terms: Terms, day: date) -> int:
+    """What is compared: days, or where the loan is repaid at meetings months."""
+    return month_number(day) if terms.frequency is Frequency.MEETING else day.toordinal()
 
 
-def _interest_of_a_month(terms: Terms, outstanding_paise: int) -> int:
-    return _half_up(outstanding_paise * terms.annual_rate_basis_points, _BASIS_POINTS, terms.rounding_paise)
+def _left(terms: Terms, paid: list[Instalment]) -> int:
+    return paid[-1].balance_paise if paid else terms.principal_paise
 
 
-def _half_up(numerator: int, denominator: int, unit: int) -> int:
-    return (2 * numerator + denominator * unit) // (2 * denominator * unit) * unit
+def _day_before(terms: Terms, on: date) -> date:
+    return (on.replace(day=1) if terms.frequency is Frequency.MEETING else on) - timedelta(days=1)
 
 
-def _month_number(day: date) -> int:
-    return day.year * 12 + day.month - 1
+def _interest_due(terms: Terms, standing: Standing, fell: list[Instalment], on: date) -> int:
+    """Interest owed as of the last of these due dates, and once all have passed as of that day; without what the moratorium left for
+    instalments after it.
+    """
+    last = on if len(fell) == len(schedule(terms)) else fell[-1].due_on if fell else standing.accrued_through
+    through = max(last, standing.accrued_through)
+    owed = interest_owed(terms, standing, through)
+    if terms.moratorium_interest is Moratorium.ACCRUED and terms.moratorium:
+        owed -= sum(row.of_moratorium_paise for row in schedule(terms)[len(fell) :])
+    return max(owed, 0)
+
+
+def _accrued(terms: Terms, outstanding_paise: int, since: date, on: date) -> int:
+    if on <= since or not outstanding_paise:
+        return 0
+    if terms.method is Method.FLAT:
+        first, last = _place(terms, since), _place(terms, on)
+        return sum(row.interest_paise for row in schedule(terms) if first < _place(terms, row.due_on) <= last)
+    if terms.frequency is Frequency.MEETING:
+        return interest_of(terms, outstanding_paise, Fraction(month_number(on) - month_number(since), MONTHS_A_YEAR))
+    return sum(interest_of(terms, outstanding_paise, part) for part in _parts(terms, since, on))
+
+
+def _parts(terms: Terms, since: date, on: date) -> Iterator[Fraction]:
+    """What part of a year lies between, period by period as each is rounded. Under 30/360 a day is its part of its period."""
+    ends = (terms.given_on, *due_days(terms))
+    for (begin, end), of_year in zip(pairwise(ends), years(terms), strict=True):
+        first, then = max(begin, since), min(end, on)
+        if first < then:
+            by_days = terms.day_count is not DayCount.THIRTY_360
+            yield years_between(first, then, terms.day_count) if by_days else of_year * (then - first).days / (end - begin).days
+    if (first := max(ends[-1], since)) < on:
+        yield years_between(first, on, terms.day_count)

@@ -10,14 +10,16 @@ from services.kernel.errors import Conflict, Invalid
 from services.kernel.money import rupees
 from services.kernel.month import financial_year
 from services.kernel.policies import Policies
+from services.transactions.rules.agreed import terms_of
 from services.transactions.rules.books import Books, Loan, Reversible
 from services.transactions.rules.heads import CHART, ITEMS, MONEY, Head, SubLedger
 from services.transactions.rules.journal import Account, Balances, Held, Id, Line, added, effect, still_standing
-from services.transactions.rules.loan import Standing, Terms, after_payment, interest_owed
-from services.transactions.rules.sheet import LENDERS, MEMBER_LISTS, PAID_LISTS, Paid, Sheet, named_banks, named_members
+from services.transactions.rules.loan import Standing, after_payment, interest_owed
+from services.transactions.rules.sheet import LENDERS, MEMBER_LISTS, PAID_LISTS, Paid, Sheet, WriteOff, named_banks, named_members
 
 BORROWINGS = frozenset(head for head, about in CHART.items() if about.sub_ledger is SubLedger.BORROWING)
-OF_LOANS = frozenset({Head.MEMBER_LOANS, *BORROWINGS})
+LENT = frozenset({Head.MEMBER_LOANS, Head.INSTITUTION_LOANS})
+OF_LOANS = LENT | BORROWINGS
 # Whose interest these are: of a loan given, of what was borrowed.
 INTEREST = frozenset({Head.LOAN_INTEREST, Head.INTEREST_PAID})
 UNUSUAL_TIMES = 100  # So many times the group's compulsory saving is mostly a slip of the pen, rupees for paise.
@@ -56,6 +58,9 @@ def lines(sheet: Sheet, loans: Mapping[Id, Loan], reversible: Mapping[tuple[Id, 
             else:
                 made.append(Line(len(made) + 1, about.debit, money, paise, of, bank))
     _post_moves(sheet, made)
+    for lost in sheet.write_offs:
+        head = loans[lost.loan_id].head
+        made.append(Line(len(made) + 1, Head.WRITE_OFF, head, lost.principal_paise, "", lost.loan_id))
     _post_reversals(sheet, reversible, made)
     return tuple(made)
 
@@ -69,12 +74,13 @@ def _entered(sheet: Sheet, loans: Mapping[Id, Loan]) -> Iterator[tuple[str, int,
         yield "COMPULSORY_WITHDRAWN", drawn.compulsory_paise, drawn.member_id, drawn.paid
         yield "VOLUNTARY_WITHDRAWN", drawn.voluntary_paise, drawn.member_id, drawn.paid
     for repaid in sheet.repayments:
-        yield "PRINCIPAL_REPAID", repaid.principal_paise, repaid.loan_id, repaid.paid
+        by_member = loans[repaid.loan_id].head == Head.MEMBER_LOANS
+        yield "PRINCIPAL_REPAID" if by_member else "INSTITUTION_REPAID", repaid.principal_paise, repaid.loan_id, repaid.paid
         yield "INTEREST_RECEIVED", repaid.interest_paise, repaid.loan_id, repaid.paid
     for entry in sheet.entries:
         yield entry.item, entry.amount_paise, entry.member_id, entry.paid
     for given in sheet.loans:
-        yield "LOAN_GIVEN", given.principal_paise, given.loan_id, given.paid
+        yield "LOAN_GIVEN" if given.member_id else "LENT_TO_INSTITUTION", given.principal_paise, given.loan_id, given.paid
     for taken in sheet.borrowings:
         yield LENDERS[taken.lender][0], taken.principal_paise, taken.borrowing_id, taken.paid
     for back in sheet.borrowing_repayments:
@@ -133,16 +139,17 @@ def closing_hash(sheet: Sheet, balances: Balances) -> str:
 
 
 def loans_after(sheet: Sheet, posted: tuple[Line, ...], books: Books) -> dict[Id, Loan]:
-    """The loans that are new, and those that something was paid of, as they are after the meeting."""
+    """The loans that are new, and those that something was paid of or agreed anew, as they are after the meeting."""
     after: dict[Id, Loan] = {}
     for given in sheet.loans:
-        terms = Terms(given.principal_paise, given.annual_rate_basis_points, given.months, sheet.held_on)
+        head = Head.MEMBER_LOANS if given.member_id else Head.INSTITUTION_LOANS
+        terms = terms_of(given, given.principal_paise, sheet.held_on)
         standing = Standing(given.principal_paise, 0, sheet.held_on)
-        after[given.loan_id] = Loan(sheet.institution_id, Head.MEMBER_LOANS, given.member_id, terms, standing)
+        after[given.loan_id] = Loan(sheet.institution_id, head, given.member_id or given.borrower_id, terms, standing)
     for taken in sheet.borrowings:
         begun = date.fromisoformat(taken.effective_on) if taken.effective_on else sheet.held_on
-        terms = Terms(taken.principal_paise, taken.annual_rate_basis_points, taken.months, begun)
-        after[taken.borrowing_id] = Loan(sheet.institution_id, _HEAD_OF[taken.lender], "", terms, Standing(taken.principal_paise, 0, begun))
+        terms, standing = terms_of(taken, taken.principal_paise, begun), Standing(taken.principal_paise, 0, begun)
+        after[taken.borrowing_id] = Loan(sheet.institution_id, _HEAD_OF[taken.lender], "", terms, standing)
     new = frozenset(after)
     anew = payments_taken_back(sheet, books.reversible)
     history = history_after(sheet, posted, books) if anew else ()
@@ -150,10 +157,17 @@ def loans_after(sheet: Sheet, posted: tuple[Line, ...], books: Books) -> dict[Id
         if loan_id not in new:
             loan = books.loans[loan_id]
             if loan_id in anew:
-                stands = replayed(loan_id, books.given_in[loan_id], loan.terms, history)
+                stands = replayed(loan_id, books.given_in[loan_id], loan, history)
             else:
                 stands = after_payment(loan.terms, loan.standing, principal, interest, sheet.held_on)
             after[loan_id] = replace(loan, standing=stands)
+    for lost in sheet.write_offs:
+        after[lost.loan_id] = replace(after[lost.loan_id], standing=Standing(0, 0, sheet.held_on))
+    for one in sheet.reschedules:
+        loan = after.get(one.loan_id, books.loans[one.loan_id])
+        stands = after_payment(loan.terms, loan.standing, 0, 0, sheet.held_on)
+        terms = terms_of(one, stands.outstanding_paise, sheet.held_on)
+        after[one.loan_id] = replace(loan, terms=terms, standing=stands, earlier=(*loan.earlier, (sheet.meeting_id, loan.terms)))
     return after
 
 
@@ -181,17 +195,22 @@ def payments(posted: tuple[Line, ...]) -> dict[Id, tuple[int, int]]:
     return paid
 
 
-def replayed(loan_id: Id, given_in: Id, terms: Terms, history: Iterable[Held]) -> Standing:
+def replayed(loan_id: Id, given_in: Id, loan: Loan, history: Iterable[Held]) -> Standing:
     """How a loan stands after these meetings, of which one gave it. Of their lines only those that still stand (journal.still_standing), so that
     interest is owed on the principal that truly was owed, and of a loan that was taken back there is none.
     """
-    stands = Standing(0, 0, terms.given_on)
+    ended, terms = dict(loan.earlier), [*(before for _, before in loan.earlier), loan.terms]
+    stands = Standing(0, 0, terms[0].given_on)
     for held in history:
         principal, interest = payments(held.lines).get(loan_id, (0, 0))
         if held.meeting_id == given_in:
             stands = replace(stands, outstanding_paise=-principal)
-        elif principal or interest:
-            stands = after_payment(terms, stands, principal, interest, held.held_on)
+        elif principal or interest or held.meeting_id in ended:
+            stands = after_payment(terms[0], stands, principal, interest, held.held_on)
+        if any(line.debit == Head.WRITE_OFF and line.credit_of == loan_id for line in held.lines):
+            stands = replace(stands, interest_unpaid_paise=0)
+        if held.meeting_id in ended:
+            terms = terms[1:]
     return stands
 
 
@@ -300,10 +319,41 @@ def _check_loans(sheet: Sheet, books: Books) -> None:
         for place, given in enumerate(getattr(sheet, name)):
             if getattr(given, key) in books.loans:
                 raise Conflict("LOAN_EXISTS", "A loan of this id was given already.", field=f"{name}[{place}].{key}")
+    _check_borrowers(sheet, books)
+    _check_agreed_anew(sheet, books, taken_back)
     for place, repaid in enumerate(sheet.repayments):
         _check_repayment(f"repayments[{place}]", repaid.loan_id, repaid.principal_paise, sheet, books, taken_back)
     for place, one in enumerate(sheet.borrowing_repayments):
         _check_repayment(f"borrowing_repayments[{place}]", one.borrowing_id, one.principal_paise, sheet, books, taken_back)
+
+
+def _check_borrowers(sheet: Sheet, books: Books) -> None:
+    """An SHG lends to its members, a federation to the institutions directly below it."""
+    of_members = books.institution is None or books.institution.kind == "SHG"
+    for place, given in enumerate(sheet.loans):
+        if bool(given.member_id) != of_members or bool(given.borrower_id) == of_members:
+            sentence = "An SHG lends to one of its members." if of_members else "A VO or CLF lends to an institution: say which."
+            raise Invalid("BORROWER_MISSING", sentence, field=f"loans[{place}].{'member_id' if of_members else 'borrower_id'}")
+        if given.borrower_id and given.borrower_id not in books.below:
+            sentence = "A federation lends to active institutions directly below it; this is none of them."
+            raise Conflict("BORROWER_UNKNOWN", sentence, field=f"loans[{place}].borrower_id")
+
+
+def _check_agreed_anew(sheet: Sheet, books: Books, taken_back: Mapping[Id, tuple[int, int]]) -> None:
+    """What is rescheduled or written off is outstanding, and after a write-off nothing is."""
+    repaid = {one.loan_id: one.principal_paise for one in sheet.repayments}
+    repaid |= {one.borrowing_id: one.principal_paise for one in sheet.borrowing_repayments}
+    for name in ("reschedules", "write_offs"):
+        for place, one in enumerate(getattr(sheet, name)):
+            loan = books.loans.get(one.loan_id)
+            if loan is None or loan.institution_id != sheet.institution_id or (name == "write_offs" and loan.head not in LENT):
+                raise Conflict("LOAN_UNKNOWN", "This institution has no such loan.", field=f"{name}[{place}].loan_id")
+            left = loan.standing.outstanding_paise + taken_back.get(one.loan_id, (0, 0))[0] - repaid.get(one.loan_id, 0)
+            if left <= 0:
+                raise Conflict("LOAN_SETTLED", "Of this loan nothing is outstanding.", field=f"{name}[{place}].loan_id")
+            if isinstance(one, WriteOff) and one.principal_paise != left:
+                sentence = "Of this loan {outstanding} is outstanding: all of it is written off, or nothing."
+                raise Conflict("WRITE_OFF_PARTIAL", sentence, field=f"{name}[{place}].principal_paise", outstanding=rupees(left))
 
 
 def _check_repayment(field: str, loan_id: Id, principal_paise: int, sheet: Sheet, books: Books, taken_back: Mapping[Id, tuple[int, int]]) -> None:
@@ -311,7 +361,7 @@ def _check_repayment(field: str, loan_id: Id, principal_paise: int, sheet: Sheet
     loan = books.loans.get(loan_id)
     given = field.startswith("repayments")
     key = "loan_id" if given else "borrowing_id"
-    if loan is None or loan.institution_id != sheet.institution_id or (loan.head == Head.MEMBER_LOANS) != given:
+    if loan is None or loan.institution_id != sheet.institution_id or (loan.head in LENT) != given:
         raise Conflict("LOAN_UNKNOWN", "This institution has no such loan.", field=f"{field}.{key}")
     outstanding_paise = loan.standing.outstanding_paise + taken_back.get(loan_id, (0, 0))[0]
     if principal_paise > outstanding_paise:
@@ -470,10 +520,12 @@ def _flags(sheet: Sheet, books: Books) -> tuple[str, ...]:
     found = {
         "MANUAL_BOOKS_DIFFER": bool(sheet.manual_books_differ),
         "REVERSAL": bool(sheet.reversals),
+        "RESCHEDULED": bool(sheet.reschedules),
+        "WRITTEN_OFF": bool(sheet.write_offs),
         "REVISED": sheet.revision > 1,
         "NOBODY_PRESENT": not present,
         "ATTENDANCE_INCOMPLETE": _unlisted(sheet, books) > 0,
-        "LOAN_WHILE_ABSENT": any(one.member_id not in present for one in sheet.loans),
+        "LOAN_WHILE_ABSENT": any(one.member_id and one.member_id not in present for one in sheet.loans),
         "SAVING_UNUSUAL": 0 < slip_paise <= max((max(one.compulsory_paise, one.voluntary_paise) for one in sheet.savings), default=0),
         "AMOUNT_UNUSUAL": 0 < slip_paise <= max(_of_members(sheet, books), default=0),
     }

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from services.kernel.canonical import Content
 from services.transactions.rules.heads import Head
 from services.transactions.rules.journal import Id, Line
-from services.transactions.rules.sheet import KINDS, NAMES, Paid, Sheet
+from services.transactions.rules.sheet import KINDS, NAMES, PARTS, Paid, Sheet
 
 LETTERS = "ALIE"
 NUMBER_OF: Mapping[Head, int] = MappingProxyType({head: (LETTERS.index(head[0]) + 1) * 100 + int(head[1:]) for head in Head})
@@ -83,7 +83,7 @@ def unpack_content(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a row of meeti
     return {**columns, "held_on": row.held_on.isoformat(), **kept}
 
 
-_KNOWN = {"": frozenset(NAMES), **{name: frozenset(kind._fields) for name, kind in {**KINDS, "paid": Paid}.items()}}
+_KNOWN = {"": frozenset(NAMES), **{name: frozenset(kind._fields) for name, kind in {**KINDS, **PARTS}.items()}}
 
 
 def _large(name: str, value: Any, ids: Sequence[Id]) -> Any:  # noqa: ANN401 - of any field
@@ -111,8 +111,8 @@ def unpack_sheet(row: Any) -> Sheet:  # noqa: ANN401 - a row of meetings
 
 def _entry(kind: Any, written: dict[str, Any]) -> Any:  # noqa: ANN401 - one of KINDS
     empty = {name: False if name == "present" else 0 if name.endswith(_NUMBERS) else "" for name in kind._fields if name not in kind._field_defaults}
-    paid = {"paid": Paid(**written["paid"])} if "paid" in written else {}
-    return kind(**{**empty, **written, **paid})
+    parts = {name: part(**written[name]) for name, part in PARTS.items() if name in written}
+    return kind(**{**empty, **written, **parts})
 
 
 _NUMBERS = ("_paise", "_points", "months", "line", "priority")

@@ -336,7 +336,7 @@ def totals(lines: Sequence[Line], reversals: int) -> Totals:
     """The figures of a meeting, from its lines alone. The last ones, `reversals` of them, take away what their lines had added."""
     debits: dict[Head, int] = {}
     credits_: dict[Head, int] = {}
-    given = 0
+    given = lost = 0
     for place, line in enumerate(lines):
         back = place >= len(lines) - reversals
         debit, credit, paise = (line.credit, line.debit, -line.amount_paise) if back else (line.debit, line.credit, line.amount_paise)
@@ -344,13 +344,15 @@ def totals(lines: Sequence[Line], reversals: int) -> Totals:
         credits_[credit] = credits_.get(credit, 0) + paise
         if debit == Head.MEMBER_LOANS:
             given += -1 if back else 1
+        if debit == Head.WRITE_OFF and credit == Head.MEMBER_LOANS:
+            lost += paise
     savings = (Head.COMPULSORY_SAVINGS, Head.VOLUNTARY_SAVINGS)
     return Totals(
         savings_paise=sum(credits_.get(head, 0) for head in savings),
         savings_withdrawn_paise=sum(debits.get(head, 0) for head in savings),
         loans_disbursed_paise=debits.get(Head.MEMBER_LOANS, 0),
         loans_disbursed=given,
-        principal_repaid_paise=credits_.get(Head.MEMBER_LOANS, 0),
+        principal_repaid_paise=credits_.get(Head.MEMBER_LOANS, 0) - lost,
         interest_received_paise=credits_.get(Head.LOAN_INTEREST, 0),
         fines_paise=credits_.get(Head.FINES, 0),
         heads={head: (debits.get(head, 0), credits_.get(head, 0)) for head in sorted({*debits, *credits_})},

@@ -11,6 +11,7 @@ from services.kernel.errors import Invalid
 from services.kernel.money import AMOUNT_PAISE_MAX, check_amount
 from services.kernel.month import parse_date
 from services.kernel.policies import Policies
+from services.transactions.rules.agreed import AS_USUAL, Agreed, check_agreed
 from services.transactions.rules.heads import ENTRY_SCREENS, ITEMS
 from services.transactions.rules.journal import Id
 
@@ -102,6 +103,8 @@ class LoanGiven(NamedTuple):
     fund: str = ""
     request_id: Id = ""
     paid: Paid = IN_CASH
+    agreed: Agreed = AS_USUAL
+    borrower_id: Id = ""
 
 
 class Borrowing(NamedTuple):
@@ -117,6 +120,7 @@ class Borrowing(NamedTuple):
     loan_type: str = ""
     effective_on: str = ""
     paid: Paid = IN_CASH
+    agreed: Agreed = AS_USUAL
 
 
 class BorrowingRepayment(NamedTuple):
@@ -124,6 +128,22 @@ class BorrowingRepayment(NamedTuple):
     principal_paise: int
     interest_paise: int
     paid: Paid = IN_CASH
+
+
+class Reschedule(NamedTuple):
+    """Of a loan or a borrowing."""
+
+    loan_id: Id
+    annual_rate_basis_points: int
+    months: int
+    agreed: Agreed = AS_USUAL
+    reason: str = ""
+
+
+class WriteOff(NamedTuple):
+    loan_id: Id
+    principal_paise: int
+    reason: str = ""
 
 
 class BankMove(NamedTuple):
@@ -177,6 +197,8 @@ class Sheet:
     bank_statements: tuple[BankStatement, ...] = ()
     manual_books_differ: str = ""
     closing_hash: str = ""
+    reschedules: tuple[Reschedule, ...] = ()
+    write_offs: tuple[WriteOff, ...] = ()
 
 
 NAMES = tuple(one.name for one in fields(Sheet))
@@ -194,17 +216,25 @@ KINDS: Mapping[str, Any] = {
     "bank_moves": BankMove,
     "reversals": Reversal,
     "bank_statements": BankStatement,
+    "reschedules": Reschedule,
+    "write_offs": WriteOff,
 }
+# Parts of entries that have fields themselves.
+PARTS: Mapping[str, Any] = {"paid": Paid, "agreed": Agreed}
 # Every member in these stands in the lists of who was of the institution that day.
 MEMBER_LISTS = ("attendance", "savings", "withdrawals", "entries", "requests", "plans", "loans")
 
 
 def _written(entry: Any) -> dict[str, Content]:  # noqa: ANN401 - any of KINDS
     """An entry under its names, without what is empty."""
-    written: dict[str, Content] = {name: value for name, value in zip(entry._fields, entry, strict=True) if value and value != IN_CASH}
-    if "paid" in written:
-        written["paid"] = {name: value for name, value in zip(Paid._fields, entry.paid, strict=True) if value}
-    return written
+    return {name: _part(value) if name in PARTS else value for name, value in zip(entry._fields, entry, strict=True) if value and value not in _EMPTY}
+
+
+_EMPTY = (IN_CASH, AS_USUAL)
+
+
+def _part(part: Any) -> dict[str, Content]:  # noqa: ANN401 - any of PARTS
+    return {name: value for name, value in zip(part._fields, part, strict=True) if value}
 
 
 def content(sheet: Sheet) -> dict[str, Content]:
@@ -227,6 +257,7 @@ def named_members(sheet: Sheet) -> set[Id]:
 def named_loans(sheet: Sheet) -> set[Id]:
     """Loans and borrowings, new ones too."""
     member_loans = {one.loan_id for one in sheet.loans} | {one.loan_id for one in sheet.repayments}
+    member_loans |= {one.loan_id for one in sheet.reschedules} | {one.loan_id for one in sheet.write_offs}
     return member_loans | {one.borrowing_id for one in sheet.borrowings} | {one.borrowing_id for one in sheet.borrowing_repayments}
 
 
@@ -261,7 +292,7 @@ def check_sheet(sheet: Sheet, policies: Policies) -> None:
             _check_paid(name, entries)
         if name in _ONCE:
             _once(name, *_ONCE[name], entries)
-    for check in (_check_entries, _check_terms, _check_moves, _check_asked):
+    for check in (_check_entries, _check_terms, _check_lent, _check_anew, _check_moves, _check_asked):
         check(sheet, policies)
 
 
@@ -277,13 +308,15 @@ _ONCE = {
     "borrowings": ("borrowing_id", *_LOAN_ONCE),
     "borrowing_repayments": ("borrowing_id", *_LOAN_ONCE),
     "bank_statements": ("bank_id", "BANK_TWICE", "An account stands at most once among the passbooks read."),
+    "reschedules": ("loan_id", *_LOAN_ONCE),
+    "write_offs": ("loan_id", *_LOAN_ONCE),
     "requests": ("request_id", "REQUEST_TWICE", "A request stands at most once in a meeting."),
     "plans": ("plan_id", "PLAN_TWICE", "A line of the plan stands at most once in a meeting."),
 }
 _AMOUNTS = {name: tuple(field for field in kind._fields if field.endswith("_paise")) for name, kind in KINDS.items()}
 # What must be there, and more than nothing.
 _REQUIRED = {("entries", "amount_paise"), ("loans", "principal_paise"), ("borrowings", "principal_paise"), ("bank_moves", "amount_paise")}
-_REQUIRED |= {("requests", "amount_paise"), ("plans", "amount_paise")}
+_REQUIRED |= {("requests", "amount_paise"), ("plans", "amount_paise"), ("write_offs", "principal_paise")}
 
 
 def _check_amounts(name: str, entries: Sequence[Any]) -> None:
@@ -349,9 +382,17 @@ def _check_entries(sheet: Sheet, _policies: Policies) -> None:
 
 
 def _check_terms(sheet: Sheet, policies: Policies) -> None:
-    for name in ("loans", "borrowings"):
+    for name in ("loans", "borrowings", "reschedules"):
         for place, loan in enumerate(getattr(sheet, name)):
-            check_terms(f"{name}[{place}]", loan, sheet.held_on, policies)
+            field, effective_on = f"{name}[{place}]", getattr(loan, "effective_on", "")
+            check_rate(field, loan, sheet.held_on, policies)
+            if effective_on:
+                _check_effective(f"{field}.effective_on", effective_on, sheet.held_on, policies)
+            begun_on = date.fromisoformat(effective_on) if effective_on else sheet.held_on
+            check_agreed(field, loan, begun_on, policies.value("loan_months_max", sheet.held_on))
+
+
+def _check_lent(sheet: Sheet, _policies: Policies) -> None:
     for place, given in enumerate(sheet.loans):
         check_line(f"loans[{place}].purpose", given.purpose)
         check_line(f"loans[{place}].fund", given.fund)
@@ -363,8 +404,18 @@ def _check_terms(sheet: Sheet, policies: Policies) -> None:
             raise Invalid("LENDER_UNKNOWN", "A group borrows from a BANK, a VO or a CLF.", field=f"borrowings[{place}].lender")
         for field in ("lender_name", "account_number", "fund", "loan_type"):
             check_line(f"borrowings[{place}].{field}", getattr(one, field))
-        if one.effective_on:
-            _check_effective(f"borrowings[{place}].effective_on", one.effective_on, sheet.held_on, policies)
+
+
+def _check_anew(sheet: Sheet, _policies: Policies) -> None:
+    for name in ("reschedules", "write_offs"):
+        for place, one in enumerate(getattr(sheet, name)):
+            check_line(f"{name}[{place}].reason", one.reason)
+            if not one.reason.strip():
+                raise Invalid("REASON_MISSING", "Say why, in one line.", field=f"{name}[{place}].reason")
+    rescheduled = {one.loan_id for one in sheet.reschedules}
+    for place, lost in enumerate(sheet.write_offs):
+        if lost.loan_id in rescheduled:
+            raise Invalid(*_LOAN_ONCE, field=f"write_offs[{place}].loan_id")
 
 
 def _check_effective(field: str, effective_on: str, held_on: date, policies: Policies) -> None:
@@ -375,15 +426,13 @@ def _check_effective(field: str, effective_on: str, held_on: date, policies: Pol
         raise Invalid("EFFECTIVE_TOO_FAR", sentence, field=field, days=days, ahead=EFFECTIVE_AHEAD_DAYS_MAX)
 
 
-def check_terms(field: str, loan: LoanGiven | Borrowing, on: date, policies: Policies) -> None:
-    """Interest and time within the state's bounds on that day."""
-    rate_max, months_max = policies.value("loan_rate_basis_points_max", on), policies.value("loan_months_max", on)
+def check_rate(field: str, loan: LoanGiven | Borrowing | Reschedule, on: date, policies: Policies) -> None:
+    """Interest within the state's bounds on that day."""
+    rate_max = policies.value("loan_rate_basis_points_max", on)
     if not 0 <= loan.annual_rate_basis_points <= rate_max:
         raise Invalid(
             "RATE_INVALID", "Interest is between 0% and {most}% a year.", field=f"{field}.annual_rate_basis_points", most=f"{rate_max / 100:g}"
         )
-    if not 1 <= loan.months <= months_max:
-        raise Invalid("MONTHS_INVALID", "A loan runs for 1 to {most} months.", field=f"{field}.months", most=months_max)
 
 
 def _check_moves(sheet: Sheet, _policies: Policies) -> None:

@@ -7,6 +7,7 @@ from services.kernel.canonical import content_hash
 from services.kernel.ids import row_id, written_id
 from services.kernel.month import parse_date
 from services.transactions.rules import sheet as rules
+from services.transactions.rules.agreed import AS_USUAL, Agreed
 from services.transactions.rules.meeting import Waiting
 from services.transactions.rules.record import Upload
 
@@ -135,7 +136,7 @@ def _lent(sent: pb.MeetingSheet, ids: _Ids) -> dict[str, Any]:
         "loans": tuple(
             rules.LoanGiven(
                 must(one.loan_id, "loans", at, "loan_id"),
-                must(one.member_id, "loans", at, "member_id"),
+                may(one.member_id, "loans", at, "member_id"),
                 one.principal_paise,
                 one.annual_rate_basis_points,
                 one.months,
@@ -143,6 +144,8 @@ def _lent(sent: pb.MeetingSheet, ids: _Ids) -> dict[str, Any]:
                 one.fund,
                 may(one.request_id, "loans", at, "request_id"),
                 paid(one, "loans", at),
+                _agreed(one),
+                may(one.borrower_id, "loans", at, "borrower_id"),
             )
             for at, one in enumerate(sent.loans)
         ),
@@ -160,6 +163,7 @@ def _lent(sent: pb.MeetingSheet, ids: _Ids) -> dict[str, Any]:
                 one.loan_type,
                 one.effective_on,
                 paid(one, "borrowings", at),
+                _agreed(one),
             )
             for at, one in enumerate(sent.borrowings)
         ),
@@ -172,7 +176,18 @@ def _lent(sent: pb.MeetingSheet, ids: _Ids) -> dict[str, Any]:
             )
             for at, one in enumerate(sent.borrowing_repayments)
         ),
+        "reschedules": tuple(
+            rules.Reschedule(must(one.loan_id, "reschedules", at, "loan_id"), one.annual_rate_basis_points, one.months, _agreed(one), one.reason)
+            for at, one in enumerate(sent.reschedules)
+        ),
+        "write_offs": tuple(
+            rules.WriteOff(must(one.loan_id, "write_offs", at, "loan_id"), one.principal_paise, one.reason) for at, one in enumerate(sent.write_offs)
+        ),
     }
+
+
+def _agreed(sent: Any) -> Agreed:  # noqa: ANN401 - whatever has terms
+    return Agreed(*(getattr(sent.agreed, name) for name in Agreed._fields)) if sent.HasField("agreed") else AS_USUAL
 
 
 def _moved(sent: pb.MeetingSheet, ids: _Ids) -> dict[str, Any]:

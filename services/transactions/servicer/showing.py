@@ -10,11 +10,13 @@ from services.kernel.approval import MeetingStatus
 from services.kernel.canonical import content_hash
 from services.transactions.queries import Standing
 from services.transactions.rules import packed, statements
+from services.transactions.rules.agreed import months_of, shown
 from services.transactions.rules.books import Loan
-from services.transactions.rules.heads import CHART, ITEMS, chart_version
+from services.transactions.rules.heads import CHART, ITEMS, Head, chart_version
 from services.transactions.rules.journal import Line
-from services.transactions.rules.loan import dues, instalment_paise
+from services.transactions.rules.loan import dues, unpaid_since
 from services.transactions.rules.meeting import closing
+from services.transactions.rules.schedule import instalment_paise
 from services.transactions.rules.sheet import Reversal, named_members
 
 
@@ -76,20 +78,25 @@ def _closing_hash(found: Standing) -> str:
 
 
 def _loan(loan_id: str, loan: Loan, on: date) -> pb.LoanPosition:
-    falls = dues(loan.terms, loan.standing, on)
+    falls, since = dues(loan.terms, loan.standing, on), unpaid_since(loan.terms, loan.standing)
     return pb.LoanPosition(
         loan_id=loan_id,
         head=loan.head,
-        member_id=loan.member_id,
-        principal_paise=loan.terms.principal_paise,
+        member_id=loan.borrower_id if loan.head == Head.MEMBER_LOANS else "",
+        borrower_id=loan.borrower_id if loan.head == Head.INSTITUTION_LOANS else "",
+        principal_paise=(loan.earlier[0][1] if loan.earlier else loan.terms).principal_paise,
         outstanding_paise=loan.standing.outstanding_paise,
         annual_rate_basis_points=loan.terms.annual_rate_basis_points,
-        months=loan.terms.months,
+        months=months_of(loan.terms),
         given_on=loan.terms.given_on.isoformat(),
         instalment_paise=instalment_paise(loan.terms),
         overdue_paise=falls.overdue_paise,
         due_paise=falls.due_paise,
         interest_due_paise=falls.interest_due_paise,
+        interest_overdue_paise=falls.interest_overdue_paise,
+        agreed=pb.Agreed(**shown(loan.terms)) if shown(loan.terms) else None,
+        unpaid_since=since.isoformat() if since else "",
+        rescheduled_on=loan.terms.given_on.isoformat() if loan.earlier else "",
     )
 
 
