@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, insert
 
-from protos.transactions_pb2 import BooksMoved, HeadTotal, MeetingApproved
+from protos.transactions_pb2 import BooksMoved, DueDelta, HeadTotal, MeetingApproved
 from services.chassis.mailbox import outbox, outbox_row
 from services.kernel.ids import derived
 from services.kernel.month import business_date, month_of
@@ -48,6 +48,17 @@ def approved(row: Any, region: str, decided_at: datetime, to: str | None = None)
         maker_user=row.maker_user,
         heads=[HeadTotal(head=head, debit_paise=debit, credit_paise=credit) for head, (debit, credit) in totals.heads.items()],
         manual_books_differ="manual_books_differ" in content,
+        dues=[
+            DueDelta(
+                head=one.head,
+                due_on=one.due_on.isoformat(),
+                scheduled_paise=one.scheduled_paise,
+                collected_paise=one.collected_paise,
+                loans=one.loans,
+                outstanding_paise=one.outstanding_paise,
+            )
+            for one in packed.ageing(row)
+        ],
     )
     return outbox_row(message, row.meeting_id, 0, derived("MeetingApproved", row.meeting_id), decided_at, to)
 

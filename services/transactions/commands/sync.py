@@ -165,7 +165,7 @@ def parameters(caller: Caller, books: Books, answered: Answered) -> dict[str, An
     institution = after.institution
     assert institution is not None
     sheets = [posting.sheet for posting in postings]
-    rows = [pack(posting.upload.content, posting.taken.lines, posting.taken.unlisted) for posting in postings]
+    rows = [pack(posting.upload.content, posting.taken.lines, posting.taken.unlisted, posting.taken.ageing) for posting in postings]
     note = audit.row(caller, "meeting.store", (), {})
     event = moved(sheets[0].institution_id, institution.region, _versioned(after.chain))
     return {

@@ -10,6 +10,7 @@ from services.kernel.errors import Conflict, Invalid
 from services.kernel.money import rupees
 from services.kernel.month import financial_year
 from services.kernel.policies import Policies
+from services.transactions.rules.ageing import Change, changes
 from services.transactions.rules.agreed import terms_of
 from services.transactions.rules.books import Books, Loan, Reversible
 from services.transactions.rules.heads import CHART, ITEMS, MONEY, Head, SubLedger
@@ -37,7 +38,7 @@ class Waiting(Conflict):
 class Taken:
     """What a meeting adds to the books: its lines, the balances and loans that they change, as they are after it.
 
-    `unlisted` is how many active members its attendance leaves out: they were due as well.
+    `unlisted` is how many active members its attendance leaves out: they were due as well. `ageing` is told when it is approved.
     """
 
     lines: tuple[Line, ...]
@@ -45,6 +46,7 @@ class Taken:
     loans: Mapping[Id, Loan]
     flags: tuple[str, ...]
     unlisted: int
+    ageing: tuple[Change, ...]
 
 
 def lines(sheet: Sheet, loans: Mapping[Id, Loan], reversible: Mapping[tuple[Id, int], Reversible]) -> tuple[Line, ...]:
@@ -122,9 +124,22 @@ def take_in(sheet: Sheet, books: Books, policies: Policies, today: date) -> Take
     _check_money(sheet, balances)
     _check_closing(sheet, balances)
     _wait(sheet, books)
+    after = loans_after(sheet, posted, books)
     return Taken(
-        posted, {account: balances[account] for account in change}, loans_after(sheet, posted, books), _flags(sheet, books), _unlisted(sheet, books)
+        posted,
+        {account: balances[account] for account in change},
+        after,
+        _flags(sheet, books),
+        _unlisted(sheet, books),
+        changes(books.loans, after, posted, _never_given(sheet, books)),
     )
+
+
+def _never_given(sheet: Sheet, books: Books) -> frozenset[Id]:
+    """The loans and borrowings whose very beginning is taken back."""
+    found = [books.reversible[one.meeting_id, one.line].line for one in sheet.reversals]
+    given = [line.debit_of for line in found if line.debit in LENT and line.credit != Head.WRITE_OFF]
+    return frozenset((*given, *(line.credit_of for line in found if line.credit in BORROWINGS)))
 
 
 def closing(institution_id: Id, number: int, held_on: date, balances: Balances) -> dict[str, Content]:

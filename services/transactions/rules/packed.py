@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from services.kernel.canonical import Content
+from services.transactions.rules.ageing import Change
 from services.transactions.rules.heads import Head
 from services.transactions.rules.journal import Id, Line
 from services.transactions.rules.sheet import KINDS, NAMES, PARTS, Paid, Sheet
@@ -23,7 +24,7 @@ COLUMNS = ("meeting_id", "institution_id", "revision", "number", "held_on")
 # The fields that hold ids.
 IDS = frozenset(name for kind in (*KINDS.values(), Paid) for name in kind._fields if name.endswith("_id")) | {"previous_meeting_id"}
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-_UNLISTED = "unlisted"  # No field of a sheet.
+_UNLISTED, _AGEING = "unlisted", "ageing"  # No fields of a sheet.
 _LEVEL = 1  # Of compression: more saves a hundredth.
 
 
@@ -39,8 +40,10 @@ class Packed(NamedTuple):
     paise: Sequence[int]
 
 
-def pack(content: Mapping[str, Content], lines: Sequence[Line], unlisted: int = 0) -> Packed:
-    """`content` as sheet.content makes it; beside it goes how many active members the attendance left out."""
+def pack(content: Mapping[str, Content], lines: Sequence[Line], unlisted: int = 0, ageing: Sequence[Change] = ()) -> Packed:
+    """`content` as sheet.content makes it; beside it go how many active members the attendance left out, and what is to be told of due
+    dates once it is approved.
+    """
     places: dict[Id, int] = {}
 
     def place(one: Id) -> int:
@@ -49,6 +52,8 @@ def pack(content: Mapping[str, Content], lines: Sequence[Line], unlisted: int = 
     kept = {name: _small(name, value, place) for name, value in content.items() if name not in COLUMNS}
     if unlisted:
         kept[_UNLISTED] = unlisted
+    if ageing:
+        kept[_AGEING] = [[NUMBER_OF[one.head], one.due_on.toordinal(), *one[2:]] for one in ageing]
     debit_of, credit_of = [place(line.debit_of) for line in lines], [place(line.credit_of) for line in lines]
     written = _JSON.encode(kept).encode()
     return Packed(
@@ -99,6 +104,12 @@ def _large(name: str, value: Any, ids: Sequence[Id]) -> Any:  # noqa: ANN401 - o
 def unlisted(row: Any) -> int:  # noqa: ANN401 - a row of meetings
     """How many active members its attendance left out, as far as was known when it was taken in."""
     return json.loads(zlib.decompress(row.content)).get(_UNLISTED, 0) if "ATTENDANCE_INCOMPLETE" in row.flags else 0
+
+
+def ageing(row: Any) -> tuple[Change, ...]:  # noqa: ANN401 - a row of meetings
+    """What the meeting changes of the due dates of loans."""
+    told = json.loads(zlib.decompress(row.content)).get(_AGEING, ())
+    return tuple(Change(HEAD_OF[head], date.fromordinal(day), *amounts) for head, day, *amounts in told)
 
 
 def unpack_sheet(row: Any) -> Sheet:  # noqa: ANN401 - a row of meetings
