@@ -11,6 +11,7 @@ from datetime import date
 from typing import NamedTuple
 
 from services.kernel.canonical import content_hash
+from services.transactions.rules.agreed import terms_of
 from services.transactions.rules.loan import Standing, after_payment
 from services.transactions.rules.schedule import Terms
 from services.transactions.rules.sheet import BankMove, BankStatement, Paid, Sheet
@@ -97,23 +98,30 @@ class Meeting:
 
 
 class Lent(NamedTuple):
-    """A loan to a member, or what the group borrowed."""
+    """A loan to a member, or what the group borrowed; `anew` are the terms that meetings agreed since."""
 
     head: str
     member_id: str
-    terms: Terms
+    first: Terms
+    anew: dict[str, Terms]
+
+    @property
+    def terms(self) -> Terms:
+        return [self.first, *self.anew.values()][-1]
 
 
 def lent(meetings: list[Meeting]) -> dict[str, Lent]:
     found = {}
-    for one in meetings:
+    for place, one in enumerate(meetings):
         for given in one.sheet.loans:
-            terms = Terms(given.principal_paise, given.annual_rate_basis_points, given.months, one.sheet.held_on)
-            found[given.loan_id] = Lent("A01", given.member_id, terms)
+            found[given.loan_id] = Lent("A01", given.member_id, terms_of(given, given.principal_paise, one.sheet.held_on), {})
         for taken in one.sheet.borrowings:
             begun = date.fromisoformat(taken.effective_on) if taken.effective_on else one.sheet.held_on
-            terms = Terms(taken.principal_paise, taken.annual_rate_basis_points, taken.months, begun)
-            found[taken.borrowing_id] = Lent(LENDERS[taken.lender], "", terms)
+            found[taken.borrowing_id] = Lent(LENDERS[taken.lender], "", terms_of(taken, taken.principal_paise, begun), {})
+        for again in one.sheet.reschedules:
+            before = found[again.loan_id]
+            left = stands_by(before, again.loan_id, meetings[: place + 1]).outstanding_paise
+            before.anew[one.sheet.meeting_id] = terms_of(again, left, one.sheet.held_on)
     return found
 
 
@@ -130,6 +138,8 @@ def postings(sheet: Sheet, before: list[Meeting]) -> list[Posting]:
     for move in sheet.bank_moves:
         source, target = moved(move)
         post(target, source, move.amount_paise)
+    for lost in sheet.write_offs:
+        post(("E09", ""), ("A01", lost.loan_id), lost.principal_paise)
     for back in sheet.reversals:
         debit, credit = next(one for one in before if one.sheet.meeting_id == back.meeting_id).line(back.line)
         post((credit.head, credit.whose), (debit.head, debit.whose), debit.paise)
@@ -212,8 +222,12 @@ def closed(sheet: Sheet, before: list[Meeting], banks: list[str]) -> Meeting:
 
 
 def standing(loan_id: str, meetings: list[Meeting]) -> Standing:
+    return stands_by(lent(meetings)[loan_id], loan_id, meetings)
+
+
+def stands_by(loan: Lent, loan_id: str, meetings: list[Meeting]) -> Standing:
     """Where a loan stands by what was paid of it and not taken back, line by line from the one that gave it."""
-    terms = lent(meetings)[loan_id].terms
+    terms = loan.first
     never = {(back.meeting_id, back.line) for one in meetings for back in one.sheet.reversals}
     stands = Standing(0, 0, terms.given_on)
     for one in meetings:
@@ -225,6 +239,11 @@ def standing(loan_id: str, meetings: list[Meeting]) -> Standing:
                 elif posting.whose == loan_id:
                     paid = (-grown(posting), 0) if posting.head in OF_LOANS else (0, grown(posting))
                     stands = after_payment(terms, stands, *paid, one.sheet.held_on)
+                    if one.line(number)[0].head == "E09":
+                        stands = replace(stands, interest_unpaid_paise=0)
+        if one.sheet.meeting_id in loan.anew:
+            stands = after_payment(terms, stands, 0, 0, one.sheet.held_on)
+            terms = loan.anew[one.sheet.meeting_id]
     return stands
 
 
@@ -233,6 +252,8 @@ def flagged(sheet: Sheet, usual_paise: int, due: set[str]) -> set[str]:
     present = {one.member_id for one in sheet.attendance if one.present}
     found = {"MANUAL_BOOKS_DIFFER"} if sheet.manual_books_differ else set()
     found |= {"REVERSAL"} if sheet.reversals else set()
+    found |= {"RESCHEDULED"} if sheet.reschedules else set()
+    found |= {"WRITTEN_OFF"} if sheet.write_offs else set()
     found |= {"REVISED"} if sheet.revision > 1 else set()
     found |= set() if present else {"NOBODY_PRESENT"}
     found |= {"ATTENDANCE_INCOMPLETE"} if due - {one.member_id for one in sheet.attendance} else set()

@@ -20,8 +20,10 @@ from services.kernel.policies import Period, Policies
 from services.transactions import queries
 from services.transactions.commands import decide, sync, take
 from services.transactions.rules import loan, statements
+from services.transactions.rules.agreed import AS_USUAL, Agreed, months_of
 from services.transactions.rules.meeting import Waiting
 from services.transactions.rules.record import Handback, Outcome
+from services.transactions.rules.schedule import MONTHS, DayCount, Frequency, Method, MonthEnd, Moratorium, Rounding
 from services.transactions.rules.sheet import (
     Attendance,
     BankMove,
@@ -34,10 +36,12 @@ from services.transactions.rules.sheet import (
     Paid,
     Plan,
     Repayment,
+    Reschedule,
     Reversal,
     Saving,
     Sheet,
     Withdrawal,
+    WriteOff,
     content,
 )
 from services.transactions.servicer import showing
@@ -60,8 +64,11 @@ SCREENS = {
     *("LOAN_GIVEN", "BORROWED_FROM_BANK", "BORROWED_FROM_VO", "BORROWED_FROM_CLF", "BANK_REPAID", "VO_REPAID", "CLF_REPAID", "INTEREST_PAID"),
     *("DEPOSIT", "WITHDRAWAL", "SENT", "ARRIVED", "TRANSFER", "LOAN_REQUEST", "PLAN", "CHEQUES_ON_THEIR_WAY", "BORROWED_EARLIER", "BORROWED_LATER"),
     *("MODE_CASH", "MODE_CHEQUE", "MODE_TRANSFER"),
+    *("RESCHEDULED", "BORROWING_RESCHEDULED", "WRITTEN_OFF", "repaid after it was rescheduled"),
+    *(f"{frequency} {method}" for frequency in Frequency for method in Method),
+    *("MORATORIUM PAID", "MORATORIUM ACCRUED"),
 }
-TAKEN_BACK = {("reversed", head) for head in ("A01", "A05", "I01", "L01", "L02", "L06")}
+TAKEN_BACK = {("reversed", head) for head in ("A01", "A05", "E09", "I01", "L01", "L02", "L06")}
 ANSWERS = {
     *("APPLIED", "ALREADY_APPLIED", "REVISION_OLD", "REVISION_CONTENT", "LOCK_LOST", "LOCK_INVALID", "MEETING_WAITING"),
     *("MEMBER_WAITING", "BANK_WAITING"),
@@ -137,6 +144,7 @@ class Sitting:
         self.screens["attendance"] = tuple(Attendance(one, not absent and chance.random() < 0.9) for one in self.members)
         for fill in chance.sample([self.save, self.repay, self.draw, self.lend, self.borrow, self.repay_lenders, self.note, self.move, self.ask], 9):
             fill()
+        self.agree_anew()
         if final and chance.random() < 0.35:
             self.take_back(final)
         if chance.random() < 0.03:
@@ -147,12 +155,19 @@ class Sitting:
         for screen in ("attendance", "requests", "plans"):
             self.screens[screen] = tuple(one for one in getattr(old, screen) if one.member_id in self.members)
         for screen in ("savings", "borrowings", "entries", "repayments", "bank_moves", "withdrawals", "loans", "borrowing_repayments"):
-            for entry in getattr(old, screen):
+            for was in getattr(old, screen):
+                entry = self.on_its_day(was)
                 if getattr(entry, "member_id", "") in {"", *self.members} and self.may_be_paid(screen, entry):
                     self.enter(screen, entry)
         for one in old.reversals:
             if (one.meeting_id, one.line) not in self.taken_back and any(one.meeting_id == meeting.sheet.meeting_id for meeting in self.before):
                 self.enter("reversals", one)
+
+    def on_its_day(self, entry):
+        """It may be held on another day, which changes from when things count."""
+        if isinstance(entry, LoanGiven | Borrowing):
+            entry = entry._replace(agreed=entry.agreed._replace(first_due_on=""))
+        return entry._replace(effective_on="") if isinstance(entry, Borrowing) and entry.effective_on > self.sheet.held_on.isoformat() else entry
 
     def may_be_paid(self, screen, entry):
         if screen == "repayments":
@@ -195,15 +210,51 @@ class Sitting:
 
     def lend(self):
         for _ in range(self.chance.choice((0, 0, 1, 2))):
-            terms = (self.amount() + RUPEE, self.chance.choice((0, 1200, 1850, 2400)), self.chance.randint(1, 24))
-            self.enter("loans", LoanGiven(new_id(), self.chance.choice(self.members), *terms, "A goat", "OWN", "", self.paid()))
+            months, agreed = self.agreed(self.chance.randint(1, 24))
+            terms = (self.amount() + RUPEE, self.chance.choice((0, 1200, 1850, 2400)), months)
+            self.enter("loans", LoanGiven(new_id(), self.chance.choice(self.members), *terms, "A goat", "OWN", "", self.paid(), agreed))
 
     def borrow(self):
         if self.chance.random() < 0.25:
             lender, days = self.chance.choice(("BANK", "VO", "CLF")), self.chance.choice((None, -70, -20, 20, 70))
             begun = "" if days is None else (self.sheet.held_on + timedelta(days)).isoformat()
-            terms = (20 * self.amount() + RUPEE, self.chance.choice((0, 700, 1000)), self.chance.randint(1, 36))
-            self.enter("borrowings", Borrowing(new_id(), lender, *terms, effective_on=begun, paid=self.paid()))
+            months, agreed = self.agreed(self.chance.randint(1, 36))
+            if begun > self.sheet.held_on.isoformat():  # By then the first may be past.
+                agreed = agreed._replace(first_due_on="")
+            terms = (20 * self.amount() + RUPEE, self.chance.choice((0, 700, 1000)), months)
+            self.enter("borrowings", Borrowing(new_id(), lender, *terms, effective_on=begun, paid=self.paid(), agreed=agreed))
+
+    def agreed(self, months):
+        """Mostly as usual; else any other way to repay. With the months that it then runs, 0 where weeks are counted."""
+        if self.chance.random() < 0.5:
+            return months, AS_USUAL
+        frequency = self.chance.choice(list(Frequency))
+        first = self.sheet.held_on + timedelta(self.chance.randint(32, 100))
+        agreed = Agreed(
+            self.chance.choice(("", *Method)),
+            self.chance.choice((frequency, "")) if frequency is Frequency.MEETING else frequency,
+            self.chance.choice(("", *DayCount)),
+            self.chance.choice(("", "", first.isoformat())),
+            self.chance.choice(("", *MonthEnd)),
+            self.chance.choice((0, 0, 1, 3)),
+            self.chance.choice(("", *Moratorium)),
+            self.chance.choice(("", *Rounding)),
+        )
+        if step := MONTHS.get(frequency):
+            return -(-months // step) * step, agreed
+        return 0, agreed._replace(instalments=months)
+
+    def agree_anew(self):
+        """Of a loan that is neither repaid in this meeting nor settled: a new schedule, or the end of all hope."""
+        repaid = {one.loan_id for one in self.screens["repayments"]} | {one.borrowing_id for one in self.screens["borrowing_repayments"]}
+        for loan_id, lent in self.lent.items():
+            left = model.standing(loan_id, self.before).outstanding_paise
+            if left and loan_id not in repaid and self.chance.random() < 0.15:
+                if lent.head == "A01" and self.chance.random() < 0.5:
+                    self.enter("write_offs", WriteOff(loan_id, left, "She has nothing"))
+                else:
+                    months, agreed = self.agreed(self.chance.randint(1, 12))
+                    self.screens["reschedules"] += (Reschedule(loan_id, self.chance.choice((0, 1200)), months, agreed, "A drought"),)
 
     def repay_lenders(self):
         for loan_id, lent in self.lent.items():
@@ -232,10 +283,12 @@ class Sitting:
     def take_back(self, final):
         """Of the kinds of lines that were taken back least, or it would be savings and little else."""
         kinds = defaultdict(list)
+        anew = {one.loan_id for name in ("reschedules", "write_offs") for one in self.screens[name]}
         for meeting in final:
             for number in range(1, meeting.lines + 1 - len(meeting.sheet.reversals)):
                 debit, credit = meeting.line(number)
-                kinds[debit.head, credit.head].append((meeting.sheet.meeting_id, number))
+                if not {debit.whose, credit.whose} & anew:
+                    kinds[debit.head, credit.head].append((meeting.sheet.meeting_id, number))
         rarest = sorted(kinds, key=lambda kind: (min(self.reached["reversed", head] for head in kind), self.chance.random()))
         for kind in rarest[:4]:
             key = self.chance.choice(kinds[kind])
@@ -523,6 +576,7 @@ class Life(RuleBasedStateMachine):
         for repaid in sheet.repayments:
             self.reached["PRINCIPAL_REPAID"] += bool(repaid.principal_paise)
             self.reached["INTEREST_RECEIVED"] += bool(repaid.interest_paise)
+            self.reached["repaid after it was rescheduled"] += bool(lent[repaid.loan_id].anew)
             self.reached["paid by who left"] += lent[repaid.loan_id].member_id not in self.here(sheet.held_on)
         for back in sheet.borrowing_repayments:
             lender = next(name for name, head in model.LENDERS.items() if head == lent[back.borrowing_id].head)
@@ -532,6 +586,12 @@ class Life(RuleBasedStateMachine):
             self.reached[f"BORROWED_FROM_{taken.lender}"] += 1
             self.reached["BORROWED_EARLIER"] += bool(taken.effective_on) and taken.effective_on < sheet.held_on.isoformat()
             self.reached["BORROWED_LATER"] += taken.effective_on > sheet.held_on.isoformat()
+        for one in (*sheet.loans, *sheet.borrowings, *sheet.reschedules):
+            self.reached[f"{one.agreed.frequency or 'MEETING'} {one.agreed.method or 'DECLINING'}"] += 1
+            self.reached[f"MORATORIUM {one.agreed.moratorium_interest or 'PAID'}"] += bool(one.agreed.moratorium)
+        for one in sheet.reschedules:
+            self.reached["RESCHEDULED" if lent[one.loan_id].head == "A01" else "BORROWING_RESCHEDULED"] += 1
+        self.reached["WRITTEN_OFF"] += len(sheet.write_offs)
         for back in sheet.reversals:
             line = next(one for one in before if one.sheet.meeting_id == back.meeting_id).line(back.line)
             self.reached.update(("reversed", posting.head) for posting in line)
@@ -797,7 +857,9 @@ class Life(RuleBasedStateMachine):
             stands = model.standing(loan_id, self.kept)
             falls = loan.dues(one.terms, stands, self.today)
             if stands.outstanding_paise or falls.interest_due_paise:
-                terms = (one.terms.principal_paise, one.terms.annual_rate_basis_points, one.terms.instalments, one.terms.given_on.isoformat())
+                since = loan.unpaid_since(one.terms, stands)
+                terms = (one.first.principal_paise, one.terms.annual_rate_basis_points, months_of(one.terms), one.first.given_on.isoformat())
+                terms += (since.isoformat() if since else "", one.terms.given_on.isoformat() if one.anew else "")
                 dues = (falls.overdue_paise, falls.due_paise, falls.interest_due_paise)
                 found[loan_id] = (one.head, one.member_id, *terms, stands.outstanding_paise, *dues)
         return found
@@ -875,7 +937,7 @@ class Life(RuleBasedStateMachine):
 
 
 def owed(one):
-    terms = (one.principal_paise, one.annual_rate_basis_points, one.months, one.given_on)
+    terms = (one.principal_paise, one.annual_rate_basis_points, one.months, one.given_on, one.unpaid_since, one.rescheduled_on)
     return (one.head, one.member_id, *terms, one.outstanding_paise, one.overdue_paise, one.due_paise, one.interest_due_paise)
 
 

@@ -113,12 +113,12 @@ def _day_before(terms: Terms, on: date) -> date:
 
 def _interest_due(terms: Terms, standing: Standing, fell: list[Instalment], on: date) -> int:
     """Interest owed as of the last of these due dates, and once all have passed as of that day; without what the moratorium left for
-    instalments after it.
+    instalments still to come.
     """
     last = on if len(fell) == len(schedule(terms)) else fell[-1].due_on if fell else standing.accrued_through
     through = max(last, standing.accrued_through)
     owed = interest_owed(terms, standing, through)
-    if terms.moratorium_interest is Moratorium.ACCRUED and terms.moratorium:
+    if terms.moratorium_interest is Moratorium.ACCRUED and terms.moratorium and standing.outstanding_paise:
         owed -= sum(row.of_moratorium_paise for row in schedule(terms)[len(fell) :])
     return max(owed, 0)
 

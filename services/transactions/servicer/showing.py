@@ -78,17 +78,18 @@ def _closing_hash(found: Standing) -> str:
 
 
 def _loan(loan_id: str, loan: Loan, on: date) -> pb.LoanPosition:
+    first = loan.earlier[0][1] if loan.earlier else loan.terms
     falls, since = dues(loan.terms, loan.standing, on), unpaid_since(loan.terms, loan.standing)
     return pb.LoanPosition(
         loan_id=loan_id,
         head=loan.head,
         member_id=loan.borrower_id if loan.head == Head.MEMBER_LOANS else "",
         borrower_id=loan.borrower_id if loan.head == Head.INSTITUTION_LOANS else "",
-        principal_paise=(loan.earlier[0][1] if loan.earlier else loan.terms).principal_paise,
+        principal_paise=first.principal_paise,
         outstanding_paise=loan.standing.outstanding_paise,
         annual_rate_basis_points=loan.terms.annual_rate_basis_points,
         months=months_of(loan.terms),
-        given_on=loan.terms.given_on.isoformat(),
+        given_on=first.given_on.isoformat(),
         instalment_paise=instalment_paise(loan.terms),
         overdue_paise=falls.overdue_paise,
         due_paise=falls.due_paise,
