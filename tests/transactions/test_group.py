@@ -19,11 +19,11 @@ from services.kernel.errors import NotFound, Refused
 from services.kernel.policies import Period, Policies
 from services.transactions import queries
 from services.transactions.commands import decide, sync, take
-from services.transactions.rules import loan, statements
+from services.transactions.rules import loan, packed, statements
 from services.transactions.rules.agreed import AS_USUAL, Agreed, months_of
 from services.transactions.rules.meeting import Waiting
 from services.transactions.rules.record import Handback, Outcome
-from services.transactions.rules.schedule import MONTHS, DayCount, Frequency, Method, MonthEnd, Moratorium, Rounding
+from services.transactions.rules.schedule import MONTHS, DayCount, Frequency, Method, MonthEnd, Moratorium, Rounding, schedule
 from services.transactions.rules.sheet import (
     Attendance,
     BankMove,
@@ -65,7 +65,8 @@ SCREENS = {
     *("DEPOSIT", "WITHDRAWAL", "SENT", "ARRIVED", "TRANSFER", "LOAN_REQUEST", "PLAN", "CHEQUES_ON_THEIR_WAY", "BORROWED_EARLIER", "BORROWED_LATER"),
     *("MODE_CASH", "MODE_CHEQUE", "MODE_TRANSFER"),
     *("RESCHEDULED", "BORROWING_RESCHEDULED", "WRITTEN_OFF", "repaid after it was rescheduled"),
-    *(f"{frequency} {method}" for frequency in Frequency for method in Method),
+    *Frequency,
+    *Method,
     *("MORATORIUM PAID", "MORATORIUM ACCRUED"),
 }
 TAKEN_BACK = {("reversed", head) for head in ("A01", "A05", "E09", "I01", "L01", "L02", "L06")}
@@ -587,7 +588,7 @@ class Life(RuleBasedStateMachine):
             self.reached["BORROWED_EARLIER"] += bool(taken.effective_on) and taken.effective_on < sheet.held_on.isoformat()
             self.reached["BORROWED_LATER"] += taken.effective_on > sheet.held_on.isoformat()
         for one in (*sheet.loans, *sheet.borrowings, *sheet.reschedules):
-            self.reached[f"{one.agreed.frequency or 'MEETING'} {one.agreed.method or 'DECLINING'}"] += 1
+            self.reached.update([one.agreed.frequency or Frequency.MEETING, one.agreed.method or Method.DECLINING])
             self.reached[f"MORATORIUM {one.agreed.moratorium_interest or 'PAID'}"] += bool(one.agreed.moratorium)
         for one in sheet.reschedules:
             self.reached["RESCHEDULED" if lent[one.loan_id].head == "A01" else "BORROWING_RESCHEDULED"] += 1
@@ -863,6 +864,29 @@ class Life(RuleBasedStateMachine):
                 dues = (falls.overdue_paise, falls.due_paise, falls.interest_due_paise)
                 found[loan_id] = (one.head, one.member_id, *terms, stands.outstanding_paise, *dues)
         return found
+
+    @invariant()
+    def what_is_told_of_due_dates_comes_to_the_loans_as_they_stand(self):
+        """Of every due date what is unpaid, and how many loans are unpaid since then."""
+        told, held = defaultdict(Counter), defaultdict(Counter)
+        if self.steps % 3 == 0:
+            where = text("select content from meetings where institution_id = :one and status <> 'REJECTED'")
+            for row in self.connection.execute(where, {"one": self.group.institution_id}):
+                for one in packed.ageing(row):
+                    moved = {"unpaid": one.scheduled_paise - one.collected_paise, "loans": one.loans, "outstanding": one.outstanding_paise}
+                    told[one.head, one.due_on].update(moved)
+            for loan_id, one in model.lent(self.kept).items():
+                stands = model.standing(loan_id, self.kept)
+                if since := loan.unpaid_since(one.terms, stands):
+                    held[one.head, since].update(loans=1, outstanding=stands.outstanding_paise)
+                left = stands.outstanding_paise
+                for row in reversed(schedule(one.terms)):
+                    unpaid = min(row.principal_paise, left)
+                    left -= unpaid
+                    held[one.head, row.due_on].update(unpaid=unpaid)
+                first = next(row.due_on for row in schedule(one.terms) if row.principal_paise)
+                held[one.head, first].update(unpaid=left)
+        assert {key: sums for key, one in told.items() if (sums := +one)} == {key: sums for key, one in held.items() if (sums := +one)}
 
     @invariant()
     def all_books_agree(self):
