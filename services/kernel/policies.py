@@ -30,6 +30,13 @@ RULES = MappingProxyType(
         "shg_approver_side": Rule(
             "Whose approver decides on the meetings of an SHG: 0 the VO's or the CLF's, 1 the VO's, 2 the CLF's (domain 7.4)", 0, 2, 0
         ),
+        "repayment_order": Rule(
+            "To what a repayment goes first: 0 interest before principal, 1 what is overdue before what falls due now,"
+            " 2 principal before interest (domain 4.2)",
+            0,
+            2,
+            0,
+        ),
         "loan_months_max": Rule("The longest time in which a member repays a loan", 1, 120, 120),
     }
 )

@@ -391,6 +391,16 @@ def standing(connection: Connection, caller: Caller, institution_id: UUID, known
     )
 
 
+def loan_in(connection: Connection, caller: Caller, institution_id: UUID, loan_id: UUID) -> Loan:
+    """A loan or borrowing as it stands, provisional meetings included."""
+    must_see(connection, caller, institution_id)
+    where = and_(balances.c.institution_id == institution_id, balances.c.of_id == loan_id, loans.c.loan_id.is_not(None))
+    row = connection.execute(_HELD.where(where)).one_or_none()
+    if row is None:
+        raise NotFound("LOAN_UNKNOWN", "This institution has no such loan.", field="loan_id")
+    return _owed(row)
+
+
 _LENT = (SubLedger.LOAN, SubLedger.BORROWING)
 
 

@@ -849,7 +849,7 @@ class Life(RuleBasedStateMachine):
 
     def pull(self, known):
         found = queries.standing(self.connection, self.group.approver(), self.group.institution_id, known)
-        return showing.position(found, known.version, self.today, None, 1)
+        return showing.position(found, known.version, self.today, None, 1, loan.Order.INTEREST_FIRST)
 
     def owed(self):
         """Of every loan on which something is owed, its terms and what is owed today."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kernel.month import month_of
-from services.transactions.rules.loan import Dues, Standing, after_payment, dues, interest_owed
+from services.transactions.rules.loan import Dues, Order, Standing, after_payment, dues, interest_owed, split
 from services.transactions.rules.schedule import Terms, exact_instalment, instalment_paise, schedule
 
 GIVEN_ON = date(2026, 11, 30)
@@ -264,3 +264,33 @@ def test_paying_the_dues_every_month_ends_the_loan_with_its_last_instalment(term
         standing = after_payment(terms, standing, asked.due_paise, asked.interest_due_paise, on)
     assert standing == Standing(0, 0, on)
     assert dues(terms, standing, on + timedelta(days=400)) == Dues(0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("order", "rupees", "expected"),
+    [
+        (Order.INTEREST_FIRST, 300, (200, 100, 0, 0, 0)),
+        (Order.INTEREST_FIRST, 1500, (200, 200, 913, 187, 0)),
+        (Order.INTEREST_FIRST, 3000, (200, 200, 913, 931, 756)),
+        (Order.OVERDUE_FIRST, 1500, (200, 200, 913, 187, 0)),
+        (Order.OVERDUE_FIRST, 1200, (200, 87, 913, 0, 0)),
+        (Order.PRINCIPAL_FIRST, 1000, (0, 0, 913, 87, 0)),
+        (Order.PRINCIPAL_FIRST, 2100, (200, 56, 913, 931, 0)),
+    ],
+)
+def test_a_payment_goes_in_the_order_of_the_state(order, rupees, expected):
+    assert split(TEN_THOUSAND, given_now(TEN_THOUSAND), rupees * 100, date(2027, 1, 31), order) == tuple(one * 100 for one in expected)
+
+
+@given(loans_in_the_books(), any_day, st.sampled_from(Order), st.data())
+def test_all_of_a_payment_goes_somewhere_and_no_more_than_is_asked(books, on, order, data):
+    terms, standing, _ = books
+    falls = dues(terms, standing, on)
+    owed = standing.outstanding_paise + falls.interest_due_paise
+    if owed:
+        paise = data.draw(st.integers(1, owed))
+        parts = split(terms, standing, paise, on, order)
+        assert sum(parts) == paise
+        assert min(parts) >= 0
+        assert parts.interest_overdue_paise + parts.interest_due_paise <= falls.interest_due_paise
+        assert parts.principal_overdue_paise + parts.principal_due_paise + parts.prepaid_paise <= standing.outstanding_paise

@@ -382,6 +382,26 @@ def test_a_device_that_holds_nothing_is_told_all(servicer, group):
     assert [(one.number, one.status) for one in full.decisions] == [(1, pb.MEETING_STATUS_CLOSED)]
 
 
+def test_to_what_a_payment_goes_is_told_in_the_states_order(servicer, group):
+    one = saved(servicer, group, loans=(LoanGiven(new_id(), group.members[1], 100 * RUPEE, 2400, 10),), held_on=FIRST)
+    loan_id, on = one.loans[0].loan_id, (FIRST.replace(day=1) + timedelta(days=62)).isoformat()
+
+    def split(rupees, of=loan_id):
+        as_(group.bookkeeper())
+        return servicer.SplitRepayment(pb.SplitRepaymentRequest(institution_id=group.id, loan_id=of, amount_paise=rupees * RUPEE, on=on), None)
+
+    # Two months of 2 rupees of interest, an instalment of 11 unpaid and one that falls due.
+    assert split(50) == pb.SplitRepaymentResponse(
+        interest_overdue_paise=200, interest_due_paise=200, principal_overdue_paise=900, principal_due_paise=900, prepaid_paise=2800
+    )
+    assert split(3) == pb.SplitRepaymentResponse(interest_overdue_paise=200, interest_due_paise=100)
+    assert pull(servicer, group).repayment_order == "INTEREST_FIRST"
+    for rupees, of, code in ((105, loan_id, "REPAYMENT_TOO_LARGE"), (0, loan_id, "AMOUNT_MISSING"), (5, new_id(), "LOAN_UNKNOWN")):
+        with pytest.raises(Refused) as refused:
+            split(rupees, of)
+        assert refused.value.code == code
+
+
 def test_a_device_is_told_only_what_changed_since(servicer, group):
     first = saved(servicer, group)
     held = pull(servicer, group)

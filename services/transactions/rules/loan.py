@@ -3,9 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from enum import IntEnum
 from fractions import Fraction
 from itertools import pairwise
+from typing import NamedTuple
 
+from services.kernel.errors import Conflict
+from services.kernel.money import check_amount, rupees
 from services.transactions.rules.schedule import (
     MONTHS_A_YEAR,
     DayCount,
@@ -76,6 +80,51 @@ def dues(terms: Terms, standing: Standing, on: date) -> Dues:
         interest_due_paise=interest,
         interest_overdue_paise=min(_interest_due(terms, standing, before, _day_before(terms, on)), interest),
     )
+
+
+class Order(IntEnum):
+    """In which order a payment goes to what is due (policy repayment_order). What is left over is principal paid ahead."""
+
+    INTEREST_FIRST = 0
+    OVERDUE_FIRST = 1
+    PRINCIPAL_FIRST = 2
+
+
+class Split(NamedTuple):
+    """Of a payment, in paise."""
+
+    interest_overdue_paise: int = 0
+    interest_due_paise: int = 0
+    principal_overdue_paise: int = 0
+    principal_due_paise: int = 0
+    prepaid_paise: int = 0
+
+
+_ORDERS = {
+    Order.INTEREST_FIRST: ("interest_overdue_paise", "interest_due_paise", "principal_overdue_paise", "principal_due_paise"),
+    Order.OVERDUE_FIRST: ("interest_overdue_paise", "principal_overdue_paise", "interest_due_paise", "principal_due_paise"),
+    Order.PRINCIPAL_FIRST: ("principal_overdue_paise", "principal_due_paise", "interest_overdue_paise", "interest_due_paise"),
+}
+
+
+def split(terms: Terms, standing: Standing, paise: int, on: date, order: Order) -> Split:
+    """To what a payment of that day goes where nobody says otherwise."""
+    falls = dues(terms, standing, on)
+    check_amount(paise, "amount_paise", at_least=1)
+    if paise > standing.outstanding_paise + falls.interest_due_paise:
+        sentence = "Of this loan {owed} is owed, interest included; no more can be repaid."
+        raise Conflict("REPAYMENT_TOO_LARGE", sentence, field="amount_paise", owed=rupees(standing.outstanding_paise + falls.interest_due_paise))
+    asked = {
+        "interest_overdue_paise": falls.interest_overdue_paise,
+        "interest_due_paise": falls.interest_due_paise - falls.interest_overdue_paise,
+        "principal_overdue_paise": falls.overdue_paise,
+        "principal_due_paise": falls.due_paise,
+    }
+    found = {}
+    for name in _ORDERS[order]:
+        found[name] = min(paise, asked[name])
+        paise -= found[name]
+    return Split(**found, prepaid_paise=paise)
 
 
 def unpaid_since(terms: Terms, standing: Standing) -> date | None:

@@ -21,6 +21,7 @@ from services.kernel.page import page_size, page_unknown
 from services.transactions import queries
 from services.transactions.commands import decide, sync, take
 from services.transactions.rules import record, statements
+from services.transactions.rules.loan import Order, split
 from services.transactions.rules.meeting import Waiting
 from services.transactions.rules.record import APPROVALS_MAX, MEETINGS_MAX, UNSENT_MAX, Outcome, Upload
 from services.transactions.servicer import showing
@@ -150,9 +151,17 @@ class Servicer(TransactionsServiceServicer):
             same = request.since_epoch == epoch
             known = queries.Known(request.since_version, request.since_approved_through, request.since_roster) if same else queries.Known()
             found = queries.standing(connection, interceptors.caller(), institution_id, known)
-        shown = showing.position(found, known.version, on, since_on if known.version else None, epoch)
+        shown = showing.position(found, known.version, on, since_on if known.version else None, epoch, _repayment_order())
         self._seen("books.pull", institution_id, *showing.members_of(shown))
         return shown
+
+    def SplitRepayment(self, request: pb.SplitRepaymentRequest, _context: grpc.ServicerContext) -> pb.SplitRepaymentResponse:
+        institution_id, loan_id = parse_id(request.institution_id, "institution_id"), parse_id(request.loan_id, "loan_id")
+        on = parse_date(request.on, "on") if request.on else today()
+        with database.reading(SERVICE) as connection:
+            found = queries.loan_in(connection, interceptors.caller(), institution_id, loan_id)
+        self._seen("books.loan", institution_id, *([found.borrower_id] if found.borrower_id else []))
+        return pb.SplitRepaymentResponse(**split(found.terms, found.standing, request.amount_paise, on, _repayment_order())._asdict())
 
     def Journal(self, request: pb.JournalRequest, _context: grpc.ServicerContext) -> pb.JournalResponse:
         institution_id = parse_id(request.institution_id, "institution_id")
@@ -221,6 +230,10 @@ def _sync(uploads: Mapping[int, Upload], caller: Caller) -> Mapping[int, Outcome
 def _store(uploads: Mapping[int, Upload], caller: Caller) -> Mapping[int, Outcome | Refused]:
     with transaction() as connection:
         return sync.sync_meetings(connection, caller, uploads, settings.state().policies, today())
+
+
+def _repayment_order() -> Order:
+    return Order(settings.state().policies.value("repayment_order", today()))
 
 
 def _answer(sent: pb.MeetingSheet, outcome: Outcome | Refused) -> pb.MeetingAnswer:

@@ -14,7 +14,7 @@ from services.transactions.rules.agreed import months_of, shown
 from services.transactions.rules.books import Loan
 from services.transactions.rules.heads import CHART, ITEMS, Head, chart_version
 from services.transactions.rules.journal import Line
-from services.transactions.rules.loan import dues, unpaid_since
+from services.transactions.rules.loan import Order, dues, unpaid_since
 from services.transactions.rules.meeting import closing
 from services.transactions.rules.schedule import instalment_paise
 from services.transactions.rules.sheet import Reversal, named_members
@@ -39,7 +39,7 @@ def members_in(*rows: Any) -> list[str]:  # noqa: ANN401 - rows of meetings
     return sorted({one for row in rows for one in named_members(packed.unpack_sheet(row))})
 
 
-def position(found: Standing, since: int, on: date, since_on: date | None, epoch: int) -> pb.Position:
+def position(found: Standing, since: int, on: date, since_on: date | None, epoch: int, order: Order) -> pb.Position:
     chain = found.chain
     return pb.Position(
         institution_id=str(found.institution.institution_id),
@@ -67,6 +67,7 @@ def position(found: Standing, since: int, on: date, since_on: date | None, epoch
         decisions=[_decision(row) for row in found.decisions],
         chart_version=chart_version(),
         instance_epoch=epoch,
+        repayment_order=order.name,
     )
 
 
