@@ -9,8 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kernel.month import month_of
-from services.transactions.rules.loan import Dues, Order, Standing, after_payment, dues, interest_owed, split
-from services.transactions.rules.schedule import Terms, exact_instalment, instalment_paise, schedule
+from services.transactions.rules.loan import Dues, Order, Standing, after_payment, dues, interest_owed, split, unpaid_since
+from services.transactions.rules.schedule import (
+    DayCount,
+    Frequency,
+    Method,
+    MonthEnd,
+    Moratorium,
+    Rounding,
+    Terms,
+    exact_instalment,
+    instalment_paise,
+    schedule,
+)
 
 GIVEN_ON = date(2026, 11, 30)
 
@@ -294,3 +305,42 @@ def test_all_of_a_payment_goes_somewhere_and_no_more_than_is_asked(books, on, or
         assert min(parts) >= 0
         assert parts.interest_overdue_paise + parts.interest_due_paise <= falls.interest_due_paise
         assert parts.principal_overdue_paise + parts.principal_due_paise + parts.prepaid_paise <= standing.outstanding_paise
+
+
+any_way = st.builds(
+    Terms,
+    principal_paise=st.integers(1_000, 10**6).map(lambda rupees: rupees * 100),
+    annual_rate_basis_points=st.sampled_from((0, 700, 1200, 2400, 3600)),
+    instalments=st.integers(1, 60),
+    given_on=any_day,
+    rounding_paise=st.sampled_from((1, 100)),
+    method=st.sampled_from(Method),
+    frequency=st.sampled_from(Frequency),
+    day_count=st.sampled_from(DayCount),
+    month_end=st.sampled_from(MonthEnd),
+    moratorium=st.integers(0, 6),
+    moratorium_interest=st.sampled_from(Moratorium),
+    rounding=st.sampled_from(Rounding),
+)
+
+
+@given(any_way)
+def test_whoever_pays_what_is_due_on_each_due_date_has_paid_the_schedule(terms):
+    """Of every kind: no interest twice, none left, nothing overdue on the way."""
+    standing = given_now(terms)
+    for row in schedule(terms):
+        asked = dues(terms, standing, row.due_on)
+        assert asked == Dues(0, row.principal_paise, row.interest_paise, 0)
+        assert unpaid_since(terms, standing) == next(one.due_on for one in schedule(terms) if one.total_paise and one.due_on >= row.due_on)
+        standing = after_payment(terms, standing, asked.due_paise, asked.interest_due_paise, row.due_on)
+    assert standing == Standing(0, 0, row.due_on)
+    assert unpaid_since(terms, standing) is None
+
+
+@given(any_way, st.data())
+def test_nothing_paid_is_unpaid_since_the_first_due_date_on_whatever_day_it_is_asked(terms, data):
+    first = next(row for row in schedule(terms) if row.total_paise)
+    standing = given_now(terms)
+    for day in data.draw(st.lists(st.dates(terms.given_on, schedule(terms)[-1].due_on), max_size=3).map(sorted)):
+        standing = after_payment(terms, standing, 0, 0, day)
+        assert unpaid_since(terms, standing) == first.due_on

@@ -167,7 +167,8 @@ def _interest_due(terms: Terms, standing: Standing, fell: list[Instalment], on: 
     last = on if len(fell) == len(schedule(terms)) else fell[-1].due_on if fell else standing.accrued_through
     through = max(last, standing.accrued_through)
     owed = interest_owed(terms, standing, through)
-    if terms.moratorium_interest is Moratorium.ACCRUED and terms.moratorium and standing.outstanding_paise:
+    # Flat interest is not owed before it is asked, and of a loan that is repaid nothing is still to come.
+    if terms.moratorium_interest is Moratorium.ACCRUED and terms.method is not Method.FLAT and standing.outstanding_paise:
         owed -= sum(row.of_moratorium_paise for row in schedule(terms)[len(fell) :])
     return max(owed, 0)
 
