@@ -105,9 +105,15 @@ class Ledger:
         for move in sheet.bank_moves:
             item, out = items[move.kind], move.kind in {"WITHDRAWAL", "TRANSFER"}
             yield item.debit, move.to_bank_id or ("" if out else move.bank_id), item.credit, move.bank_id if out else "", move.amount_paise
+        for lost in sheet.write_offs:
+            item = items["INSTITUTION_WRITTEN_OFF" if self._of_institution(lost.loan_id) else "WRITTEN_OFF"]
+            yield item.debit, "", item.credit, lost.loan_id, lost.principal_paise
         for back in sheet.reversals:
             was = reversed_lines[back.meeting_id, back.line]
             yield was.credit, was.credit_of, was.debit, was.debit_of, was.amount_paise
+
+    def _of_institution(self, loan_id: str) -> bool:
+        return loan_id in self.loans and self.loans[loan_id].head == self._items["LENT_TO_INSTITUTION"].debit
 
     def _entered(self, sheet: pb.MeetingSheet) -> Iterator[tuple[str, int, str, pb.Paid]]:
         """Item, amount, whose, and how it was paid."""
@@ -118,12 +124,15 @@ class Ledger:
             yield "COMPULSORY_WITHDRAWN", drawn.compulsory_paise, drawn.member_id, drawn.paid
             yield "VOLUNTARY_WITHDRAWN", drawn.voluntary_paise, drawn.member_id, drawn.paid
         for repaid in sheet.repayments:
-            yield "PRINCIPAL_REPAID", repaid.principal_paise, repaid.loan_id, repaid.paid
+            code = "INSTITUTION_REPAID" if self._of_institution(repaid.loan_id) else "PRINCIPAL_REPAID"
+            yield code, repaid.principal_paise, repaid.loan_id, repaid.paid
             yield "INTEREST_RECEIVED", repaid.interest_paise, repaid.loan_id, repaid.paid
         for entry in sheet.entries:
             yield entry.item, entry.amount_paise, entry.member_id, entry.paid
         for given in sheet.loans:
-            yield "LOAN_GIVEN", given.principal_paise, given.loan_id, given.paid
+            if given.borrower_id:
+                self.loans[given.loan_id] = pb.LoanPosition(loan_id=given.loan_id, head=self._items["LENT_TO_INSTITUTION"].debit)
+            yield "LENT_TO_INSTITUTION" if given.borrower_id else "LOAN_GIVEN", given.principal_paise, given.loan_id, given.paid
         for taken in sheet.borrowings:
             code = f"BORROWED_FROM_{taken.lender}"
             self.loans[taken.borrowing_id] = pb.LoanPosition(loan_id=taken.borrowing_id, head=self._items[code].credit)
