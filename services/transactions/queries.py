@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, or_, 
 from services.chassis import database, sight
 from services.kernel.approval import MeetingStatus
 from services.kernel.caller import Caller, Role
-from services.kernel.errors import NotFound
+from services.kernel.errors import Conflict, NotFound
 from services.kernel.page import page_unknown
 from services.kernel.tally import total
 from services.transactions.rules import loan, packed
@@ -397,7 +397,7 @@ def loan_in(connection: Connection, caller: Caller, institution_id: UUID, loan_i
     where = and_(balances.c.institution_id == institution_id, balances.c.of_id == loan_id, loans.c.loan_id.is_not(None))
     row = connection.execute(_HELD.where(where)).one_or_none()
     if row is None:
-        raise NotFound("LOAN_UNKNOWN", "This institution has no such loan.", field="loan_id")
+        raise Conflict("LOAN_UNKNOWN", "This institution has no such loan.", field="loan_id")
     return _owed(row)
 
 

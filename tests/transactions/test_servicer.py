@@ -396,7 +396,7 @@ def test_to_what_a_payment_goes_is_told_in_the_states_order(servicer, group):
     )
     assert split(3) == pb.SplitRepaymentResponse(interest_overdue_paise=200, interest_due_paise=100)
     assert pull(servicer, group).repayment_order == "INTEREST_FIRST"
-    for rupees, of, code in ((105, loan_id, "REPAYMENT_TOO_LARGE"), (0, loan_id, "AMOUNT_MISSING"), (5, new_id(), "LOAN_UNKNOWN")):
+    for rupees, of, code in ((105, loan_id, "PAYMENT_TOO_LARGE"), (0, loan_id, "AMOUNT_MISSING"), (5, new_id(), "LOAN_UNKNOWN")):
         with pytest.raises(Refused) as refused:
             split(rupees, of)
         assert refused.value.code == code

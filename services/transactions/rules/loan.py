@@ -113,7 +113,7 @@ def split(terms: Terms, standing: Standing, paise: int, on: date, order: Order) 
     check_amount(paise, "amount_paise", at_least=1)
     if paise > standing.outstanding_paise + falls.interest_due_paise:
         sentence = "Of this loan {owed} is owed, interest included; no more can be repaid."
-        raise Conflict("REPAYMENT_TOO_LARGE", sentence, field="amount_paise", owed=rupees(standing.outstanding_paise + falls.interest_due_paise))
+        raise Conflict("PAYMENT_TOO_LARGE", sentence, field="amount_paise", owed=rupees(standing.outstanding_paise + falls.interest_due_paise))
     asked = {
         "interest_overdue_paise": falls.interest_overdue_paise,
         "interest_due_paise": falls.interest_due_paise - falls.interest_overdue_paise,
