@@ -86,6 +86,7 @@ NOT_DONE = {
     **dict.fromkeys(("WithdrawMember", "WithdrawInstitution"), "What was handed in stays with the checker until she has decided."),
     "SubmitInstitutionEvent": "Done there too: what has members to be decided, or is not approved yet, is not closed.",
     **dict.fromkeys(("StartKyc", "ConfirmKyc"), "For residents whom the provider knows."),
+    "SplitRepayment": "Of a loan that nobody has.",
     "InviteStateAdmin": "In the national instance alone.",
     "EndedSessions": "For a program, and no role.",
 }
@@ -423,6 +424,7 @@ def of_one(name, subject):
         "SubmitMemberEvent": event | {"record_id": subject.says.get("active_id"), "act": profiles_pb2.ACT_LEAVE, "reason": "VOLUNTARY"},
         "SubmitInstitutionEvent": event | {"record_id": subject.institution_id, "act": profiles_pb2.ACT_CLOSE, "reason": "DEFUNCT"},
         **dict.fromkeys(("CashBook", "ReceiptsAndPayments"), days),
+        "SplitRepayment": {"loan_id": str(uuid7()), "amount_paise": 1},
         "Passbook": days | {"member_id": subject.says.get("active_id")},  # The books do not know who is pending.
     }.get(name, {})
 
