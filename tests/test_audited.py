@@ -22,6 +22,8 @@ NOT_AUDITED = {
     "identity.vault.store": "the vault's own table `uses` says who stored what, and why",
     "identity.vault.identify": "the vault's own table `uses` says who asked for what, and why",
     "identity.vault.forget_unconfirmed": "a timer; the e-KYCs that it ends are in the audit",
+    "identity.alert.take": "what profiles told to be sent; the approval of the loan is audited, and `work` logs what was sent",
+    "identity.alert.forget": "a timer: alerts that nobody sent in time",
     "identity.restored.settle": "part of instance.restore, which is audited",
     "identity.user.restate_users": AGAIN,
     "identity.session.stale": "part of the change that made her tokens stale, which is audited",

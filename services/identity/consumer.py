@@ -1,10 +1,10 @@
-"""Events in: the institutions, to which users are mapped."""
+"""Events in: the institutions, to which users are mapped, and what members are to be told."""
 
 from sqlalchemy import Connection
 
-from protos.profiles_pb2 import InstitutionChanged
+from protos.profiles_pb2 import InstitutionChanged, LoanAlertDue
 from services.chassis.hears import Event, hears
-from services.identity.commands import institution
+from services.identity.commands import alert, institution
 
 
 class Consumer:
@@ -13,3 +13,7 @@ class Consumer:
     @hears("profiles", InstitutionChanged)
     def institution_changed(self, connection: Connection, event: Event[InstitutionChanged]) -> None:
         institution.keep(connection, event.version, event.body)
+
+    @hears("profiles", LoanAlertDue)
+    def loan_alert_due(self, connection: Connection, event: Event[LoanAlertDue]) -> None:
+        alert.keep(connection, event.body, event.occurred_at)

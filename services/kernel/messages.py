@@ -1,4 +1,4 @@
-"""What the system writes to its users, and what a state has registered of it.
+"""What the system writes to its users and to members, and what a state has registered of it.
 
 TRAI lets an SMS through only where it equals a template registered with the operators (DLT), so a text and its registration stand
 together, in the state's file. The texts are here and not in identity because a state's file is read without any service.
@@ -72,6 +72,14 @@ TEMPLATES = MappingProxyType(
             {
                 "en": "The LokOS user id {user_id} has been stopped. If you did not expect this, ask your block office.",
                 "hi": "LokOS यूज़र आईडी {user_id} बंद कर दी गई है। यदि ऐसा नहीं होना चाहिए था, तो अपने ब्लॉक कार्यालय से पूछें।",
+            },
+        ),
+        # To a member, without her name: the phone may be her family's. The amount is in rupees, without their sign.
+        "loan_given": Template(
+            frozenset({"amount", "given_on", "shg"}),
+            {
+                "en": "LokOS: a loan of Rs {amount} was given in your name by SHG {shg} on {given_on}. If you took none, tell your block office.",
+                "hi": "LokOS: {given_on} को समूह {shg} से आपके नाम पर {amount} रुपये का ऋण दिया गया। यदि आपने नहीं लिया, तो अपने ब्लॉक कार्यालय को बताएँ।",
             },
         ),
     }

@@ -1,18 +1,30 @@
-"""Events in: what the duplicate check found, and which sessions ended."""
+"""Events in: what the duplicate check found, which loans were given, and which sessions ended."""
 
+from prometheus_client import Counter
 from sqlalchemy import Connection
 
 from protos.dedup_pb2 import MemberScreened
 from protos.identity_pb2 import SessionEnded
+from protos.transactions_pb2 import LoanBooked
 from services.chassis import ended
 from services.chassis.hears import Event, hears
-from services.profiles.commands import member
+from services.profiles.commands import alert, member
+from services.profiles.rules.alert import Outcome
+
+ALERTS = Counter("lokos_loan_alerts", "Loans that members were to be told of: told to identity, refused by her, no_phone", ["outcome"])
+for _outcome in Outcome:
+    ALERTS.labels(_outcome.value)
 
 
 class Consumer:
     @hears("dedup", MemberScreened)
     def member_screened(self, connection: Connection, event: Event[MemberScreened]) -> None:
         member.note_screening(connection, event.version, event.body)
+
+    @hears("transactions", LoanBooked)
+    def loan_booked(self, connection: Connection, event: Event[LoanBooked]) -> None:
+        outcome = alert.loan_booked(connection, event.body, event.occurred_at)
+        ALERTS.labels(outcome.value).inc()
 
     @hears("identity", SessionEnded)
     def session_ended(self, connection: Connection, event: Event[SessionEnded]) -> None:

@@ -1,4 +1,4 @@
-"""Messages to users: what is said, and that it goes out once, through a gateway and a mail server on this machine's loopback."""
+"""Messages to users and members: what is said, and that it goes out once, through a gateway and a mail server on this machine's loopback."""
 
 import email
 import email.policy
@@ -23,17 +23,22 @@ from sqlalchemy import delete, insert, select, update
 
 from deploy.machine import keys
 from deploy.machine.layout import Layout
-from services.chassis import database, settings
+from protos.common_pb2 import Envelope
+from protos.profiles_pb2 import LoanAlertDue
+from services.chassis import database, epochs, settings
+from services.chassis.hears import hearings, run_new
 from services.chassis.jobs import jobs as jobs_table
+from services.chassis.mailbox import inbox as heard
 from services.chassis.work import EFFECT_WORKERS, Worker
-from services.identity import jobs
+from services.identity import consumer, jobs
 from services.identity.adapters import inbox, mail, sms
 from services.identity.commands import message
 from services.identity.rules import message as rules
 from services.identity.rules import otp
-from services.identity.rules.message import Mail, Sms
-from services.identity.tables import users
+from services.identity.rules.message import Alert, Mail, Sms
+from services.identity.tables import alerts, users
 from services.kernel.errors import Conflict, Invalid, Unavailable
+from services.kernel.ids import derived, uuid7
 from services.kernel.messages import TEMPLATES, Messages, Registered, places_of
 from tests.identity import outside
 
@@ -56,7 +61,8 @@ def test_every_text_has_exactly_its_places_and_fits_a_message(name):
     assert set(template.texts) == set(LANGUAGES)
     for text in template.texts.values():
         assert sorted(places_of(text)) == sorted(template.places)
-        assert len(text.format(otp="123456", user_id="IUP_" + "X" * 20)) <= (160 if text.isascii() else 3 * 67)
+        longest = {"otp": "123456", "user_id": "IUP_" + "X" * 20, "amount": "12,34,567.50", "given_on": "31-12-2026", "shg": "S091234567890"}
+        assert len(text.format(**longest)) <= (160 if text.isascii() else 3 * 67)
     assert template.texts["en"].isascii(), "in English it is one plain message"
 
 
@@ -352,7 +358,7 @@ def post_otp(user_id, minutes=10):
 def work():
     """Run what waits of messages; how many there were."""
     worker, done = Worker(SERVICE, threading.Event()), 0
-    worker._jobs = {name: worker._jobs[name] for name in ("send_sms", "send_mail")}
+    worker._jobs = {name: worker._jobs[name] for name in ("send_sms", "send_mail", "send_loan_alert")}
     while worker.step():
         done += 1
     return done
@@ -579,3 +585,159 @@ def test_a_worker_that_is_killed_while_it_sends_has_nothing_sent_twice(up, gatew
     assert "cut short" in row(cut_short).error
     assert row(after).error == ""
     assert len(gateway.got) == 2, "the one that was cut short, once, and the one after"
+
+
+# Alerts to members
+
+[ALERT_DUE] = [one for one in hearings(SERVICE) if one.event == "LoanAlertDue"]
+
+
+@pytest.fixture
+def no_alerts(up):
+    """None waits but those of this test; they go with it, as does what was heard of them."""
+
+    def clear():
+        with database.transaction(SERVICE) as connection:
+            connection.execute(delete(alerts))
+            connection.execute(delete(jobs_table).where(jobs_table.c.name == "send_loan_alert"))
+
+    clear()
+    yield
+    clear()
+
+
+def alert_due(approved_at=None, **changes):
+    """As the relay of profiles publishes it."""
+    loan_id = str(uuid7())
+    plain = {"loan_id": loan_id, "mobile": MOBILE, "principal_paise": 1_20_000_50, "given_on": "2026-11-18", "institution_code": "S091234567890"}
+    message = LoanAlertDue(**plain | changes)
+    envelope = Envelope(source="profiles", event="LoanAlertDue", event_id=str(derived("LoanAlertDue", loan_id)), subject=loan_id, sequence=1)
+    envelope.body = message.SerializeToString()
+    envelope.occurred_at.FromDatetime(approved_at or datetime.now(UTC))
+    return envelope
+
+
+def hear(*envelopes):
+    with database.transaction(SERVICE) as connection:
+        return run_new(ALERT_DUE, consumer.Consumer(), connection, envelopes)
+
+
+def forget_hearing(envelope):
+    """As after a rebuilding: what comes then comes as if for the first time."""
+    with database.transaction(SERVICE) as connection:
+        connection.execute(delete(heard).where(heard.c.event_id == UUID(envelope.event_id)))
+
+
+def alerts_kept():
+    with database.transaction(SERVICE) as connection:
+        return connection.execute(select(alerts)).all()
+
+
+def key_of(envelope):
+    return f"loan_given:{envelope.subject}"
+
+
+@pytest.mark.usefixtures("no_alerts")
+def test_a_member_is_told_of_her_loan_once_however_often_it_is_told(box):
+    came, before = alert_due(), counted("loan_alert", "sent")
+    assert [hear(came, came, came), hear(came)] == [1, 0]
+    assert len(alerts_kept()) == 1
+    assert MOBILE not in str(row(key_of(came), "send_loan_alert"))
+    assert work() == 1
+    text = "LokOS: 18-11-2026 को समूह S091234567890 से आपके नाम पर 1,20,000.50 रुपये का ऋण दिया गया। यदि आपने नहीं लिया, तो अपने ब्लॉक कार्यालय को बताएँ।"
+    sent_once = {"channel": "sms", "key": key_of(came), "mobile": MOBILE, "text": text, "language": "hi", "template_id": "", "is_otp": False}
+    assert sent(box) == {f"{key_of(came)}.json": sent_once}
+    assert alerts_kept() == [], "her number is not kept longer than it is needed"
+    [file] = box.iterdir()
+    file.unlink()
+    forget_hearing(came)
+    assert [hear(came), work()] == [1, 0], "the job is known to be done"
+    assert sent(box) == {}
+    assert counted("loan_alert", "sent") == before + 1
+
+
+@pytest.mark.usefixtures("no_alerts")
+def test_an_alert_that_is_a_week_old_is_dropped_and_counted(box):
+    before = counted("loan_alert", "dropped")
+    old, young = (alert_due(datetime.now(UTC) - timedelta(days=7) + timedelta(minutes=minutes)) for minutes in (-1, 10))
+    hear(old, young)
+    assert work() == 2
+    assert set(sent(box)) == {f"{key_of(young)}.json"}
+    assert counted("loan_alert", "dropped") == before + 1
+    assert alerts_kept() == []
+
+
+@pytest.mark.usefixtures("no_alerts")
+def test_numbers_of_alerts_that_nobody_sends_are_forgotten(up):
+    now = datetime.now(UTC)
+    old, late = (alert_due(now - timedelta(days=days)) for days in (9, 7.5))
+    hear(old, late)
+    jobs.forget_alerts.function(SERVICE, {})
+    assert [str(one.loan_id) for one in alerts_kept()] == [late.subject]
+
+
+def test_after_a_restore_what_may_have_gone_out_before_it_is_not_sent(up):
+    now = datetime.now(UTC)
+    one = Alert(MOBILE, 100, date(2026, 11, 18), "S091", now - timedelta(hours=2))
+    assert [one.is_late(now, at) for at in (None, now - timedelta(hours=3), now - timedelta(hours=1))] == [False, False, True]
+
+
+@pytest.mark.usefixtures("no_alerts")
+def test_alerts_look_when_the_books_came_back_from_a_backup(box, monkeypatch):
+    came = alert_due()
+    hear(came)
+    monkeypatch.setattr(epochs, "restored_at", lambda _connection: datetime.now(UTC))
+    assert work() == 1
+    assert sent(box) == {}
+
+
+@pytest.mark.usefixtures("no_alerts")
+def test_the_gateway_gets_an_alert_with_its_registration_and_a_refusal_is_not_tried_again(up, gateway):
+    forget_adapters()
+    hear(alert_due())
+    assert work() == 1
+    [(_, form)] = gateway.got
+    registered = [name for name in TEMPLATES for _ in LANGUAGES].index("loan_given") + 1007 + LANGUAGES.index("hi")
+    assert (form["templateid"], form["smsservicetype"], form["mobileno"]) == (str(registered), "unicodemsg", MOBILE)
+    gateway.answer = lambda _form: (200, "403,Credits are not available")
+    before, came = counted("loan_alert", "failed"), alert_due()
+    hear(came)
+    assert [work(), work()] == [1, 0]
+    assert row(key_of(came), "send_loan_alert").error == "Unavailable: SMS_REFUSED"
+    assert counted("loan_alert", "failed") == before + 1
+    assert alerts_kept() == []
+    forget_adapters()
+
+
+@pytest.mark.usefixtures("no_alerts")
+def test_a_worker_that_is_killed_while_it_tells_a_member_tells_her_once(up, gateway):
+    gateway.answer = lambda _form: None
+    came = alert_due()
+    hear(came)
+    with start_work() as process:
+        assert gateway.came.wait(60)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert alerts_kept() == []
+    gateway.answer = outside.checked
+    forget_hearing(came)
+    hear(came)  # And the event comes once more, as after a kill of the consumer before it acked.
+    with database.transaction(SERVICE) as connection:  # The lease is not waited for.
+        over = {"leased_until": datetime.now(UTC) - timedelta(seconds=1)}
+        connection.execute(update(jobs_table).where(jobs_table.c.key == key_of(came)).values(over))
+    after = alert_due()
+    hear(after)
+    with start_work() as process:
+        try:
+            wait_until(lambda: all(row(key_of(one), "send_loan_alert").done_at for one in (came, after)))
+        finally:
+            process.terminate()
+            process.communicate()
+    assert "cut short" in row(key_of(came), "send_loan_alert").error
+    assert len(gateway.got) == 2, "the one that was cut short, once, and the one after"
+
+
+def test_members_are_written_to_in_the_states_own_language_before_english():
+    assert rules.languages_of_members(["en", "hi"]) == ("hi", "en")
+    assert rules.languages_of_members(["bn", "en", "hi"]) == ("bn", "hi", "en")
+    assert rules.languages_of_members(["en"]) == ("en",)

@@ -251,6 +251,7 @@ def clear(connection, group: Group) -> None:
     of = {"one": group.institution_id}
     # What it told and noted of its meetings goes with them.
     connection.execute(text("delete from outbox where subject in (select meeting_id::text from meetings where institution_id = :one)"), of)
+    connection.execute(text("delete from outbox where subject in (select loan_id::text from loans where institution_id = :one)"), of)
     connection.execute(text("delete from outbox where subject = cast(:one as uuid)::text"), of)
     noted = "select from meetings m where m.institution_id = :one and audit.subjects ? m.meeting_id::text"
     connection.execute(text(f"delete from audit where place is null and exists ({noted})"), of)

@@ -334,6 +334,56 @@ def test_a_loan_taken_back_was_not_given(connection, desk):
     assert desk.send(desk.next(held_on=on(7), reversals=(own,))) == ["LINE_IS_REVERSAL"]
 
 
+def loans_told(connection, *given):
+    """The loans of which their members are to be told, of those given."""
+    rows = [row for one in given for row in told(connection, one.loan_id)]
+    assert {row.event for row in rows} <= {"LoanBooked"}
+    return rows
+
+
+def given(desk, member, principal_paise):
+    return LoanGiven(new_id(), desk.group.members[member], principal_paise, 2400, 10)
+
+
+def test_each_loan_that_is_final_is_told_once_by_ids_alone(connection, desk):
+    lent = given(desk, 0, 60), given(desk, 1, 70)
+    handed_back = desk.save(loans=lent)
+    desk.reject(handed_back)
+    one = desk.again(handed_back, loans=lent)
+    assert desk.send(one) == ["APPLIED"]
+    assert loans_told(connection, *lent) == [], "it is not final yet"
+    assert desk.approve(one) == desk.approve(one) == [""]
+    rows = loans_told(connection, *lent)
+    assert [(row.event_id, row.destination) for row in rows] == [(derived("LoanBooked", loan.loan_id), None) for loan in lent]
+    decided_at = queries.meeting(connection, desk.group.approver(), UUID(one.meeting_id)).decided_at
+    assert {row.occurred_at for row in rows} == {decided_at}, "by which whoever hears it late knows how old it is"
+    assert pb.LoanBooked.FromString(rows[1].body) == pb.LoanBooked(
+        loan_id=lent[1].loan_id, member_id=desk.group.members[1], institution_id=desk.group.id, principal_paise=70, given_on="2026-10-05"
+    )
+    upkeep.restate_approved(connection, "reporting", UUID(int=UUID(one.meeting_id).int - 1))
+    assert loans_told(connection, *lent) == rows, "a restatement tells nobody of old loans"
+
+
+def test_a_loan_that_is_taken_back_is_told_of_no_more(connection, desk):
+    lent = given(desk, 0, 60)
+    one = desk.save(loans=(lent,))
+    desk.approve(one)
+    place = next(line.line for _, line, _ in lines_of(desk, one) if line.debit == "A01")
+    back = desk.save(held_on=on(6), reversals=(Reversal(one.meeting_id, place),))
+    assert desk.approve(back) == [""]
+    assert len(loans_told(connection, lent)) == 1
+    assert connection.execute(select(outbox.c.subject).where(outbox.c.event == "LoanBooked")).scalars().all().count(lent.loan_id) == 1
+
+
+def test_a_state_that_wants_no_alerts_tells_of_no_loan(connection, desk):
+    lent = given(desk, 0, 60)
+    one = desk.save(loans=(lent,))
+    desk.policies = Policies({"loan_alerts": (Period(0, TODAY, TODAY),)})
+    assert desk.approve(one) == [""]
+    assert told(connection, one.meeting_id) != []
+    assert loans_told(connection, lent) == []
+
+
 def test_a_restatement_says_the_same_again_wherever_the_institution_lies_now(connection, desk):
     one = desk.save()
     desk.approve(one)

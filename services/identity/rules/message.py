@@ -1,10 +1,14 @@
-"""Messages to users: which text, in which language, and what the outside needs to send it."""
+"""Messages to users and members: which text, in which language, and what the outside needs to send it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 
 from services.kernel.errors import Conflict
 from services.kernel.messages import ENGLISH, TEMPLATES, Messages
+from services.kernel.money import rupees
+
+ALERT_KEPT = timedelta(days=7)  # News of a loan that is older than this helps nobody, and would only frighten.
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +18,30 @@ class Contact:
     mobile: str = field(repr=False)
     email: str = field(repr=False)
     language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """That a loan was given in a member's name; it became final at `approved_at`."""
+
+    mobile: str = field(repr=False)
+    principal_paise: int
+    given_on: date
+    institution_code: str
+    approved_at: datetime
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Of the text loan_given: the rupees grouped as India reads them and without their sign, the day as 31-01-2026."""
+        return {
+            "amount": rupees(self.principal_paise).removeprefix("₹"),
+            "given_on": f"{self.given_on:%d-%m-%Y}",
+            "shg": self.institution_code,
+        }
+
+    def is_late(self, now: datetime, restored_at: datetime | None) -> bool:
+        """Whether it is too old to send; or from before the books came back from a backup, when it may have gone out already."""
+        return self.approved_at < now - ALERT_KEPT or (restored_at is not None and self.approved_at < restored_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +88,11 @@ def wording(messages: Messages, template: str, languages: Iterable[str], *, regi
         "No text of {template} is registered; add it to the state's file under [[messages.templates]], with language and template_id.",
         template=template,
     )
+
+
+def languages_of_members(languages: Sequence[str]) -> tuple[str, ...]:
+    """In which to write to a member, who has said none: the state's own before English."""
+    return tuple(sorted(languages, key=lambda language: language == ENGLISH))
 
 
 def unregistered(messages: Messages, languages: Sequence[str]) -> list[str]:

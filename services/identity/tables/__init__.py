@@ -1,4 +1,4 @@
-"""Stores users, their devices and sessions, invitations redeemed, e-KYCs under way, and identity's copy of the institutions."""
+"""Stores users, their devices and sessions, invitations redeemed, e-KYCs under way, alerts to send, and identity's copy of the institutions."""
 
 from sqlalchemy import (
     ARRAY,
@@ -167,6 +167,19 @@ kycs = Table(
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("tries", SmallInteger, nullable=False),
     Column("confirmed_at", DateTime(timezone=True)),
+)
+
+# What members are to be told, until it is sent or too old: then the row goes, and the number with it.
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("loan_id", Uuid, primary_key=True),
+    Column("mobile", Text, nullable=False),
+    Column("principal_paise", BigInteger, nullable=False),
+    Column("given_on", Date, nullable=False),
+    Column("institution_code", Text, nullable=False),
+    Column("approved_at", DateTime(timezone=True), nullable=False),
+    Index("alerts_approved", "approved_at"),
 )
 
 # As profiles tells them: to map users by an institution's name.

@@ -184,6 +184,16 @@ def institution_for_update(connection: Connection, institution_id: UUID) -> Subj
     return _subject(connection, row.kind, row) if row else None
 
 
+def live_content(connection: Connection, member_id: UUID) -> dict[str, Content]:
+    """A member's, whoever asks; empty where nothing of her is live."""
+    return dict(connection.execute(select(members.c.content).where(members.c.id == member_id)).scalar_one_or_none() or {})
+
+
+def code_of(connection: Connection, institution_id: UUID) -> str:
+    """Empty where it was given none yet."""
+    return connection.execute(select(institutions.c.code).where(institutions.c.id == institution_id)).scalar_one_or_none() or ""
+
+
 def region_of(connection: Connection, institution_id: UUID) -> str:
     """Empty where there is no such institution yet."""
     return connection.execute(select(institutions.c.region).where(institutions.c.id == institution_id)).scalar_one_or_none() or ""

@@ -100,6 +100,7 @@ FORM = Form(
             _listed("education"),
             Field("livelihoods", kinds.livelihoods),
             Field("defaulter_on", kinds.past_day),
+            Field("messages_refused", kinds.flag),
         ),
         *within(Section.IMAGES, Field("photo", kinds.image), Field("consent_form", kinds.image)),
         rows.ADDRESSES,

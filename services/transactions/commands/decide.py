@@ -15,7 +15,7 @@ from services.kernel.caller import Caller
 from services.kernel.errors import Exhausted, Refused
 from services.kernel.policies import Policies
 from services.transactions import queries
-from services.transactions.commands.events import Told, approved, moved, tell_all
+from services.transactions.commands.events import Told, approved, booked, moved, tell_all
 from services.transactions.rules import meeting, packed, record
 from services.transactions.rules.books import Chain
 from services.transactions.rules.journal import effect
@@ -79,14 +79,15 @@ def approve_meetings(
                     final.append(meeting_id)
             except Refused as refused:
                 answers[meeting_id] = refused
-        written = _approve(connection, caller, {one: found[one] for one in final}, advanced)
+        alerts = policies.value("loan_alerts", today) == 1
+        written = _approve(connection, caller, {one: found[one] for one in final}, advanced, alerts=alerts)
         left = {one: left[one] for one in final if found[one][0].institution_id not in written}
         if not left:
             return answers
     raise Exhausted("BUSY", "These books are being written to; try again in a moment.")
 
 
-def _approve(connection: Connection, caller: Caller, final: Found, advanced: Mapping[str, Chain]) -> set[str]:
+def _approve(connection: Connection, caller: Caller, final: Found, advanced: Mapping[str, Chain], *, alerts: bool) -> set[str]:
     """The institutions whose books were as they were read, and have moved on."""
     if not final:
         return set()
@@ -94,6 +95,8 @@ def _approve(connection: Connection, caller: Caller, final: Found, advanced: Map
     note = audit.row(caller, "meeting.approve", (), {})
     lies_in = {pending.institution_id: row.lies_in for pending, _, row in final.values()}
     told: list[tuple[str, Told]] = [(pending.institution_id, approved(row, row.lies_in, at)) for pending, _, row in final.values()]
+    if alerts:
+        told += [(pending.institution_id, loan) for pending, _, row in final.values() for loan in booked(row, at)]
     told += [(one, moved(one, lies_in[one], replace(chain, version=chain.version + 1))) for one, chain in advanced.items()]
     done = connection.exec_driver_sql(
         APPROVE,

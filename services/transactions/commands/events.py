@@ -1,4 +1,4 @@
-"""What the books tell: an approved meeting with its figures, and where an institution's books stand."""
+"""What the books tell: an approved meeting with its figures, each loan that it gave, and where an institution's books stand."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, insert
 
-from protos.transactions_pb2 import BooksMoved, DueDelta, HeadTotal, MeetingApproved
+from protos.transactions_pb2 import BooksMoved, DueDelta, HeadTotal, LoanBooked, MeetingApproved
 from services.chassis.mailbox import outbox, outbox_row
 from services.kernel.ids import derived
 from services.kernel.month import business_date, month_of
@@ -61,6 +61,21 @@ def approved(row: Any, region: str, decided_at: datetime, to: str | None = None)
         ],
     )
     return outbox_row(message, row.meeting_id, 0, derived("MeetingApproved", row.meeting_id), decided_at, to)
+
+
+def booked(row: Any, decided_at: datetime) -> list[Told]:  # noqa: ANN401 - a row of meetings
+    """The loans to members that an approved meeting gave; a line that it takes back is none."""
+    told = []
+    for given in packed.unpack_content(row).get("loans", ()):
+        message = LoanBooked(
+            loan_id=given["loan_id"],
+            member_id=given["member_id"],
+            institution_id=str(row.institution_id),
+            principal_paise=given["principal_paise"],
+            given_on=row.held_on.isoformat(),
+        )
+        told.append(outbox_row(message, message.loan_id, 0, derived("LoanBooked", message.loan_id), decided_at))
+    return told
 
 
 def moved(institution_id: Id | UUID, region: str, chain: Chain, to: str | None = None) -> Told:
