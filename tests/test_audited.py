@@ -34,6 +34,7 @@ NOT_AUDITED = {
     "profiles.events.tell_all": PEN,
     "transactions.events.tell_all": PEN,
     "transactions.upkeep.restate_moved": AGAIN,
+    "transactions.refuse.forget": "a timer: what was refused long ago, which is in the audit",
     **dict.fromkeys((f"profiles.record.{name}" for name in ("new", "change", "hand_in", "let_in", "note_approval", "hand_back", "withdraw")), PEN),
     **dict.fromkeys(("profiles.member.let_in", "profiles.member.hand_back", "profiles.institution.hand_back"), WORD),
     "profiles.institution.map_to": WORD,

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Label, Row, Select, Table, and_, exists, func, lateral, literal, or_, select, true, tuple_
 
 from services.chassis import database, sight
 from services.kernel.approval import MeetingStatus
@@ -16,6 +16,7 @@ from services.kernel.page import page_unknown
 from services.kernel.tally import total
 from services.transactions.rules import loan, packed
 from services.transactions.rules.agreed import terms_kept
+from services.transactions.rules.anomaly import Mark, Wanted
 from services.transactions.rules.books import Books, Chain, Institution, Loan, Member, Recorded, Reversible, Span
 from services.transactions.rules.heads import CHART, Head, SubLedger
 from services.transactions.rules.journal import HAS_ACCOUNTS, Account, Held, Id, Line, added, effect, still_standing
@@ -23,7 +24,7 @@ from services.transactions.rules.meeting import payments_taken_back
 from services.transactions.rules.record import Pending
 from services.transactions.rules.schedule import Terms
 from services.transactions.rules.sheet import Reversal, Sheet, named_loans, named_members
-from services.transactions.tables import balances, chains, institutions, loans, meetings, members, reversals, superseded
+from services.transactions.tables import FLAGGED, balances, chains, institutions, loans, meetings, members, refused, reversals, superseded
 
 ACTIVE = "ACTIVE"
 WHOLE = UUID(int=0)  # In the column of_id: the head itself.
@@ -327,6 +328,47 @@ def _on_side(caller: Caller, side: int) -> ColumnElement[bool]:
 
 def _decides_on(caller: Caller) -> str:
     return str(caller.role or "").removesuffix("_TRANS_APPROVER")
+
+
+def flagged(connection: Connection, caller: Caller, wanted: Wanted, after: Mark | None, size: int) -> Sequence[Row[Any]]:
+    """A page of the meetings in the books that raised one of these flags, the newest day first, each with what its group saves."""
+    if not wanted.flags:
+        return []
+    these = (FLAGGED, meetings.c.flags.overlap(list(wanted.flags)), meetings.c.status != MeetingStatus.REJECTED)
+    first = _newest(caller, wanted, meetings, literal("").label("attempt"), these, after, size).subquery("first")
+    rows = select(meetings, institutions.c.compulsory_paise).join(first, first.c.meeting_id == meetings.c.meeting_id)
+    rows = rows.join(institutions, institutions.c.institution_id == meetings.c.institution_id)
+    return connection.execute(rows.order_by(meetings.c.held_on.desc(), meetings.c.meeting_id.desc())).all()
+
+
+def attempts(connection: Connection, caller: Caller, wanted: Wanted, after: Mark | None, size: int) -> Sequence[Row[Any]]:
+    """A page of what was refused, the newest day first; `attempt` is the last part of its mark."""
+    if not wanted.refused:
+        return []
+    these = (sight.among(refused.c.code, wanted.refused),)
+    attempt = func.concat(refused.c.code, ".", refused.c.revision).label("attempt")
+    return connection.execute(_newest(caller, wanted, refused, attempt, these, after, size)).all()
+
+
+def _newest(caller: Caller, wanted: Wanted, table: Table, attempt: Label[str], these: Sequence[Any], after: Mark | None, size: int) -> Select[Any]:
+    """Of each institution in sight the newest rows, by its index, and of these the newest: a page costs what the region has of institutions,
+    however much the state has of meetings.
+    """
+    of = select(institutions.c.institution_id).where(in_sight(caller))
+    if wanted.region:
+        of = of.where(sight.within(institutions.c.region, [wanted.region]))
+    if wanted.institution_id:
+        of = of.where(institutions.c.institution_id == wanted.institution_id)
+    hers = of.subquery("hers")
+    key = (table.c.held_on, table.c.meeting_id, attempt)
+    whole = [column for column in table.c if column.name != "content"]
+    rows = select(*whole, attempt).where(table.c.institution_id == hers.c.institution_id, *these)
+    rows = rows.where(table.c.held_on >= wanted.from_on, table.c.held_on <= (min(wanted.to_on, after.held_on) if after else wanted.to_on))
+    if after:
+        rows = rows.where(tuple_(*key) < tuple_(*map(literal, after)))
+    each = lateral(rows.order_by(*(column.desc() for column in key)).limit(size), "each_one")
+    order = (each.c.held_on.desc(), each.c.meeting_id.desc(), each.c.attempt.desc())
+    return select(each).select_from(hers.join(each, true())).order_by(*order).limit(size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
@@ -40,7 +41,8 @@ institutions = Table(
     Column("compulsory_paise", BigInteger, nullable=False, server_default="0"),
     Column("savings_frequency", Text, nullable=False, server_default=""),
     Column("version", BigInteger, nullable=False),
-    Index("institutions_parent", "parent_id"),  # What an approver sees lies below her federations.
+    Index("institutions_parent", "parent_id"),  # What an approver sees lies below her federations,
+    Index("institutions_region", "region"),  # and what an officer sees in her region.
 )
 
 members = Table(
@@ -120,7 +122,8 @@ def _of_meetings() -> list[Column[Any]]:
 
 # One row a meeting, of its newest revision; its lines count unless it is rejected. Partitioned by the year in the
 # meeting's id (decision 28). No foreign keys: what a meeting names was looked up when it was taken in. Two indexes and no
-# more: by the id, and by the institution, which whoever reads a book asks for.
+# more: by the id, and by the institution, which whoever reads a book asks for; and one of the few that have a flag, which costs the
+# others nothing.
 meetings = Table(
     "meetings",
     metadata,
@@ -135,6 +138,25 @@ meetings = Table(
     postgresql_partition_by="RANGE (meeting_id)",
 )
 Index("meetings_number", meetings.c.institution_id, meetings.c.number)
+FLAGGED = text("flags <> '{}'")
+Index("meetings_flagged", meetings.c.institution_id, meetings.c.held_on, meetings.c.meeting_id, postgresql_where=FLAGGED)
+
+# What was refused and is worth an officer's look (rules/anomaly.py): that it was tried, and by whom; nothing of the meeting itself is kept.
+refused = Table(
+    "refused",
+    metadata,
+    Column("institution_id", Uuid, primary_key=True),
+    Column("meeting_id", Uuid, primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("code", Text, primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("held_on", Date, nullable=False),
+    Column("field", Text, nullable=False),
+    Column("member_id", Uuid),
+    Column("maker_user", Text, nullable=False),
+    Column("refused_at", DateTime(timezone=True), nullable=False),
+    Index("refused_held", "institution_id", "held_on", "meeting_id"),
+)
 
 # What was sent before and handed back: kept as it was, and counted nowhere.
 superseded = Table(

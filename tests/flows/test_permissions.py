@@ -425,6 +425,7 @@ def of_one(name, subject):
         "SubmitInstitutionEvent": event | {"record_id": subject.institution_id, "act": profiles_pb2.ACT_CLOSE, "reason": "DEFUNCT"},
         **dict.fromkeys(("CashBook", "ReceiptsAndPayments"), days),
         "SplitRepayment": {"loan_id": str(uuid7()), "amount_paise": 1},
+        "ListAnomalies": days | {"kinds": ["NOBODY_PRESENT"], "after": ""},
         "Passbook": days | {"member_id": subject.says.get("active_id")},  # The books do not know who is pending.
     }.get(name, {})
 

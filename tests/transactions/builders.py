@@ -255,5 +255,5 @@ def clear(connection, group: Group) -> None:
     connection.execute(text("delete from outbox where subject = cast(:one as uuid)::text"), of)
     noted = "select from meetings m where m.institution_id = :one and audit.subjects ? m.meeting_id::text"
     connection.execute(text(f"delete from audit where place is null and exists ({noted})"), of)
-    for table in ("meetings", "superseded", "balances", "loans", "chains", "institutions", "members"):
+    for table in ("meetings", "superseded", "balances", "loans", "refused", "chains", "institutions", "members"):
         connection.execute(text(f"delete from {table} where institution_id = :one"), of)

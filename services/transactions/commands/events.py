@@ -66,7 +66,7 @@ def approved(row: Any, region: str, decided_at: datetime, to: str | None = None)
 def booked(row: Any, decided_at: datetime) -> list[Told]:  # noqa: ANN401 - a row of meetings
     """The loans to members that an approved meeting gave; a line that it takes back is none."""
     told = []
-    for given in packed.unpack_content(row).get("loans", ()):
+    for given in (one for one in packed.unpack_content(row).get("loans", ()) if "member_id" in one):
         message = LoanBooked(
             loan_id=given["loan_id"],
             member_id=given["member_id"],

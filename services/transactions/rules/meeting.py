@@ -16,7 +16,7 @@ from services.transactions.rules.books import Books, Loan, Reversible
 from services.transactions.rules.heads import CHART, ITEMS, MONEY, Head, SubLedger
 from services.transactions.rules.journal import Account, Balances, Held, Id, Line, added, effect, still_standing
 from services.transactions.rules.loan import Standing, after_payment, interest_owed
-from services.transactions.rules.sheet import LENDERS, MEMBER_LISTS, PAID_LISTS, Paid, Sheet, WriteOff, named_banks, named_members
+from services.transactions.rules.sheet import LENDERS, MEMBER_LISTS, PAID_LISTS, LoanGiven, Paid, Sheet, WriteOff, named_banks, named_members
 
 BORROWINGS = frozenset(head for head, about in CHART.items() if about.sub_ledger is SubLedger.BORROWING)
 LENT = frozenset({Head.MEMBER_LOANS, Head.INSTITUTION_LOANS})
@@ -528,9 +528,14 @@ def _of_members(sheet: Sheet, books: Books) -> Iterator[int]:
             yield repaid.interest_paise
 
 
+def lent_while_absent(sheet: Sheet) -> list[tuple[int, LoanGiven]]:
+    """The loans, by their places in the sheet, whose members the attendance does not have as present."""
+    present = {one.member_id for one in sheet.attendance if one.present}
+    return [(place, one) for place, one in enumerate(sheet.loans) if one.member_id and one.member_id not in present]
+
+
 def _flags(sheet: Sheet, books: Books) -> tuple[str, ...]:
     """What an approver should look at before she approves."""
-    present = {one.member_id for one in sheet.attendance if one.present}
     slip_paise = (books.institution.compulsory_paise if books.institution else 0) * UNUSUAL_TIMES
     found = {
         "MANUAL_BOOKS_DIFFER": bool(sheet.manual_books_differ),
@@ -538,9 +543,9 @@ def _flags(sheet: Sheet, books: Books) -> tuple[str, ...]:
         "RESCHEDULED": bool(sheet.reschedules),
         "WRITTEN_OFF": bool(sheet.write_offs),
         "REVISED": sheet.revision > 1,
-        "NOBODY_PRESENT": not present,
+        "NOBODY_PRESENT": not any(one.present for one in sheet.attendance),
         "ATTENDANCE_INCOMPLETE": _unlisted(sheet, books) > 0,
-        "LOAN_WHILE_ABSENT": any(one.member_id and one.member_id not in present for one in sheet.loans),
+        "LOAN_WHILE_ABSENT": bool(lent_while_absent(sheet)),
         "SAVING_UNUSUAL": 0 < slip_paise <= max((max(one.compulsory_paise, one.voluntary_paise) for one in sheet.savings), default=0),
         "AMOUNT_UNUSUAL": 0 < slip_paise <= max(_of_members(sheet, books), default=0),
     }

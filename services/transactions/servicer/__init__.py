@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,8 +19,8 @@ from services.kernel.ids import parse_id
 from services.kernel.month import parse_date, today
 from services.kernel.page import page_size, page_unknown
 from services.transactions import queries
-from services.transactions.commands import decide, sync, take
-from services.transactions.rules import record, statements
+from services.transactions.commands import decide, refuse, sync, take
+from services.transactions.rules import anomaly, record, statements
 from services.transactions.rules.loan import Order, split
 from services.transactions.rules.meeting import Waiting
 from services.transactions.rules.record import APPROVALS_MAX, MEETINGS_MAX, UNSENT_MAX, Outcome, Upload
@@ -65,6 +65,9 @@ class Servicer(TransactionsServiceServicer):
                 outcomes.update(dict.fromkeys(of_one, Waiting("NOT_STORED", sentence, awaited="")))
         with transaction() as connection:
             epoch = epochs.current(connection)
+            for place, upload in ((place, one) for of_one in uploads.values() for place, one in of_one.items()):
+                if isinstance(answered := outcomes[place], Refused):
+                    refuse.note(connection, interceptors.caller(), upload.sheet, answered, datetime.now(UTC))
         return pb.SyncMeetingsResponse(answers=[_answer(sent, outcomes[place]) for place, sent in enumerate(request.meetings)], instance_epoch=epoch)
 
     def TakeBooks(self, request: pb.TakeBooksRequest, _context: grpc.ServicerContext) -> pb.TakeBooksResponse:
@@ -120,6 +123,22 @@ class Servicer(TransactionsServiceServicer):
         self._seen("meeting.list", *(row.meeting_id for row in rows))
         following = f"{rows[-1].institution_id}.{rows[-1].number}" if len(rows) == size else ""
         return pb.ListWaitingResponse(meetings=map(showing.waiting, rows), next=following)
+
+    def ListAnomalies(self, request: pb.ListAnomaliesRequest, _context: grpc.ServicerContext) -> pb.ListAnomaliesResponse:
+        size, after = page_size(request.page.size), _page_after(request.page, _anomaly_mark)
+        institution_id = parse_id(request.institution_id, "institution_id") if request.institution_id else None
+        wanted = anomaly.Wanted(*_days(request), request.region, institution_id, *anomaly.check_kinds(request.kinds))
+        caller = interceptors.caller()
+        with database.reading(SERVICE, of_one_moment=True) as connection:
+            if institution_id:
+                queries.must_see(connection, caller, institution_id)
+            flagged = map(showing.flagged, queries.flagged(connection, caller, wanted, after, size))
+            refused = map(showing.refused, queries.attempts(connection, caller, wanted, after, size))
+            found = sorted([*flagged, *refused], key=lambda one: one[0], reverse=True)[:size]
+        shown = [one for _, one in found]
+        members = {reason.member_id for one in shown for reason in one.reasons if reason.member_id}
+        self._seen("meeting.anomalies", *(one.meeting_id for one in shown), *sorted(members))
+        return pb.ListAnomaliesResponse(anomalies=shown, next=_written(found[-1][0]) if len(found) == size else "")
 
     def GetMeeting(self, request: pb.GetMeetingRequest, _context: grpc.ServicerContext) -> pb.Meeting:
         meeting_id = parse_id(request.meeting_id, "meeting_id")
@@ -210,7 +229,7 @@ class Servicer(TransactionsServiceServicer):
         return showing.chart()
 
 
-def _days(request: pb.CashBookRequest | pb.ReceiptsAndPaymentsRequest | pb.PassbookRequest) -> tuple[date, date]:
+def _days(request: pb.CashBookRequest | pb.ReceiptsAndPaymentsRequest | pb.PassbookRequest | pb.ListAnomaliesRequest) -> tuple[date, date]:
     days = parse_date(request.from_on, "from_on"), parse_date(request.to_on, "to_on")
     statements.check_range(*days, today())
     return days
@@ -271,3 +290,15 @@ def _institution_and_number(text: str) -> tuple[UUID, int]:
     if not (number.isascii() and number.isdecimal() and len(number) <= 9):
         raise ValueError(text)
     return UUID(institution_id), int(number)
+
+
+def _written(mark: anomaly.Mark) -> str:
+    return f"{mark.held_on}/{mark.meeting_id}/{mark.attempt}"
+
+
+def _anomaly_mark(text: str) -> anomaly.Mark:
+    held_on, meeting_id, attempt = text.split("/")
+    code, _, revision = attempt.partition(".")
+    if attempt and not (code in anomaly.REFUSED and revision.isascii() and revision.isdecimal() and len(revision) <= 10):
+        raise ValueError(text)
+    return anomaly.Mark(date.fromisoformat(held_on), UUID(meeting_id), attempt)

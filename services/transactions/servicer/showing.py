@@ -9,7 +9,7 @@ from protos import transactions_pb2 as pb
 from services.kernel.approval import MeetingStatus
 from services.kernel.canonical import content_hash
 from services.transactions.queries import Standing
-from services.transactions.rules import packed, statements
+from services.transactions.rules import anomaly, packed, statements
 from services.transactions.rules.agreed import months_of, shown
 from services.transactions.rules.books import Loan
 from services.transactions.rules.heads import CHART, ITEMS, Head, chart_version
@@ -143,6 +143,33 @@ def waiting(row: Any) -> pb.WaitingMeeting:  # noqa: ANN401 - a row of meetings
         number=row.number,
         held_on=row.held_on.isoformat(),
         flags=row.flags,
+    )
+
+
+def flagged(row: Any) -> tuple[anomaly.Mark, pb.Anomaly]:  # noqa: ANN401 - a row of queries.flagged
+    """A meeting with a flag, and where it stands in the list."""
+    reasons = anomaly.reasons(row.flags, packed.unpack_sheet(row), row.compulsory_paise, packed.unlisted(row))
+    return anomaly.Mark(row.held_on, row.meeting_id), _anomaly(row, [pb.AnomalyReason(**one._asdict()) for one in reasons], row.status)
+
+
+def refused(row: Any) -> tuple[anomaly.Mark, pb.Anomaly]:  # noqa: ANN401 - a row of refused
+    """What was refused, and where it stands in the list."""
+    reason = pb.AnomalyReason(kind=row.code, sentence=anomaly.REFUSED[row.code], field=row.field, member_id=str(row.member_id or ""))
+    shown = _anomaly(row, [reason], "UNSPECIFIED")
+    shown.refused_at.FromDatetime(row.refused_at)
+    return anomaly.Mark(row.held_on, row.meeting_id, row.attempt), shown
+
+
+def _anomaly(row: Any, reasons: list[pb.AnomalyReason], status: str) -> pb.Anomaly:  # noqa: ANN401 - of either
+    return pb.Anomaly(
+        institution_id=str(row.institution_id),
+        meeting_id=str(row.meeting_id),
+        revision=row.revision,
+        number=row.number,
+        held_on=row.held_on.isoformat(),
+        status=f"MEETING_STATUS_{status}",
+        maker_user=row.maker_user,
+        reasons=reasons,
     )
 
 
