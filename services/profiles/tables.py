@@ -5,6 +5,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Computed,
     Date,
     DateTime,
     ForeignKey,
@@ -53,6 +54,9 @@ institutions = Table(
     Index("institutions_parent", "parent_id"),  # What an approver sees lies below her federations.
 )
 
+DEFAULT_PHONE = '$."phones"[*]?(@."is_default" == "YES" && !(exists (@."ended_on")))."number"'
+MOBILE = f"(jsonb_path_query_first(content, '{DEFAULT_PHONE}'::jsonpath) #>> '{{}}'::text[])"
+
 members = Table(
     "members",
     metadata,
@@ -79,9 +83,17 @@ members = Table(
     Column("activated_on", Date),
     Column("inactive_on", Date),
     Column("inactive_reason", Text, nullable=False, server_default=""),
+    # Where messages to her go (rules.member.default_phone), by the database from what is live, so that no change of it is forgotten.
+    Column("mobile", Text, Computed(MOBILE, persisted=True)),
 )
 Index("members_institution", members.c.institution_id)
 Index("members_region", members.c.region)
+# Whose phones are alike in a block is read from this alone.
+Index(
+    "members_mobile",
+    *(members.c[name] for name in ("region", "mobile", "institution_id", "id")),
+    postgresql_where=text("mobile IS NOT NULL AND status IN ('ACTIVE', 'LEGACY')"),
+)
 
 # What a maker handed in, or a list brought, and no checker has let in yet: at most one a record, whatever act it is of.
 # What is SUBMITTED is My Task.

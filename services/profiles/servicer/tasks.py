@@ -1,7 +1,8 @@
-"""gRPC in: My Task, and what is let in among many."""
+"""gRPC in: My Task, what is let in among many, and whose phones are alike."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import grpc
 
@@ -12,9 +13,9 @@ from services.kernel.errors import Invalid, Refused
 from services.kernel.ids import parse_id
 from services.kernel.month import today
 from services.kernel.page import page_size, page_unknown
-from services.kernel.region import Level, check_region, level
+from services.kernel.region import NOWHERE, Level, check_region, level
 from services.profiles.commands import review
-from services.profiles.queries import AnyRow, tasks
+from services.profiles.queries import AnyRow, phones, tasks
 from services.profiles.servicer.show import transaction
 
 Context = grpc.ServicerContext
@@ -72,6 +73,35 @@ class Tasks:
             raise Invalid("TASKS_TOO_MANY", "At most {most} at a time.", field="tasks", most=MANY_MAX)
         answers = [_approve(one) for one in request.tasks]
         return profiles_pb2.ApproveManyResponse(answers=answers, approved=sum(not answer.HasField("refusal") for answer in answers))
+
+    def ListSharedPhones(self, request: profiles_pb2.ListSharedPhonesRequest, _context: Context) -> profiles_pb2.ListSharedPhonesResponse:
+        size, after = page_size(request.page.size), _phone_mark(request.page.after)
+        regions = [request.region] if request.region else caller().regions
+        if any(level(region) < Level.BLOCK for region in regions if region != NOWHERE):
+            raise Invalid("REGION_LEVEL", "Name a {level} or a place in one.", field="region", level=Level.BLOCK.name)
+        with transaction() as connection:
+            found = phones.shared(connection, regions, after, size)
+        self.reads.seen(caller(), "member.shared_phones", dict.fromkeys(one for phone in found for carrier in phone.carriers for one in carrier))
+        return profiles_pb2.ListSharedPhonesResponse(
+            phones=map(_show_phone, found), next=f"{found[-1].mark.institutions}/{found[-1].mark.first_id}" if len(found) == size else ""
+        )
+
+
+def _show_phone(found: phones.Shared) -> profiles_pb2.SharedPhone:
+    carriers = [profiles_pb2.Carrier(member_id=str(member_id), institution_id=str(shg_id)) for member_id, shg_id in found.carriers]
+    return profiles_pb2.SharedPhone(ends_in=found.ends_in, members=found.members, institutions=found.mark.institutions, carriers=carriers)
+
+
+def _phone_mark(text: str) -> phones.Mark | None:
+    if not text:
+        return None
+    institutions, _, first_id = text.partition("/")
+    try:
+        if institutions.isascii() and institutions.isdecimal() and len(institutions) <= 9:
+            return phones.Mark(int(institutions), UUID(first_id))
+    except ValueError:
+        pass
+    raise page_unknown()
 
 
 def _approve(one: profiles_pb2.TaskKey) -> profiles_pb2.TaskAnswer:
