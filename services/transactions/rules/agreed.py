@@ -2,23 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import date, timedelta
-from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from services.kernel.errors import Invalid
 from services.kernel.month import parse_date
-from services.transactions.rules.schedule import DAYS, MONTHS, MONTHS_A_YEAR, DayCount, Frequency, Method, MonthEnd, Moratorium, Rounding, Terms
+from services.transactions.rules.schedule import DAYS, KINDS, MONTHS, MONTHS_A_YEAR, Frequency, Terms, usual_day_count
 
 WEEKS_A_YEAR = 52
 FIRST_DUE_DAYS_MAX = 366
-KINDS: Mapping[str, type[StrEnum]] = {
-    "method": Method,
-    "frequency": Frequency,
-    "day_count": DayCount,
-    "month_end": MonthEnd,
-    "moratorium_interest": Moratorium,
-    "rounding": Rounding,
-}
 
 
 class Agreed(NamedTuple):
@@ -54,7 +45,8 @@ def terms_of(loan: Lent, principal_paise: int, begun_on: date) -> Terms:
     if loan.agreed == AS_USUAL:
         return Terms(principal_paise, loan.annual_rate_basis_points, loan.months, begun_on)
     said: dict[str, Any] = {name: kind(getattr(loan.agreed, name)) for name, kind in KINDS.items() if getattr(loan.agreed, name)}
-    frequency = Frequency(said.get("frequency", Frequency.MEETING))
+    frequency = said.get("frequency", Frequency.MEETING)
+    said.setdefault("day_count", usual_day_count(frequency))
     instalments = loan.agreed.instalments or loan.months // MONTHS[frequency]
     first_due_on = parse_date(loan.agreed.first_due_on, "first_due_on") if loan.agreed.first_due_on else None
     return Terms(

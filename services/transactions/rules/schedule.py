@@ -4,8 +4,8 @@ All arithmetic is of whole numbers and fractions; what is asked is rounded once,
 """
 
 import calendar
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
 from fractions import Fraction
@@ -14,8 +14,8 @@ from itertools import pairwise
 
 BASIS_POINTS = 10_000  # A rate of 1.
 MONTHS_A_YEAR, DAYS_A_MONTH, DAYS_OF_360, DAYS_A_YEAR, DAYS_A_LEAP_YEAR = 12, 30, 360, 365, 366
-# At most 20 MB, if all were loans of ten years.
-_SCHEDULES_MAX = 4096
+# At most 30 MB, if all were loans of ten years.
+_SCHEDULES_MAX = 1024
 
 
 class Method(StrEnum):
@@ -39,7 +39,7 @@ class Frequency(StrEnum):
 
 
 class DayCount(StrEnum):
-    """What part of a year a period is."""
+    """What part of a year a period is. Under MEETING each month is a twelfth, whatever is said here."""
 
     THIRTY_360 = "30/360"
     ACTUAL_365 = "ACTUAL/365"
@@ -54,6 +54,8 @@ class MonthEnd(StrEnum):
 
 
 class Rounding(StrEnum):
+    """Where what lies in the middle goes: up, or to the even one."""
+
     HALF_UP = "HALF_UP"
     HALF_EVEN = "HALF_EVEN"
 
@@ -65,6 +67,15 @@ class Moratorium(StrEnum):
     ACCRUED = "ACCRUED"
 
 
+# By the field of Terms.
+KINDS: Mapping[str, type[StrEnum]] = {
+    "method": Method,
+    "frequency": Frequency,
+    "day_count": DayCount,
+    "month_end": MonthEnd,
+    "moratorium_interest": Moratorium,
+    "rounding": Rounding,
+}
 MONTHS = {Frequency.MEETING: 1, Frequency.MONTHLY: 1, Frequency.QUARTERLY: 3, Frequency.HALF_YEARLY: 6, Frequency.YEARLY: 12}
 DAYS = {Frequency.WEEKLY: 7, Frequency.FORTNIGHTLY: 14}
 
@@ -116,9 +127,10 @@ class Instalment:
 
 def rounded(exact: Fraction, unit: int, rounding: Rounding) -> int:
     """The nearest multiple of the unit; from the middle up, or to the even one. `exact` is not negative."""
-    units, rest = divmod(exact, unit)
-    up = 2 * rest > unit or (2 * rest == unit and (rounding is Rounding.HALF_UP or units % 2 == 1))
-    return (int(units) + up) * unit
+    whole = exact.denominator * unit
+    units, rest = divmod(exact.numerator, whole)
+    up = 2 * rest > whole or (2 * rest == whole and (rounding is Rounding.HALF_UP or units % 2 == 1))
+    return (units + up) * unit
 
 
 # --- Days.
@@ -128,8 +140,8 @@ def due_days(terms: Terms) -> tuple[date, ...]:
     """The end of each period. Under MEETING the last day of the month, until which the group may meet."""
     count = range(terms.periods)
     if terms.frequency is Frequency.MEETING:
-        first = terms.first_due_on or _month_later(terms.given_on, 1, terms.month_end)
-        return tuple(_last_of_month(*_month(first, number)) for number in count)
+        anchor, ahead = (terms.first_due_on, 0) if terms.first_due_on else (terms.given_on, 1)
+        return tuple(_last_of_month(anchor, ahead + number) for number in count)
     if days := DAYS.get(terms.frequency):
         first = terms.first_due_on or terms.given_on + timedelta(days=days)
         return tuple(first + timedelta(days=days * number) for number in count)
@@ -138,25 +150,32 @@ def due_days(terms: Terms) -> tuple[date, ...]:
     return tuple(_month_later(anchor, ahead + step * number, terms.month_end) for number in count)
 
 
+def usually_due_on(terms: Terms) -> date:
+    """When the first period ends where nobody says otherwise."""
+    return due_days(replace(terms, instalments=1, moratorium=0, first_due_on=None))[0]
+
+
 def month_number(day: date) -> int:
     return day.year * MONTHS_A_YEAR + day.month - 1
 
 
-def _month(day: date, months: int) -> tuple[int, int]:
-    number = month_number(day) + months
-    return number // MONTHS_A_YEAR, number % MONTHS_A_YEAR + 1
-
-
-def _last_of_month(year: int, month: int) -> date:
+def _last_of_month(anchor: date, months: int) -> date:
+    number = month_number(anchor) + months
+    year, month = number // MONTHS_A_YEAR, number % MONTHS_A_YEAR + 1
     return date(year, month, calendar.monthrange(year, month)[1])
 
 
 def _month_later(anchor: date, months: int, month_end: MonthEnd) -> date:
     """Always counted from the anchor, so that the 31st comes back after a shorter month."""
-    last = _last_of_month(*_month(anchor, months))
+    last = _last_of_month(anchor, months)
     if anchor.day <= last.day:
         return last.replace(day=anchor.day)
     return last if month_end is MonthEnd.CLAMP else last + timedelta(days=1)
+
+
+def usual_day_count(frequency: Frequency) -> DayCount:
+    """How days are counted where nobody says: months are alike, of weeks and fortnights the days count (domain 4.2)."""
+    return DayCount.ACTUAL_365 if frequency in DAYS else DayCount.THIRTY_360
 
 
 def regular_years(terms: Terms) -> Fraction:
@@ -173,25 +192,20 @@ def years(terms: Terms) -> tuple[Fraction, ...]:
         return ((month_number(days[0]) - month_number(terms.given_on)) * regular, *[regular] * (terms.periods - 1))
     if terms.day_count is not DayCount.THIRTY_360:
         return tuple(years_between(first, then, terms.day_count) for first, then in pairwise((terms.given_on, *days)))
-    as_usual = due_days(_without_first(terms))[0]
-    first = regular if days[0] == as_usual else years_between(terms.given_on, days[0], terms.day_count)
+    first = regular if days[0] == usually_due_on(terms) else years_between(terms.given_on, days[0], terms.day_count)
     return (first, *[regular] * (terms.periods - 1))
 
 
-def _without_first(terms: Terms) -> Terms:
-    return Terms(terms.principal_paise, terms.annual_rate_basis_points, 1, terms.given_on, frequency=terms.frequency, month_end=terms.month_end)
-
-
 def years_between(first: date, then: date, day_count: DayCount) -> Fraction:
-    """30/360 by the bond basis; ACTUAL/ACTUAL counts the days of leap years by 366."""
+    """30/360 by the bond basis; ACTUAL/ACTUAL counts the days of leap years by 366. `then` is not before `first`."""
     if day_count is DayCount.ACTUAL_365:
         return Fraction((then - first).days, DAYS_A_YEAR)
     if day_count is DayCount.ACTUAL_ACTUAL:
         return sum((Fraction(days, DAYS_A_LEAP_YEAR if calendar.isleap(year) else DAYS_A_YEAR) for year, days in _by_year(first, then)), Fraction())
+    # From the 30th or 31st to a 31st are whole months; a 31st is a day more than the 30th for whoever began earlier in a month.
     from_day = min(first.day, DAYS_A_MONTH)
     to_day = DAYS_A_MONTH if then.day > DAYS_A_MONTH and from_day == DAYS_A_MONTH else then.day
-    months = (then.year - first.year) * MONTHS_A_YEAR + then.month - first.month
-    return Fraction(months * DAYS_A_MONTH + to_day - from_day, DAYS_OF_360)
+    return Fraction((month_number(then) - month_number(first)) * DAYS_A_MONTH + to_day - from_day, DAYS_OF_360)
 
 
 def _by_year(first: date, then: date) -> Iterator[tuple[int, int]]:
@@ -205,22 +219,29 @@ def _by_year(first: date, then: date) -> Iterator[tuple[int, int]]:
 
 
 def exact_instalment(terms: Terms) -> Fraction:
-    """The closed formula: what each of so many equal instalments at regular distances would ask, in paise before any rounding."""
-    if not terms.annual_rate_basis_points:
-        return Fraction(terms.principal_paise, terms.instalments)
+    """The closed formula: what each of so many equal instalments at regular distances would ask, in paise before any rounding; of
+    EQUAL_PRINCIPAL what the first would, of FLAT what each would.
+    """
     rate = Fraction(terms.annual_rate_basis_points, BASIS_POINTS) * regular_years(terms)
+    if terms.method is not Method.DECLINING or not rate:
+        return Fraction(terms.principal_paise, terms.instalments) + terms.principal_paise * rate
     growth = (1 + rate) ** terms.instalments
     return terms.principal_paise * rate * growth / (growth - 1)
 
 
 def instalment_paise(terms: Terms) -> int:
-    """What each instalment asks, but for the last and for what the moratorium left; of EQUAL_PRINCIPAL the first, which is the largest."""
+    """What each instalment asks, but for the last and for what the moratorium left; of EQUAL_PRINCIPAL what the first does."""
     first = schedule(terms)[terms.moratorium]
     return first.total_paise - first.of_moratorium_paise
 
 
 @lru_cache(maxsize=_SCHEDULES_MAX)
 def schedule(terms: Terms) -> tuple[Instalment, ...]:
+    """As `worked_out`, and remembered: the books ask for the same loans again and again."""
+    return worked_out(terms)
+
+
+def worked_out(terms: Terms) -> tuple[Instalment, ...]:
     """All periods, those of the moratorium too. A loan so small that rounding asks too much may be repaid in fewer."""
     of_year = years(terms)
     before, after = of_year[: terms.moratorium], of_year[terms.moratorium :]
@@ -232,8 +253,10 @@ def schedule(terms: Terms) -> tuple[Instalment, ...]:
     else:
         rows = _equal_principal(terms, after)
     paid = terms.moratorium_interest is Moratorium.PAID
-    shares = _shares(0 if paid else sum(of_moratorium), len(rows), terms)
-    asked = [*((one if paid else 0, 0, 0) for one in of_moratorium), *((i + share, p, share) for (i, p), share in zip(rows, shares, strict=True))]
+    accrued = 0 if paid else sum(of_moratorium)
+    shares = _shares(accrued, _rounded(terms, Fraction(accrued, len(rows))), len(rows))
+    asked = [(interest if paid else 0, 0, 0) for interest in of_moratorium]
+    asked += [(interest + share, principal, share) for (interest, principal), share in zip(rows, shares, strict=True)]
     balance, found = terms.principal_paise, []
     for number, (due_on, (interest_paise, principal_paise, share)) in enumerate(zip(due_days(terms), asked, strict=False), 1):
         balance -= principal_paise
@@ -243,27 +266,35 @@ def schedule(terms: Terms) -> tuple[Instalment, ...]:
 
 def interest_of(terms: Terms, outstanding_paise: int, part: Fraction) -> int:
     """Of this part of a year; of a loan repaid at meetings month by month, each rounded."""
-    times = int(part * MONTHS_A_YEAR) if terms.frequency is Frequency.MEETING else 1
-    exact = outstanding_paise * Fraction(terms.annual_rate_basis_points, BASIS_POINTS) * part / max(times, 1)
-    return max(times, 1) * rounded(exact, terms.rounding_paise, terms.rounding)
+    months = int(part * MONTHS_A_YEAR) if terms.frequency is Frequency.MEETING else 1
+    if not months:
+        return 0
+    exact = Fraction(outstanding_paise * terms.annual_rate_basis_points * part.numerator, BASIS_POINTS * part.denominator * months)
+    return months * _rounded(terms, exact)
 
 
-def _shares(paise: int, count: int, terms: Terms) -> list[int]:
-    """Equal parts, of which the last takes the difference."""
-    unit = terms.rounding_paise
-    share = min(rounded(Fraction(paise, count), unit, terms.rounding), paise // max(count - 1, 1) // unit * unit)
-    return [share] * (count - 1) + [paise - share * (count - 1)]
+def _rounded(terms: Terms, exact: Fraction) -> int:
+    return rounded(exact, terms.rounding_paise, terms.rounding)
+
+
+def _shares(paise: int, share: int, count: int) -> list[int]:
+    """Equal parts, none more than what is left; the last takes the difference."""
+    found: list[int] = []
+    for _ in range(count - 1):
+        found.append(min(share, paise))
+        paise -= found[-1]
+    return [*found, paise]
 
 
 def _equal(terms: Terms, parts: Sequence[Fraction]) -> list[tuple[int, int]]:
     """Interest and principal of each. The last takes the difference; where that is more than half a unit an instalment, it is tried once
     to spread it, and kept if the difference grows smaller.
     """
-    unit = terms.rounding_paise
-    asked = max(rounded(exact_instalment(terms), unit, terms.rounding), unit)
+    unit, count = terms.rounding_paise, terms.instalments
+    asked = max(_rounded(terms, exact_instalment(terms)), unit)
     rows, difference = _repaid_by(terms, parts, asked)
-    if 2 * abs(difference) > terms.instalments * unit:
-        share = rounded(Fraction(abs(difference), terms.instalments), unit, terms.rounding)
+    if 2 * abs(difference) > count * unit:
+        share = _rounded(terms, Fraction(abs(difference), count))
         other = asked + (share if difference > 0 else -share)
         if other >= unit:
             spread, left = _repaid_by(terms, parts, other)
@@ -280,7 +311,8 @@ def _repaid_by(terms: Terms, parts: Sequence[Fraction], asked: int) -> tuple[lis
     balance, owed, rows = terms.principal_paise, 0, list[tuple[int, int]]()
     for number, part in enumerate(parts, 1):
         owed += interest_of(terms, balance, part)
-        interest, principal = min(owed, asked), min(asked - min(owed, asked), balance)
+        interest = min(owed, asked)
+        principal = min(asked - interest, balance)
         if number == len(parts):
             interest, principal = owed, balance
         rows.append((interest, principal))
@@ -290,20 +322,23 @@ def _repaid_by(terms: Terms, parts: Sequence[Fraction], asked: int) -> tuple[lis
     return rows, sum(interest + principal for interest, principal in rows) - asked * len(parts)
 
 
+def _principal_parts(terms: Terms) -> list[int]:
+    """At least a unit each, so that a small loan is repaid in fewer."""
+    share = max(_rounded(terms, Fraction(terms.principal_paise, terms.instalments)), terms.rounding_paise)
+    return [part for part in _shares(terms.principal_paise, share, terms.instalments) if part]
+
+
 def _equal_principal(terms: Terms, parts: Sequence[Fraction]) -> list[tuple[int, int]]:
-    share = max(rounded(Fraction(terms.principal_paise, terms.instalments), terms.rounding_paise, terms.rounding), terms.rounding_paise)
     balance, rows = terms.principal_paise, list[tuple[int, int]]()
-    for number, part in enumerate(parts, 1):
-        principal = balance if number == len(parts) else min(share, balance)
+    for principal, part in zip(_principal_parts(terms), parts, strict=False):
         rows.append((interest_of(terms, balance, part), principal))
         balance -= principal
-        if not balance:
-            break
     return rows
 
 
 def _flat(terms: Terms, parts: Sequence[Fraction]) -> list[tuple[int, int]]:
-    """Interest on the first principal for all the time, in equal parts."""
+    """Interest on the first principal for all the time agreed, in equal parts."""
+    principal = _principal_parts(terms)
     exact = terms.principal_paise * Fraction(terms.annual_rate_basis_points, BASIS_POINTS) * sum(parts, Fraction())
-    interest = _shares(rounded(exact, terms.rounding_paise, terms.rounding), terms.instalments, terms)
-    return list(zip(interest, _shares(terms.principal_paise, terms.instalments, terms), strict=True))
+    interest = _shares(_rounded(terms, exact), _rounded(terms, exact / len(principal)), len(principal))
+    return list(zip(interest, principal, strict=True))

@@ -20,12 +20,12 @@ from services.kernel.month import parse_date, today
 from services.kernel.page import page_size, page_unknown
 from services.transactions import queries
 from services.transactions.commands import decide, refuse, sync, take
-from services.transactions.rules import anomaly, record, statements
+from services.transactions.rules import anomaly, quote, record, statements
 from services.transactions.rules.loan import Order, split
 from services.transactions.rules.meeting import Waiting
 from services.transactions.rules.record import APPROVALS_MAX, MEETINGS_MAX, UNSENT_MAX, Outcome, Upload
 from services.transactions.servicer import showing
-from services.transactions.servicer.reading import read_upload
+from services.transactions.servicer.reading import read_loan, read_upload
 
 log = logging.getLogger(__name__)
 
@@ -227,6 +227,19 @@ class Servicer(TransactionsServiceServicer):
 
     def GetChart(self, _request: pb.GetChartRequest, _context: grpc.ServicerContext) -> pb.Chart:
         return showing.chart()
+
+    def QuoteSchedule(self, request: pb.QuoteScheduleRequest, _context: grpc.ServicerContext) -> pb.QuoteScheduleResponse:
+        if len(request.loans) > quote.LOANS_MAX:
+            raise Invalid("LOANS_TOO_MANY", "Ask for at most {most} loans at once.", field="loans", most=quote.LOANS_MAX)
+        return pb.QuoteScheduleResponse(schedules=[_quoted(sent) for sent in request.loans])
+
+
+def _quoted(sent: pb.LoanTerms) -> pb.QuotedSchedule:
+    try:
+        return pb.QuotedSchedule(**quote.plain(quote.quote(quote.read(read_loan(sent)))))
+    except Refused as refused:
+        inner = refused.field in pb.Agreed.DESCRIPTOR.fields_by_name
+        return pb.QuotedSchedule(refusal=interceptors.show_refusal(refused, f"agreed.{refused.field}" if inner else ""))
 
 
 def _days(request: pb.CashBookRequest | pb.ReceiptsAndPaymentsRequest | pb.PassbookRequest | pb.ListAnomaliesRequest) -> tuple[date, date]:

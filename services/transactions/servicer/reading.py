@@ -4,6 +4,7 @@ from typing import Any
 
 from protos import transactions_pb2 as pb
 from services.kernel.canonical import content_hash
+from services.kernel.errors import Invalid
 from services.kernel.ids import row_id, written_id
 from services.kernel.month import parse_date
 from services.transactions.rules import sheet as rules
@@ -46,11 +47,23 @@ def read_upload(sent: pb.MeetingSheet) -> Upload:
 
 def _must_be_known(sent: pb.MeetingSheet) -> None:
     """A newer app may say what this version cannot read: it would be lost, and the hash would be of the rest."""
-    known = pb.MeetingSheet()
-    known.CopyFrom(sent)
-    known.DiscardUnknownFields()
-    if known.ByteSize() != sent.ByteSize():
+    if _says_more(sent):
         raise Waiting("SHEET_NEWER", "The app says more than this system knows yet: the meeting waits for its next version.", awaited="")
+
+
+def _says_more(sent: pb.MeetingSheet | pb.LoanTerms) -> bool:
+    known = type(sent)()
+    known.CopyFrom(sent)  # type: ignore[arg-type]  # it is its own type
+    known.DiscardUnknownFields()
+    return known.ByteSize() != sent.ByteSize()
+
+
+def read_loan(sent: pb.LoanTerms) -> dict[str, Any]:
+    """As names and values, which rules/quote.py reads; proto3 does not tell what is zero or empty from what is not said."""
+    if _says_more(sent):
+        raise Invalid("FIELD_UNKNOWN", "The loan says more than this system knows yet.")
+    said = {field.name: value for message in (sent, sent.agreed) for field, value in message.ListFields() if field.name != "agreed"}
+    return {"annual_rate_basis_points": 0, **said}
 
 
 def read_sheet(sent: pb.MeetingSheet) -> rules.Sheet:
