@@ -12,10 +12,10 @@ from services.kernel.canonical import content_hash
 from services.kernel.errors import Invalid
 from services.kernel.money import AMOUNT_PAISE_MAX
 from services.kernel.policies import Period, Policies
-from services.transactions.rules.schedule import KINDS as AGREED_KINDS
 from services.transactions.rules.agreed import Agreed
 from services.transactions.rules.heads import ITEMS
 from services.transactions.rules.meeting import Waiting
+from services.transactions.rules.schedule import KINDS as AGREED_KINDS
 from services.transactions.rules.sheet import (
     CHEQUE_DIGITS,
     ENTRIES_MAX,
