@@ -10,10 +10,11 @@ from sqlalchemy.dialects.postgresql import insert
 from services.chassis import mailbox
 from services.kernel import region as regions
 from services.kernel.tally import ON_THE_WAY
-from services.reporting import queries, rules
+from services.reporting import portfolio, queries, rules
+from services.reporting.portfolio import Amounts, Due
 from services.reporting.queries import Tally
 from services.reporting.rules import Bookkeeping, Cells, Contribution
-from services.reporting.tables import bookkeeping, contributions, figures, freshness, tallies
+from services.reporting.tables import ageing, bookkeeping, contributions, figures, freshness, tallies
 
 # Two batches that replace the same subject must not both take away the same old contribution. They would wait for each
 # other anyway, at the state's own figures, where all of them end.
@@ -47,6 +48,20 @@ _ADD_KEPT = text(
     "   as came (block, month, maker_user, meetings)"
     " order by block, month, maker_user"
     " on conflict (block, month, maker_user) do update set meetings = bookkeeping.meetings + excluded.meetings",
+)
+
+# In the order of the key, as the figures.
+_ADD_DUES = text(
+    "insert into ageing (level, region, head, changed_on, due_on, scheduled, collected, loans, outstanding)"
+    " select level, region, head, changed_on, due_on, scheduled, collected, loans, outstanding"
+    " from unnest(cast(:levels as smallint[]), cast(:regions as text[]), cast(:heads as text[]), cast(:changed_on as date[]),"
+    "   cast(:due_on as date[]), cast(:scheduled as bigint[]), cast(:collected as bigint[]), cast(:loans as bigint[]),"
+    "   cast(:outstanding as bigint[]))"
+    "   as came (level, region, head, changed_on, due_on, scheduled, collected, loans, outstanding)"
+    " order by level, region, head, changed_on, due_on"
+    " on conflict (level, region, head, changed_on, due_on) do update set scheduled = ageing.scheduled + excluded.scheduled,"
+    "   collected = ageing.collected + excluded.collected, loans = ageing.loans + excluded.loans,"
+    "   outstanding = ageing.outstanding + excluded.outstanding",
 )
 
 
@@ -89,6 +104,24 @@ def add_kept(connection: Connection, kept: Mapping[Bookkeeping, int]) -> None:
             "meetings": list(kept.values()),
         },
     )
+
+
+def add_dues(connection: Connection, change: Mapping[Due, Amounts]) -> None:
+    """Add what happened, at every level; the inbox saw to it that it counts once."""
+    rolled = portfolio.rolled_up(change)
+    if rolled:
+        keys, amounts = list(rolled), list(rolled.values())
+        connection.execute(
+            _ADD_DUES,
+            {
+                "levels": [int(regions.level(key.region)) for key in keys],
+                "regions": [key.region for key in keys],
+                "heads": [key.head for key in keys],
+                "changed_on": [key.changed_on for key in keys],
+                "due_on": [key.due_on for key in keys],
+                **{name: [getattr(one, name) for one in amounts] for name in Amounts._fields},
+            },
+        )
 
 
 def _add(connection: Connection, change: Cells) -> None:
@@ -142,5 +175,5 @@ def compare_tallies(connection: Connection, now: datetime) -> int:
 def empty(connection: Connection) -> None:
     """Forget all figures, what they came from, and that it was ever heard, so that all of it may be told again."""
     # The inbox first: a batch under way holds it, and whoever waits there holds nothing yet.
-    tables = (mailbox.inbox, mailbox.inbox_pruned, contributions, figures, bookkeeping, freshness, tallies)
+    tables = (mailbox.inbox, mailbox.inbox_pruned, contributions, figures, ageing, bookkeeping, freshness, tallies)
     connection.execute(text(f"truncate {', '.join(table.name for table in tables)}"))

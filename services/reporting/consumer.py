@@ -13,7 +13,8 @@ from services.kernel import region as regions
 from services.kernel.approval import Status
 from services.kernel.month import month_of, parse_date
 from services.kernel.region import Level
-from services.reporting import commands, rules
+from services.reporting import commands, portfolio, rules
+from services.reporting.portfolio import Amounts, Due
 from services.reporting.queries import Tally
 from services.reporting.rules import BOOKS, INSTITUTION, MEMBER, Bookkeeping, Cells, Contribution, HeadTotal, Meeting, Stay
 
@@ -83,6 +84,7 @@ class Consumer:
     def meeting_approved(self, connection: Connection, events: Sequence[Event[transactions_pb2.MeetingApproved]]) -> None:
         change: Cells = Counter()
         kept: Counter[Bookkeeping] = Counter()
+        due: list[tuple[Due, Amounts]] = []
         for event in events:
             body = event.body
             held = Meeting(
@@ -99,9 +101,15 @@ class Consumer:
                 manual_books_differ=body.manual_books_differ,
             )
             change.update(rules.meeting(body.region, body.month, held))
-            kept[Bookkeeping(regions.at_level(body.region, Level.BLOCK), body.month, body.maker_user)] += 1
+            block = regions.at_level(body.region, Level.BLOCK)
+            kept[Bookkeeping(block, body.month, body.maker_user)] += 1
+            for one in body.dues:
+                amounts = Amounts(one.scheduled_paise, one.collected_paise, one.loans, one.outstanding_paise)
+                days = parse_date(body.held_on, "held_on"), parse_date(one.due_on, "due_on")
+                due.append((Due(block, one.head, *days), amounts))
         commands.add(connection, "transactions", change, max(event.occurred_at for event in events))
         commands.add_kept(connection, kept)
+        commands.add_dues(connection, portfolio.gathered(due))
 
     @hears("transactions", transactions_pb2.BooksMoved, batched=True)
     def books_moved(self, connection: Connection, events: Sequence[Event[transactions_pb2.BooksMoved]]) -> None:

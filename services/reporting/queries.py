@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select, text
 from services.kernel import region as regions
 from services.kernel.region import Level
 from services.kernel.tally import total
+from services.reporting.portfolio import Asked, HeadRow
 from services.reporting.rules import MEMBER, MEMBERS_ACTIVE, Contribution, Question
 from services.reporting.tables import bookkeeping, contributions, figures, freshness, tallies
 
@@ -130,3 +131,34 @@ def copied(connection: Connection, block: str) -> Tally:
 def drifted(connection: Connection) -> int:
     """How many blocks' copies differ from what their owner said."""
     return connection.execute(select(func.count()).select_from(tallies).where(tallies.c.differs)).scalar_one()
+
+
+# Whatever day is asked, each row is read once: what was changed by then, by when it falls due.
+_PORTFOLIO = text(
+    """
+    select head,
+        sum(loans), sum(outstanding),
+        sum(loans) filter (where due_on < :b), sum(outstanding) filter (where due_on < :b),
+        sum(loans) filter (where due_on < :b - 30), sum(outstanding) filter (where due_on < :b - 30),
+        sum(loans) filter (where due_on < :b - 60), sum(outstanding) filter (where due_on < :b - 60),
+        sum(loans) filter (where due_on < :b - 90), sum(outstanding) filter (where due_on < :b - 90),
+        sum(scheduled - collected) filter (where due_on < :b),
+        sum(scheduled - collected) filter (where changed_on < :a and due_on < :a),
+        sum(case when changed_on < :a then scheduled - collected else scheduled end) filter (where due_on between :a and :b),
+        sum(scheduled) filter (where changed_on >= :a and due_on < :a),
+        sum(collected) filter (where changed_on >= :a and due_on < :a),
+        sum(collected) filter (where changed_on >= :a and due_on between :a and :b),
+        sum(collected) filter (where changed_on >= :a and due_on > :b),
+        sum(scheduled - collected) filter (where due_on <= :b),
+        sum(scheduled) filter (where due_on between :a and :b),
+        sum(collected) filter (where due_on between :a and :b and changed_on <= due_on)
+    from ageing where level = :level and region = :region and changed_on <= :b
+    group by head order by head
+    """.replace(":a", "cast(:a as date)").replace(":b", "cast(:b as date)")
+)
+
+
+def portfolio(connection: Connection, asked: Asked) -> list[HeadRow]:
+    """By head; none of a head under which nothing was ever lent."""
+    said = {"level": int(regions.level(asked.region)), "region": asked.region, "a": asked.from_on, "b": asked.to_on}
+    return [HeadRow(head, *(int(amount or 0) for amount in amounts)) for head, *amounts in connection.execute(_PORTFOLIO, said)]

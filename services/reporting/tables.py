@@ -47,6 +47,22 @@ bookkeeping = Table(
     postgresql_with={"fillfactor": 70},
 )
 
+# What was changed on a day of one due date of the loans under a head (portfolio.py): of blocks, districts and the state. Amounts in paise.
+ageing = Table(
+    "ageing",
+    metadata,
+    Column("level", SmallInteger, primary_key=True),
+    Column("region", Text, primary_key=True),
+    Column("head", Text, primary_key=True),
+    Column("changed_on", Date, primary_key=True),
+    Column("due_on", Date, primary_key=True),
+    Column("scheduled", BigInteger, nullable=False),
+    Column("collected", BigInteger, nullable=False),
+    Column("loans", BigInteger, nullable=False),
+    Column("outstanding", BigInteger, nullable=False),
+    postgresql_with={"fillfactor": 70},
+)
+
 # When the newest event heard from each source was told. A quiet night looks like a queue that stands still; which of the
 # two it is, the metrics of the queue tell.
 freshness = Table(

@@ -23,7 +23,7 @@ from services.kernel.tally import total
 from services.reporting import commands, queries, rules
 from services.reporting.consumer import Consumer
 from services.reporting.rules import Asked
-from services.reporting.tables import bookkeeping, contributions, figures, freshness, tallies
+from services.reporting.tables import ageing, bookkeeping, contributions, figures, freshness, tallies
 
 SERVICE = "reporting"
 VILLAGES = ["9.178.1204.77.5", "9.178.1204.77.6", "9.178.1205.80.9", "9.141.1300.0.3"]
@@ -37,7 +37,7 @@ HEARINGS = {(hearing.source, hearing.event): hearing for hearing in hearings(SER
 @pytest.fixture
 def connection(connection):
     """Nothing heard yet, whatever a demo left behind; rolled back with the rest."""
-    for table in (figures, contributions, bookkeeping, freshness, tallies, mailbox.inbox, mailbox.inbox_pruned):
+    for table in (figures, contributions, ageing, bookkeeping, freshness, tallies, mailbox.inbox, mailbox.inbox_pruned):
         connection.execute(delete(table))
     return connection
 
