@@ -143,6 +143,8 @@ def test_weeks_bear_interest_by_their_days_of_365_in_the_domain():
     assert second.interest_paise == rounded(Fraction(first.balance_paise * 24 * 7, 36_500), 1, Rounding.HALF_UP)
     fortnightly = replace(weekly, frequency=Frequency.FORTNIGHTLY, instalments=26)
     assert schedule(fortnightly)[0].interest_paise == 92_05
+    assert [regular_years(replace(fortnightly, day_count=one)) for one in DayCount] == [Fraction(14, 360), Fraction(14, 365), Fraction(14, 365)]
+    assert schedule(replace(weekly, day_count=DayCount.THIRTY_360))[0].interest_paise == 46_67
 
 
 # What others have published. Each is to the cent, and a cent is a paisa here.
@@ -362,6 +364,14 @@ def test_interest_of_a_long_first_period_is_asked_as_the_instalments_allow_and_b
     assert sum(row.interest_paise for row in schedule(long)) == owed
 
 
+def test_what_no_instalment_had_room_for_is_asked_with_the_last():
+    """At 50% an instalment is hardly more than a quarter's interest, so that of a first period of 199 days is never caught up with."""
+    terms = loan(1_000, 50, 60, frequency=Frequency.QUARTERLY, given_on=date(2027, 1, 1), first_due_on=date(2027, 7, 20))
+    assert totals(terms)[:-1] == [125_00] * 59
+    assert asked(terms)[-1] == (276, 1000, 0)
+    assert sum(row.interest_paise for row in schedule(terms)) == 276_00 + 59 * 125_00
+
+
 # A moratorium.
 
 
@@ -464,6 +474,9 @@ def test_flat_interest_is_of_all_the_time_agreed_in_equal_parts():
     assert [row.interest_paise for row in schedule(terms)] == [75_00] * 12
     assert [row.principal_paise for row in schedule(terms)] == [417_00] * 11 + [413_00]
     assert [row.interest_paise for row in schedule(loan(1_000, 10, 7, method=Method.FLAT))] == [8_00] * 6 + [10_00]
+    # 250 in the 50 instalments that there are, and not in 52: five each, which by tens are ten.
+    tens = loan(1_000, 5.77, 52, method=Method.FLAT, rounding_paise=1000)
+    assert [row.interest_paise for row in schedule(tens)] == [10_00] * 25 + [0] * 25
     # By the days from the loan to its end, of any year.
     actual = loan(36_500, 10, 4, method=Method.FLAT, frequency=Frequency.WEEKLY, day_count=DayCount.ACTUAL_365)
     assert sum(row.interest_paise for row in schedule(actual)) == 280_00

@@ -317,7 +317,7 @@ def _repaid_by(terms: Terms, parts: Sequence[Fraction], asked: int) -> tuple[lis
             interest, principal = owed, balance
         rows.append((interest, principal))
         balance, owed = balance - principal, owed - interest
-        if not balance and not owed:
+        if not balance:  # Interest was paid before any of it.
             break
     return rows, sum(interest + principal for interest, principal in rows) - asked * len(parts)
 
