@@ -13,7 +13,7 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no
 	--python-version 3.11 --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs test check protos lock migrate replay audit-verify rebuild load k8s k8s-check backup restore upgrade nation bench-login bench-meetings bench-passbook bench-profiles
+.PHONY: help setup demo up down status logs test check protos lock migrate replay audit-verify rebuild load k8s k8s-check backup restore upgrade nation bench-login bench-meetings bench-passbook bench-portfolio bench-profiles
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -110,6 +110,12 @@ bench-passbook:  ## whether a passbook and a pull are as fast with 1 crore membe
 	@$(MACHINE) setup
 	@$(BENCH_MACHINE) $(MACHINE) up
 	@$(BENCH_MACHINE) $(BIN)/python -m loadtests.bench_passbook --state $(STATE) $(if $(MEMBERS),--members $(MEMBERS))
+	@$(BENCH_MACHINE) $(MACHINE) down
+
+bench-portfolio:  ## how fast the age of 10 lakh loans is told, of a block, a district, the state; LOANS=100000
+	@$(MACHINE) setup
+	@$(BENCH_MACHINE) $(MACHINE) up
+	@$(BENCH_MACHINE) $(BIN)/python -m loadtests.bench_portfolio --state $(STATE) $(if $(LOANS),--loans $(LOANS))
 	@$(BENCH_MACHINE) $(MACHINE) down
 
 bench-profiles:  ## how many profiles are taken and let in a second, and how fast My Task is, with 1 lakh and 1 crore members; MEMBERS=20000

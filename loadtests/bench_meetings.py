@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import cycle
@@ -162,12 +162,12 @@ def found(count: int, formed_on: date | None = None) -> list[Group]:
 class Wire:
     """Connections to the state, and a fresh token for whoever calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, stub: Callable[[grpc.aio.Channel], Any] = TransactionsServiceStub) -> None:
         credentials = grpc.ssl_channel_credentials(settings.file("LOKOS_TLS_CA_FILE").read_bytes())
         address = f"localhost:{settings.number('LOKOS_GRPC_PORT')}"
         options = (("grpc.use_local_subchannel_pool", 1),)
         self._channels = [grpc.aio.secure_channel(address, credentials, options) for _ in range(CONNECTIONS)]
-        self._stubs = [TransactionsServiceStub(channel) for channel in self._channels]
+        self._stubs = [stub(channel) for channel in self._channels]
         self._tokens: dict[str, tuple[float, str]] = {}
         self._turn = 0
 
