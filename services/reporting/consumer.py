@@ -1,7 +1,7 @@
 """Hears what becomes of users, members, institutions and meetings, in micro-batches, and puts it into the figures; and which sessions ended."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC
 
 from sqlalchemy import Connection
@@ -26,6 +26,10 @@ def _status(status: profiles_pb2.Status) -> Status:
 def _month(day: str) -> str:
     """Of a day as profiles writes it."""
     return month_of(parse_date(day, "day")) if day else ""
+
+
+def _heads(told: Iterable[transactions_pb2.HeadTotal]) -> tuple[HeadTotal, ...]:
+    return tuple(HeadTotal(one.head, one.debit_paise, one.credit_paise) for one in told)
 
 
 class Consumer:
@@ -97,7 +101,8 @@ class Consumer:
                 fines_paise=body.fines_paise,
                 withdrawn_paise=body.savings_withdrawn_paise,
                 loans_given=body.loans_disbursed,
-                heads=tuple(HeadTotal(one.head, one.debit_paise, one.credit_paise) for one in body.heads),
+                heads=_heads(body.heads),
+                openings=_heads(body.openings),
                 manual_books_differ=body.manual_books_differ,
             )
             change.update(rules.meeting(body.region, body.month, held))

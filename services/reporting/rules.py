@@ -218,7 +218,7 @@ class HeadTotal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """The totals of an approved meeting."""
+    """The totals of an approved meeting. `openings` are what a cut-off brought in: they stand there, and did not move."""
 
     present: int
     due: int
@@ -231,10 +231,15 @@ class Meeting:
     loans_given: int
     heads: tuple[HeadTotal, ...]
     manual_books_differ: bool = False
+    openings: tuple[HeadTotal, ...] = ()
 
     def credited(self, *heads: str) -> int:
         """What was credited beyond what was debited, in paise. A head may be a letter alone, for all of that kind."""
         return sum(moved.credit_paise - moved.debit_paise for moved in self.heads if moved.head.startswith(heads))
+
+    def grown(self, *heads: str) -> int:
+        """The same with what was brought in."""
+        return self.credited(*heads) + sum(one.credit_paise - one.debit_paise for one in self.openings if one.head.startswith(heads))
 
 
 _BORROWINGS = ("L04", "L05", "L07")
@@ -256,8 +261,8 @@ def meeting(region: str, month: str, held: Meeting) -> Cells:
             SAVINGS_WITHDRAWN: held.withdrawn_paise,
             LOANS_GIVEN: held.loans_given,
             # Stocks are of the heads, whatever moved them: what is written off is outstanding no more, and was not repaid.
-            LOANS_OUTSTANDING: -held.credited("A01"),
-            SAVINGS_BALANCE: held.credited("L01", "L02"),
+            LOANS_OUTSTANDING: -held.grown("A01"),
+            SAVINGS_BALANCE: held.grown("L01", "L02"),
             OTHER_INCOME: held.credited("I") - held.credited("I01", "I02"),  # Interest on loans and fines have columns of their own.
             EXPENSES: -held.credited("E"),
             BORROWED: sum(moved.credit_paise for moved in held.heads if moved.head in _BORROWINGS),

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Label, Row, Select, Table, and_, exists, func, lateral, literal, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, Connection, Label, Row, Select, Table, and_, case, exists, func, lateral, literal, or_, select, true, tuple_
 
 from services.chassis import database, sight
 from services.kernel.approval import MeetingStatus
@@ -18,12 +18,13 @@ from services.transactions.rules import loan, packed
 from services.transactions.rules.agreed import terms_kept
 from services.transactions.rules.anomaly import Mark, Wanted
 from services.transactions.rules.books import Books, Chain, Institution, Loan, Member, Recorded, Reversible, Span
+from services.transactions.rules.cut_off import brought
 from services.transactions.rules.heads import CHART, Head, SubLedger
 from services.transactions.rules.journal import HAS_ACCOUNTS, Account, Held, Id, Line, added, effect, still_standing
 from services.transactions.rules.meeting import payments_taken_back
 from services.transactions.rules.record import Pending
 from services.transactions.rules.schedule import Terms
-from services.transactions.rules.sheet import Reversal, Sheet, named_loans, named_members
+from services.transactions.rules.sheet import Reversal, Sheet, named_borrowers, named_loans, named_members
 from services.transactions.tables import FLAGGED, balances, chains, institutions, loans, meetings, members, refused, reversals, superseded
 
 ACTIVE = "ACTIVE"
@@ -63,7 +64,7 @@ def books(connection: Connection, sheets: Collection[Sheet]) -> Books:
         "institution_id": next(iter(sheets)).institution_id,
         "member_ids": _array(set[Id]().union(*map(named_members, sheets))),
         "loan_ids": _array(loan_ids),
-        "borrower_ids": _array({one.borrower_id for sheet in sheets for one in sheet.loans if one.borrower_id}),
+        "borrower_ids": _array(set[Id]().union(*map(named_borrowers, sheets))),
         "meeting_ids": _array({one for sheet in sheets for one in (sheet.meeting_id, sheet.previous_meeting_id) if one}),
     }
     row = connection.exec_driver_sql(_BOOKS, sought).one()
@@ -286,12 +287,25 @@ def history_from(connection: Connection, institution_id: UUID, first_ids: Collec
     """The meetings that count, approved or not, from the first of some of them on, by number, with the lines that still stand."""
     first = select(func.min(meetings.c.number)).where(sight.among(meetings.c.meeting_id, first_ids)).scalar_subquery()
     where = and_(meetings.c.institution_id == institution_id, meetings.c.status != MeetingStatus.REJECTED, meetings.c.number >= first)
-    rows = connection.execute(select(*_OF_BOOKS).where(where).order_by(meetings.c.number)).all()
+    rows = connection.execute(select(*_OF_BOOKS, *_OF_SHEET).where(where).order_by(meetings.c.number)).all()
     taken_back: dict[Id, list[tuple[Id, int]]] = {}
     back = select(reversals).where(sight.among(reversals.c.meeting_id, [row.meeting_id for row in rows]))
     for row in connection.execute(back):
         taken_back.setdefault(str(row.meeting_id), []).append((str(row.of_meeting_id), row.of_line))
-    return still_standing([Held(str(row.meeting_id), row.number, row.held_on, packed.unpack_lines(row)) for row in rows], taken_back)
+    return still_standing([_held(row) for row in rows], taken_back)
+
+
+# Of a cut-off alone, which is the first of all, the content is read: it says what interest was owed.
+_OF_SHEET = [
+    meetings.c.institution_id,
+    meetings.c.revision,
+    case((meetings.c.flags.contains(["CUT_OFF"]), meetings.c.content)).label("content"),
+]
+
+
+def _held(row: Row[Any]) -> Held:
+    stood = brought(packed.unpack_sheet(row)) if row.content else {}
+    return Held(str(row.meeting_id), row.number, row.held_on, packed.unpack_lines(row), stood)
 
 
 def counted_at(connection: Connection, institution_id: UUID, number: int) -> Row[UUID, date] | None:

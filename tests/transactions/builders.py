@@ -28,6 +28,7 @@ from services.transactions.rules.sheet import (
     BankMove,
     BankStatement,
     Borrowing,
+    CutOff,
     Entry,
     LoanGiven,
     LoanRequest,
@@ -91,6 +92,12 @@ def sheet(group: Group, **changes) -> Sheet:
     """The first meeting, at which everybody was present and nothing was paid; its sums are not right yet (see `closed`)."""
     attendance = tuple(Attendance(member_id, True) for member_id in group.members)
     return replace(Sheet(new_id(), group.id, 1, 1, date(2026, 10, 5), attendance=attendance), **changes)
+
+
+def cut_off(group: Group, said: CutOff, **changes) -> Sheet:
+    """A cut-off of a group that met for 40 months on paper, closed as a careful bookkeeper does."""
+    one = sheet(group, **{"number": 41, "cut_off": said, **changes})
+    return replace(one, closing_hash=closing_hash(one, effect(lines(one, {}, {}))))
 
 
 def savings(group: Group, rupees: int = 50) -> tuple[Saving, ...]:

@@ -1,6 +1,6 @@
 """What the books tell: an approved meeting with its figures, each loan that it gave, and where an institution's books stand."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from services.kernel.ids import derived
 from services.kernel.month import business_date, month_of
 from services.transactions.rules import packed, record
 from services.transactions.rules.books import Chain
+from services.transactions.rules.heads import Head
 from services.transactions.rules.journal import Id
 
 Told = dict[str, object]
@@ -46,7 +47,8 @@ def approved(row: Any, region: str, decided_at: datetime, to: str | None = None)
         number=row.number,
         held_on=row.held_on.isoformat(),
         maker_user=row.maker_user,
-        heads=[HeadTotal(head=head, debit_paise=debit, credit_paise=credit) for head, (debit, credit) in totals.heads.items()],
+        heads=_told(totals.heads),
+        openings=_told(totals.openings),
         manual_books_differ="manual_books_differ" in content,
         dues=[
             DueDelta(
@@ -76,6 +78,10 @@ def booked(row: Any, decided_at: datetime) -> list[Told]:  # noqa: ANN401 - a ro
         )
         told.append(outbox_row(message, message.loan_id, 0, derived("LoanBooked", message.loan_id), decided_at))
     return told
+
+
+def _told(heads: Mapping[Head, tuple[int, int]]) -> list[HeadTotal]:
+    return [HeadTotal(head=head, debit_paise=debit, credit_paise=credit) for head, (debit, credit) in heads.items()]
 
 
 def moved(institution_id: Id | UUID, region: str, chain: Chain, to: str | None = None) -> Told:

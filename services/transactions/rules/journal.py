@@ -1,12 +1,13 @@
 """Double entry: lines of one debit and one credit each, and the balances that they come to."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from types import MappingProxyType
 from typing import NamedTuple
 
 from services.transactions.rules.heads import CHART, Head, SubLedger
+from services.transactions.rules.loan import Standing
 
 # Ids are text in lower case here: they are compared and handed on, never computed with.
 Id = str
@@ -59,6 +60,13 @@ def effect(lines: Iterable[Line]) -> dict[Account, int]:
     return moved
 
 
+def is_opening(line: Line) -> bool:
+    """Whether a cut-off brought it in: nothing else lets an asset, or what is owed, grow against retained surplus."""
+    if line.credit == Head.RETAINED_SURPLUS:
+        return GROWS_BY_DEBIT[line.debit]
+    return line.debit == Head.RETAINED_SURPLUS and not GROWS_BY_DEBIT[line.credit]
+
+
 def added(balances: Balances, change: Balances, sign: int = 1) -> dict[Account, int]:
     """The balances after a change, or with sign -1 before it."""
     return {account: balances.get(account, 0) + sign * change.get(account, 0) for account in {**balances, **change}}
@@ -66,12 +74,13 @@ def added(balances: Balances, change: Balances, sign: int = 1) -> dict[Account, 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A meeting with its lines, as the books keep it."""
+    """A meeting with its lines, as the books keep it. `brought` is how loans stood that a cut-off carries on."""
 
     meeting_id: Id
     number: int
     held_on: date
     lines: tuple[Line, ...]
+    brought: Mapping[Id, Standing] = field(default_factory=dict)
 
     @property
     def named(self) -> set[Id]:

@@ -1,6 +1,6 @@
 """What becomes of a sheet on the books as they stand: its lines, and what must hold of them (domain 3.1, 4.1)."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -13,10 +13,23 @@ from services.kernel.policies import Policies
 from services.transactions.rules.ageing import Change, changes
 from services.transactions.rules.agreed import terms_of
 from services.transactions.rules.books import Books, Loan, Reversible
+from services.transactions.rules.cut_off import arrears_differ, brought, check_first, not_here, opening_lines, opening_loans
 from services.transactions.rules.heads import CHART, ITEMS, MONEY, Head, SubLedger
 from services.transactions.rules.journal import Account, Balances, Held, Id, Line, added, effect, still_standing
 from services.transactions.rules.loan import Standing, after_payment, interest_owed
-from services.transactions.rules.sheet import LENDERS, MEMBER_LISTS, PAID_LISTS, LoanGiven, Paid, Sheet, WriteOff, named_banks, named_members
+from services.transactions.rules.sheet import (
+    HEAD_OF,
+    LENDERS,
+    MEMBER_LISTS,
+    PAID_LISTS,
+    ActiveLoan,
+    LoanGiven,
+    Paid,
+    Sheet,
+    WriteOff,
+    listed_members,
+    named_banks,
+)
 
 BORROWINGS = frozenset(head for head, about in CHART.items() if about.sub_ledger is SubLedger.BORROWING)
 LENT = frozenset({Head.MEMBER_LOANS, Head.INSTITUTION_LOANS})
@@ -51,6 +64,8 @@ class Taken:
 
 def lines(sheet: Sheet, loans: Mapping[Id, Loan], reversible: Mapping[tuple[Id, int], Reversible]) -> tuple[Line, ...]:
     """The sheet as a journal. What is nothing gives no line. `loans` are those that are repaid, `reversible` the lines taken back."""
+    if sheet.cut_off:
+        return opening_lines(sheet, sheet.cut_off)
     made: list[Line] = []
     for item, paise, of, paid in _entered(sheet, loans):
         if paise:
@@ -104,7 +119,6 @@ def _post_moves(sheet: Sheet, made: list[Line]) -> None:
 
 
 _IN_CASH = (Head.CASH, "")
-_HEAD_OF = {lender: ITEMS[lent].credit or Head.SUSPENSE for lender, (lent, _) in LENDERS.items()}
 _REPAID = {ITEMS[lent].credit: repaid for lent, repaid in LENDERS.values()}
 
 
@@ -155,6 +169,8 @@ def closing_hash(sheet: Sheet, balances: Balances) -> str:
 
 def loans_after(sheet: Sheet, posted: tuple[Line, ...], books: Books) -> dict[Id, Loan]:
     """The loans that are new, and those that something was paid of or agreed anew, as they are after the meeting."""
+    if sheet.cut_off:
+        return opening_loans(sheet, sheet.cut_off)
     after: dict[Id, Loan] = {}
     for given in sheet.loans:
         head = Head.MEMBER_LOANS if given.member_id else Head.INSTITUTION_LOANS
@@ -164,7 +180,7 @@ def loans_after(sheet: Sheet, posted: tuple[Line, ...], books: Books) -> dict[Id
     for taken in sheet.borrowings:
         begun = date.fromisoformat(taken.effective_on) if taken.effective_on else sheet.held_on
         terms, standing = terms_of(taken, taken.principal_paise, begun), Standing(taken.principal_paise, 0, begun)
-        after[taken.borrowing_id] = Loan(sheet.institution_id, _HEAD_OF[taken.lender], "", terms, standing)
+        after[taken.borrowing_id] = Loan(sheet.institution_id, HEAD_OF[taken.lender], "", terms, standing)
     new = frozenset(after)
     anew = payments_taken_back(sheet, books.reversible)
     history = history_after(sheet, posted, books) if anew else ()
@@ -194,7 +210,7 @@ def payments_taken_back(sheet: Sheet, reversible: Mapping[tuple[Id, int], Revers
 
 def history_after(sheet: Sheet, posted: tuple[Line, ...], books: Books) -> tuple[Held, ...]:
     """The meetings that count, this one too, with the lines that still stand after it."""
-    held = Held(sheet.meeting_id, sheet.number, sheet.held_on, posted)
+    held = Held(sheet.meeting_id, sheet.number, sheet.held_on, posted, brought(sheet))
     return still_standing((*books.history, held), {sheet.meeting_id: sheet.reversals})
 
 
@@ -211,15 +227,17 @@ def payments(posted: tuple[Line, ...]) -> dict[Id, tuple[int, int]]:
 
 
 def replayed(loan_id: Id, given_in: Id, loan: Loan, history: Iterable[Held]) -> Standing:
-    """How a loan stands after these meetings, of which one gave it. Of their lines only those that still stand (journal.still_standing), so that
-    interest is owed on the principal that truly was owed, and of a loan that was taken back there is none.
+    """How a loan stands after these meetings, of which one gave it or brought it in. Of their lines only those that still stand
+    (journal.still_standing), so that interest is owed on the principal that truly was owed, and of a loan that was taken back there is none.
     """
     ended, terms = dict(loan.earlier), [*(before for _, before in loan.earlier), loan.terms]
     stands = Standing(0, 0, terms[0].given_on)
     for held in history:
         principal, interest = payments(held.lines).get(loan_id, (0, 0))
         if held.meeting_id == given_in:
-            stands = replace(stands, outstanding_paise=-principal)
+            came = held.brought.get(loan_id)
+            # Where the line that brought it in was taken back, no interest is owed either.
+            stands = came if came and came.outstanding_paise == -principal else replace(stands, outstanding_paise=-principal)
         elif principal or interest or held.meeting_id in ended:
             stands = after_payment(terms[0], stands, principal, interest, held.held_on)
         if any(line.debit == Head.WRITE_OFF and line.credit_of == loan_id for line in held.lines):
@@ -254,12 +272,16 @@ def _is_next(sheet: Sheet, books: Books) -> bool:
     return sheet.previous_meeting_id == books.chain.last_meeting_id
 
 
-FIRST_NUMBER_MAX = 12  # From the twelfth meeting held on, a group begins with a cut-off (R-MTG-1, R-MTG-2, domain 10 number 11).
+# With twelve meetings held a group begins with a cut-off (R-MTG-1, domain 10 number 11); with eleven it may (cut_off.CUT_OFF_NUMBER_MIN).
+FIRST_NUMBER_MAX = 12
 
 
 def _check_place(sheet: Sheet, books: Books) -> None:
     """It stands on the meeting before, and has the number after it."""
     chain = books.chain
+    if sheet.cut_off:
+        check_first(sheet.cut_off, books)
+        return
     if not _is_next(sheet, books):
         _check_previous(sheet, books)
     if chain.last_number:
@@ -290,13 +312,14 @@ def _check_previous(sheet: Sheet, books: Books) -> None:
 def _not_here(sheet: Sheet, books: Books) -> Iterator[tuple[str, Id]]:
     """By the fields that name them, those who as far as is known were not of the institution that day, or are not active yet."""
     of, on = sheet.institution_id, sheet.held_on
-    missing = named_members(sheet).difference(
+    missing = listed_members(sheet).difference(
         one for one, member in books.members.items() if member.had_stay(of, on) or (member.active and member.has_stay(of, on))
     )
     for name in MEMBER_LISTS if missing else ():
         for place, entry in enumerate(getattr(sheet, name)):
             if entry.member_id in missing:
                 yield f"{name}[{place}].member_id", entry.member_id
+    yield from not_here(sheet, books)
 
 
 def _check_members(sheet: Sheet, books: Books) -> None:
@@ -345,13 +368,15 @@ def _check_loans(sheet: Sheet, books: Books) -> None:
 def _check_borrowers(sheet: Sheet, books: Books) -> None:
     """An SHG lends to its members, a federation to the institutions directly below it."""
     of_members = books.institution is None or books.institution.kind == "SHG"
-    for place, given in enumerate(sheet.loans):
+    lent: Sequence[LoanGiven | ActiveLoan] = sheet.cut_off.active_loans if sheet.cut_off else sheet.loans
+    name = "cut_off.active_loans" if sheet.cut_off else "loans"
+    for place, given in enumerate(lent):
         if bool(given.member_id) != of_members or bool(given.borrower_id) == of_members:
             sentence = "An SHG lends to one of its members." if of_members else "A VO or CLF lends to an institution: say which."
-            raise Invalid("BORROWER_MISSING", sentence, field=f"loans[{place}].{'member_id' if of_members else 'borrower_id'}")
+            raise Invalid("BORROWER_MISSING", sentence, field=f"{name}[{place}].{'member_id' if of_members else 'borrower_id'}")
         if given.borrower_id and given.borrower_id not in books.below:
             sentence = "A federation lends to active institutions directly below it; this is none of them."
-            raise Conflict("BORROWER_UNKNOWN", sentence, field=f"loans[{place}].borrower_id")
+            raise Conflict("BORROWER_UNKNOWN", sentence, field=f"{name}[{place}].borrower_id")
 
 
 def _check_agreed_anew(sheet: Sheet, books: Books, taken_back: Mapping[Id, tuple[int, int]]) -> None:
@@ -474,7 +499,7 @@ def _moved_by(sheet: Sheet, bank_id: Id) -> str:
     for place, move in enumerate(sheet.bank_moves):
         if bank_id in {move.bank_id, move.to_bank_id}:
             return f"bank_moves[{place}].{'bank_id' if move.bank_id == bank_id else 'to_bank_id'}"
-    return "reversals"
+    return _bank_field(sheet, bank_id) if sheet.cut_off else "reversals"
 
 
 def _bank_field(sheet: Sheet, bank_id: Id) -> str:
@@ -538,6 +563,8 @@ def _flags(sheet: Sheet, books: Books) -> tuple[str, ...]:
     """What an approver should look at before she approves."""
     slip_paise = (books.institution.compulsory_paise if books.institution else 0) * UNUSUAL_TIMES
     found = {
+        "CUT_OFF": sheet.cut_off is not None,
+        "ARREARS_DIFFER": arrears_differ(sheet),
         "MANUAL_BOOKS_DIFFER": bool(sheet.manual_books_differ),
         "REVERSAL": bool(sheet.reversals),
         "RESCHEDULED": bool(sheet.reschedules),

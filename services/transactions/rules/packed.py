@@ -14,7 +14,7 @@ from services.kernel.canonical import Content
 from services.transactions.rules.ageing import Change
 from services.transactions.rules.heads import Head
 from services.transactions.rules.journal import Id, Line
-from services.transactions.rules.sheet import KINDS, NAMES, PARTS, Paid, Sheet
+from services.transactions.rules.sheet import KINDS, NAMES, OPENINGS, PARTS, CutOff, Paid, Sheet
 
 LETTERS = "ALIE"
 NUMBER_OF: Mapping[Head, int] = MappingProxyType({head: (LETTERS.index(head[0]) + 1) * 100 + int(head[1:]) for head in Head})
@@ -22,7 +22,9 @@ HEAD_OF: Mapping[int, Head] = MappingProxyType({number: head for head, number in
 # What stands beside the content in columns of its own.
 COLUMNS = ("meeting_id", "institution_id", "revision", "number", "held_on")
 # The fields that hold ids.
-IDS = frozenset(name for kind in (*KINDS.values(), Paid) for name in kind._fields if name.endswith("_id")) | {"previous_meeting_id"}
+IDS = frozenset(name for kind in (*KINDS.values(), *OPENINGS.values(), Paid) for name in kind._fields if name.endswith("_id")) | {
+    "previous_meeting_id"
+}
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _UNLISTED, _AGEING = "unlisted", "ageing"  # No fields of a sheet.
 _LEVEL = 1  # Of compression: more saves a hundredth.
@@ -88,7 +90,7 @@ def unpack_content(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a row of meeti
     return {**columns, "held_on": row.held_on.isoformat(), **kept}
 
 
-_KNOWN = {"": frozenset(NAMES), **{name: frozenset(kind._fields) for name, kind in {**KINDS, **PARTS}.items()}}
+_KNOWN = {"": frozenset(NAMES), **{name: frozenset(kind._fields) for name, kind in {**KINDS, **OPENINGS, **PARTS, "cut_off": CutOff}.items()}}
 
 
 def _large(name: str, value: Any, ids: Sequence[Id]) -> Any:  # noqa: ANN401 - of any field
@@ -117,12 +119,15 @@ def unpack_sheet(row: Any) -> Sheet:  # noqa: ANN401 - a row of meetings
     content["held_on"] = date.fromisoformat(content["held_on"])
     for name, kind in KINDS.items():
         content[name] = tuple(_entry(kind, entry) for entry in content.get(name, ()))
+    if "cut_off" in content:
+        said = content["cut_off"]
+        content["cut_off"] = CutOff(**{**said, **{name: tuple(_entry(OPENINGS[name], one) for one in said[name]) for name in OPENINGS.keys() & said}})
     return Sheet(**content)
 
 
 def _entry(kind: Any, written: dict[str, Any]) -> Any:  # noqa: ANN401 - one of KINDS
     empty = {name: False if name == "present" else 0 if name.endswith(_NUMBERS) else "" for name in kind._fields if name not in kind._field_defaults}
-    parts = {name: part(**written[name]) for name, part in PARTS.items() if name in written}
+    parts = {name: _entry(part, written[name]) for name, part in PARTS.items() if name in written}
     return kind(**{**empty, **written, **parts})
 
 

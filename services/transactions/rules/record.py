@@ -12,8 +12,9 @@ from services.kernel.canonical import Content, first_difference
 from services.kernel.errors import Conflict, Forbidden, Invalid, Refused
 from services.kernel.policies import Policies
 from services.transactions.rules.books import Books, Chain, Institution, Recorded
+from services.transactions.rules.cut_off import brought, check_cut_off
 from services.transactions.rules.heads import Head
-from services.transactions.rules.journal import Id, Line
+from services.transactions.rules.journal import Id, Line, is_opening
 from services.transactions.rules.meeting import Taken, Waiting, history_after, take_in
 from services.transactions.rules.sheet import Sheet, check_line, check_sheet, content
 
@@ -57,7 +58,7 @@ class Posting:
     @property
     def given(self) -> set[Id]:
         """The loans and borrowings that begin with it."""
-        return {*(one.loan_id for one in self.sheet.loans), *(one.borrowing_id for one in self.sheet.borrowings)}
+        return {*(one.loan_id for one in self.sheet.loans), *(one.borrowing_id for one in self.sheet.borrowings), *brought(self.sheet)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What reports are told of an approved meeting."""
+    """What reports are told of an approved meeting. `openings` are what a cut-off brought in, and in none of the other figures."""
 
     savings_paise: int
     savings_withdrawn_paise: int
@@ -81,6 +82,7 @@ class Totals:
     interest_received_paise: int
     fines_paise: int
     heads: Mapping[Head, tuple[int, int]]
+    openings: Mapping[Head, tuple[int, int]]
 
 
 def admit_all(uploads: Mapping[int, Upload], books: Books, caller: Caller, policies: Policies, today: date) -> Answered:
@@ -167,6 +169,8 @@ def admit(upload: Upload, books: Books, caller: Caller, policies: Policies, toda
     if _is_recorded(upload, books):
         return None
     check_sheet(sheet, policies)
+    if sheet.cut_off:
+        check_cut_off(sheet, sheet.cut_off, policies)
     institution = _in_being(books.institution, sheet)
     kind = institution.kind
     if caller.role != f"{kind}_BOOKKEEPER":
@@ -336,10 +340,16 @@ def totals(lines: Sequence[Line], reversals: int) -> Totals:
     """The figures of a meeting, from its lines alone. The last ones, `reversals` of them, take away what their lines had added."""
     debits: dict[Head, int] = {}
     credits_: dict[Head, int] = {}
+    openings: dict[Head, tuple[int, int]] = {}
     given = lost = 0
     for place, line in enumerate(lines):
         back = place >= len(lines) - reversals
         debit, credit, paise = (line.credit, line.debit, -line.amount_paise) if back else (line.debit, line.credit, line.amount_paise)
+        if is_opening(line._replace(debit=debit, credit=credit)):
+            for head, debited, credited in ((debit, paise, 0), (credit, 0, paise)):
+                before = openings.get(head, (0, 0))
+                openings[head] = before[0] + debited, before[1] + credited
+            continue
         debits[debit] = debits.get(debit, 0) + paise
         credits_[credit] = credits_.get(credit, 0) + paise
         if debit == Head.MEMBER_LOANS:
@@ -356,4 +366,5 @@ def totals(lines: Sequence[Line], reversals: int) -> Totals:
         interest_received_paise=credits_.get(Head.LOAN_INTEREST, 0),
         fines_paise=credits_.get(Head.FINES, 0),
         heads={head: (debits.get(head, 0), credits_.get(head, 0)) for head in sorted({*debits, *credits_})},
+        openings={head: openings[head] for head in sorted(openings)},
     )

@@ -1,7 +1,7 @@
 """A meeting's sheet as its device closed it: all screens of domain 3.3, and what must hold of them whatever the books say."""
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any, NamedTuple
@@ -11,8 +11,8 @@ from services.kernel.errors import Invalid
 from services.kernel.money import AMOUNT_PAISE_MAX, check_amount
 from services.kernel.month import parse_date
 from services.kernel.policies import Policies
-from services.transactions.rules.agreed import AS_USUAL, Agreed, check_agreed
-from services.transactions.rules.heads import ENTRY_SCREENS, ITEMS
+from services.transactions.rules.agreed import AS_USUAL, Agreed, Lent, check_agreed
+from services.transactions.rules.heads import ENTRY_SCREENS, ITEMS, Head
 from services.transactions.rules.journal import Id
 
 ENTRIES_MAX = 500  # Of one list.
@@ -24,6 +24,7 @@ MODES = frozenset({"CASH", "CHEQUE", "TRANSFER"})
 # Items of the chart by what a move and a lender are called.
 MOVES = ("DEPOSIT", "WITHDRAWAL", "SENT", "ARRIVED", "TRANSFER")
 LENDERS = {"BANK": ("BORROWED_FROM_BANK", "BANK_REPAID"), "VO": ("BORROWED_FROM_VO", "VO_REPAID"), "CLF": ("BORROWED_FROM_CLF", "CLF_REPAID")}
+HEAD_OF = {lender: ITEMS[lent].credit or Head.SUSPENSE for lender, (lent, _) in LENDERS.items()}
 
 
 class Paid(NamedTuple):
@@ -159,6 +160,102 @@ class Reversal(NamedTuple):
     line: int
 
 
+class OpeningMember(NamedTuple):
+    member_id: Id
+    meetings_attended: int = 0
+    compulsory_paise: int = 0
+    voluntary_paise: int = 0
+    share_capital_paise: int = 0
+    fees_paise: int = 0
+    closed_loans: int = 0
+    closed_loans_paise: int = 0
+
+
+class NewSchedule(NamedTuple):
+    """For what is outstanding at the cut-off."""
+
+    annual_rate_basis_points: int = 0
+    months: int = 0
+    agreed: Agreed = AS_USUAL
+
+
+class ActiveLoan(NamedTuple):
+    loan_id: Id
+    member_id: Id
+    principal_paise: int
+    outstanding_paise: int
+    given_on: str
+    annual_rate_basis_points: int
+    months: int
+    arrears_paise: int = 0
+    interest_due_paise: int = 0
+    interest_paid_paise: int = 0
+    fund: str = ""
+    purpose: str = ""
+    agreed: Agreed = AS_USUAL
+    anew: NewSchedule | None = None
+    paid: Paid = IN_CASH
+    borrower_id: Id = ""
+
+
+class ActiveBorrowing(NamedTuple):
+    borrowing_id: Id
+    lender: str
+    principal_paise: int
+    outstanding_paise: int
+    given_on: str
+    annual_rate_basis_points: int
+    months: int
+    arrears_paise: int = 0
+    interest_due_paise: int = 0
+    interest_paid_paise: int = 0
+    lender_id: Id = ""
+    lender_name: str = ""
+    account_number: str = ""
+    fund: str = ""
+    loan_type: str = ""
+    effective_on: str = ""
+    agreed: Agreed = AS_USUAL
+    anew: NewSchedule | None = None
+    paid: Paid = IN_CASH
+
+
+class ClosedBorrowing(NamedTuple):
+    lender: str
+    lender_name: str = ""
+    fund: str = ""
+    closed_loans: int = 0
+    total_paise: int = 0
+
+
+class OpeningInvestment(NamedTuple):
+    item: str
+    amount_paise: int
+    party: str = ""
+
+
+class OpeningFund(NamedTuple):
+    item: str
+    received_paise: int
+    returned_paise: int = 0
+    party: str = ""
+    paid: Paid = IN_CASH
+
+
+class CutOff(NamedTuple):
+    """What a group had on paper, besides the cash and the passbooks of its sheet (domain 3.2)."""
+
+    meetings_held: int = 0
+    last_meeting_on: str = ""
+    members: tuple[OpeningMember, ...] = ()
+    active_loans: tuple[ActiveLoan, ...] = ()
+    active_borrowings: tuple[ActiveBorrowing, ...] = ()
+    closed_borrowings: tuple[ClosedBorrowing, ...] = ()
+    investments: tuple[OpeningInvestment, ...] = ()
+    funds: tuple[OpeningFund, ...] = ()
+    cash_in_transit_paise: int = 0
+
+
 class BankStatement(NamedTuple):
     bank_id: Id
     passbook_paise: int
@@ -197,6 +294,7 @@ class Sheet:
     bank_statements: tuple[BankStatement, ...] = ()
     manual_books_differ: str = ""
     closing_hash: str = ""
+    cut_off: CutOff | None = None
     reschedules: tuple[Reschedule, ...] = ()
     write_offs: tuple[WriteOff, ...] = ()
 
@@ -219,22 +317,34 @@ KINDS: Mapping[str, Any] = {
     "reschedules": Reschedule,
     "write_offs": WriteOff,
 }
+# The lists of a cut-off; none has the name of a list of the sheet.
+OPENINGS: Mapping[str, Any] = {
+    "members": OpeningMember,
+    "active_loans": ActiveLoan,
+    "active_borrowings": ActiveBorrowing,
+    "closed_borrowings": ClosedBorrowing,
+    "investments": OpeningInvestment,
+    "funds": OpeningFund,
+}
 # Parts of entries that have fields themselves.
-PARTS: Mapping[str, Any] = {"paid": Paid, "agreed": Agreed}
+PARTS: Mapping[str, Any] = {"paid": Paid, "agreed": Agreed, "anew": NewSchedule}
 # Every member in these stands in the lists of who was of the institution that day.
 MEMBER_LISTS = ("attendance", "savings", "withdrawals", "entries", "requests", "plans", "loans")
 
 
-def _written(entry: Any) -> dict[str, Content]:  # noqa: ANN401 - any of KINDS
+def _written(entry: Any) -> dict[str, Content]:  # noqa: ANN401 - any of KINDS, OPENINGS and PARTS
     """An entry under its names, without what is empty."""
-    return {name: _part(value) if name in PARTS else value for name, value in zip(entry._fields, entry, strict=True) if value and value not in _EMPTY}
+    return {
+        name: _written(value) if name in PARTS else value for name, value in zip(entry._fields, entry, strict=True) if value and value not in _EMPTY
+    }
 
 
 _EMPTY = (IN_CASH, AS_USUAL)
 
 
-def _part(part: Any) -> dict[str, Content]:  # noqa: ANN401 - any of PARTS
-    return {name: value for name, value in zip(part._fields, part, strict=True) if value}
+def _opening(cut_off: CutOff) -> dict[str, Content]:
+    said = {name: getattr(cut_off, name) for name in cut_off._fields}
+    return {name: [_written(entry) for entry in value] if name in OPENINGS else value for name, value in said.items() if value}
 
 
 def content(sheet: Sheet) -> dict[str, Content]:
@@ -245,20 +355,44 @@ def content(sheet: Sheet) -> dict[str, Content]:
         if name in KINDS:
             if value:
                 written[name] = [_written(entry) for entry in value]
+        elif name == "cut_off":
+            if value is not None:
+                written[name] = _opening(value)
         elif value and name != "held_on":
             written[name] = value
     return written
 
 
-def named_members(sheet: Sheet) -> set[Id]:
+def listed_members(sheet: Sheet) -> set[Id]:
+    """Those in the lists of who was of the institution that day."""
     return {entry.member_id for name in MEMBER_LISTS for entry in getattr(sheet, name) if entry.member_id}
+
+
+def named_members(sheet: Sheet) -> set[Id]:
+    return listed_members(sheet) | {entry.member_id for _, entry in brought_in(sheet)}
+
+
+def brought_in(sheet: Sheet) -> Iterator[tuple[str, Any]]:
+    """Of a cut-off the field of each member whom it names, and the entry that does; they may have left before."""
+    for name in ("members", "active_loans") if sheet.cut_off else ():
+        for place, entry in enumerate(getattr(sheet.cut_off, name)):
+            if entry.member_id:
+                yield f"cut_off.{name}[{place}].member_id", entry
 
 
 def named_loans(sheet: Sheet) -> set[Id]:
     """Loans and borrowings, new ones too."""
     member_loans = {one.loan_id for one in sheet.loans} | {one.loan_id for one in sheet.repayments}
     member_loans |= {one.loan_id for one in sheet.reschedules} | {one.loan_id for one in sheet.write_offs}
+    if sheet.cut_off:
+        member_loans |= {one.loan_id for one in sheet.cut_off.active_loans} | {one.borrowing_id for one in sheet.cut_off.active_borrowings}
     return member_loans | {one.borrowing_id for one in sheet.borrowings} | {one.borrowing_id for one in sheet.borrowing_repayments}
+
+
+def named_borrowers(sheet: Sheet) -> set[Id]:
+    """The institutions that are lent to."""
+    lent: Sequence[LoanGiven | ActiveLoan] = sheet.cut_off.active_loans if sheet.cut_off else sheet.loans
+    return {one.borrower_id for one in lent if one.borrower_id}
 
 
 def named_banks(sheet: Sheet) -> set[Id]:
@@ -279,55 +413,59 @@ def check_sheet(sheet: Sheet, policies: Policies) -> None:
         entries = getattr(sheet, name)
         if not entries:
             continue
-        if len(entries) > ENTRIES_MAX:
-            raise Invalid(
-                "LIST_TOO_LONG",
-                "{count} entries are too many; a meeting has at most {most} of a kind.",
-                field=name,
-                count=len(entries),
-                most=ENTRIES_MAX,
-            )
-        _check_amounts(name, entries)
+        check_length(name, entries)
+        check_amounts(name, name, entries)
         if name in PAID_LISTS:
             _check_paid(name, entries)
         if name in _ONCE:
-            _once(name, *_ONCE[name], entries)
+            check_once(name, *_ONCE[name], entries)
     for check in (_check_entries, _check_terms, _check_lent, _check_anew, _check_moves, _check_asked):
         check(sheet, policies)
 
 
+def check_length(field: str, entries: Sequence[Any]) -> None:
+    """A list has an end."""
+    if len(entries) > ENTRIES_MAX:
+        sentence = "{count} entries are too many; a meeting has at most {most} of a kind."
+        raise Invalid("LIST_TOO_LONG", sentence, field=field, count=len(entries), most=ENTRIES_MAX)
+
+
 # Where one stands at most once, by what, and with which code and sentence that is said.
-_MEMBER_ONCE = ("member_id", "MEMBER_TWICE", "A member stands at most once in each list of a meeting.")
-_LOAN_ONCE = ("LOAN_TWICE", "A loan stands at most once in a meeting.")
+MEMBER_ONCE = ("member_id", "MEMBER_TWICE", "A member stands at most once in each list of a meeting.")
+LOAN_ONCE = ("LOAN_TWICE", "A loan stands at most once in a meeting.")
 _ONCE = {
-    "attendance": _MEMBER_ONCE,
-    "savings": _MEMBER_ONCE,
-    "withdrawals": _MEMBER_ONCE,
-    "repayments": ("loan_id", *_LOAN_ONCE),
-    "loans": ("loan_id", *_LOAN_ONCE),
-    "borrowings": ("borrowing_id", *_LOAN_ONCE),
-    "borrowing_repayments": ("borrowing_id", *_LOAN_ONCE),
+    "attendance": MEMBER_ONCE,
+    "savings": MEMBER_ONCE,
+    "withdrawals": MEMBER_ONCE,
+    "repayments": ("loan_id", *LOAN_ONCE),
+    "loans": ("loan_id", *LOAN_ONCE),
+    "borrowings": ("borrowing_id", *LOAN_ONCE),
+    "borrowing_repayments": ("borrowing_id", *LOAN_ONCE),
     "bank_statements": ("bank_id", "BANK_TWICE", "An account stands at most once among the passbooks read."),
-    "reschedules": ("loan_id", *_LOAN_ONCE),
-    "write_offs": ("loan_id", *_LOAN_ONCE),
+    "reschedules": ("loan_id", *LOAN_ONCE),
+    "write_offs": ("loan_id", *LOAN_ONCE),
     "requests": ("request_id", "REQUEST_TWICE", "A request stands at most once in a meeting."),
     "plans": ("plan_id", "PLAN_TWICE", "A line of the plan stands at most once in a meeting."),
 }
-_AMOUNTS = {name: tuple(field for field in kind._fields if field.endswith("_paise")) for name, kind in KINDS.items()}
+_AMOUNTS = {name: tuple(field for field in kind._fields if field.endswith("_paise")) for name, kind in {**KINDS, **OPENINGS}.items()}
 # What must be there, and more than nothing.
 _REQUIRED = {("entries", "amount_paise"), ("loans", "principal_paise"), ("borrowings", "principal_paise"), ("bank_moves", "amount_paise")}
 _REQUIRED |= {("requests", "amount_paise"), ("plans", "amount_paise"), ("write_offs", "principal_paise")}
+_REQUIRED |= {("active_loans", "principal_paise"), ("active_borrowings", "principal_paise")}
+_REQUIRED |= {("investments", "amount_paise"), ("funds", "received_paise")}
 
 
-def _check_amounts(name: str, entries: Sequence[Any]) -> None:
-    for field in _AMOUNTS[name]:
-        least = 1 if (name, field) in _REQUIRED else 0
+def check_amounts(field: str, name: str, entries: Sequence[Any]) -> None:
+    """Every amount in the entries of a list; `field` is where it stands, `name` one of KINDS or OPENINGS."""
+    for key in _AMOUNTS[name]:
+        least = 1 if (name, key) in _REQUIRED else 0
         for place, entry in enumerate(entries):
-            if not least <= getattr(entry, field) <= AMOUNT_PAISE_MAX:
-                check_amount(getattr(entry, field), f"{name}[{place}].{field}", at_least=least)
+            if not least <= getattr(entry, key) <= AMOUNT_PAISE_MAX:
+                check_amount(getattr(entry, key), f"{field}[{place}].{key}", at_least=least)
 
 
-def _once(name: str, key: str, code: str, sentence: str, entries: Sequence[Any]) -> None:
+def check_once(name: str, key: str, code: str, sentence: str, entries: Sequence[Any]) -> None:
+    """Each stands once in its list, by its key."""
     if len({getattr(entry, key) for entry in entries}) == len(entries):
         return
     seen: set[str] = set()
@@ -343,13 +481,18 @@ def _check_paid(name: str, entries: Iterable[Any]) -> None:
         if paid == IN_CASH:
             continue
         field = f"{name}[{place}].paid"
-        if (paid.mode or "CASH") not in MODES:
-            raise Invalid("MODE_UNKNOWN", "Money is paid in CASH, by CHEQUE or by TRANSFER.", field=f"{field}.mode")
+        check_paid(field, paid)
         if (paid.mode in {"", "CASH"}) == bool(paid.bank_id):
             raise Invalid("BANK_MISSING", "What is paid by cheque or transfer names the account, and cash names none.", field=f"{field}.bank_id")
-        if paid.cheque_number and not (paid.mode == "CHEQUE" and _digits(paid.cheque_number)):
-            raise Invalid("CHEQUE_INVALID", "A cheque has a number of {digits} digits.", field=f"{field}.cheque_number", digits=CHEQUE_DIGITS)
-        check_line(f"{field}.reference", paid.reference)
+
+
+def check_paid(field: str, paid: Paid) -> None:
+    """How something was paid, whatever account it was by."""
+    if (paid.mode or "CASH") not in MODES:
+        raise Invalid("MODE_UNKNOWN", "Money is paid in CASH, by CHEQUE or by TRANSFER.", field=f"{field}.mode")
+    if paid.cheque_number and not (paid.mode == "CHEQUE" and _digits(paid.cheque_number)):
+        raise Invalid("CHEQUE_INVALID", "A cheque has a number of {digits} digits.", field=f"{field}.cheque_number", digits=CHEQUE_DIGITS)
+    check_line(f"{field}.reference", paid.reference)
 
 
 def _digits(text: str) -> bool:
@@ -387,7 +530,7 @@ def _check_terms(sheet: Sheet, policies: Policies) -> None:
             field, effective_on = f"{name}[{place}]", getattr(loan, "effective_on", "")
             check_rate(field, loan, sheet.held_on, policies)
             if effective_on:
-                _check_effective(f"{field}.effective_on", effective_on, sheet.held_on, policies)
+                check_effective(f"{field}.effective_on", effective_on, sheet.held_on, policies)
             begun_on = date.fromisoformat(effective_on) if effective_on else sheet.held_on
             check_agreed(field, loan, begun_on, policies.value("loan_months_max", sheet.held_on))
 
@@ -399,7 +542,7 @@ def _check_lent(sheet: Sheet, _policies: Policies) -> None:
     given_ids = {given.loan_id for given in sheet.loans}
     for place, one in enumerate(sheet.borrowings):
         if one.borrowing_id in given_ids:
-            raise Invalid(*_LOAN_ONCE, field=f"borrowings[{place}].borrowing_id")
+            raise Invalid(*LOAN_ONCE, field=f"borrowings[{place}].borrowing_id")
         if one.lender not in LENDERS:
             raise Invalid("LENDER_UNKNOWN", "A group borrows from a BANK, a VO or a CLF.", field=f"borrowings[{place}].lender")
         for field in ("lender_name", "account_number", "fund", "loan_type"):
@@ -415,10 +558,10 @@ def _check_anew(sheet: Sheet, _policies: Policies) -> None:
     rescheduled = {one.loan_id for one in sheet.reschedules}
     for place, lost in enumerate(sheet.write_offs):
         if lost.loan_id in rescheduled:
-            raise Invalid(*_LOAN_ONCE, field=f"write_offs[{place}].loan_id")
+            raise Invalid(*LOAN_ONCE, field=f"write_offs[{place}].loan_id")
 
 
-def _check_effective(field: str, effective_on: str, held_on: date, policies: Policies) -> None:
+def check_effective(field: str, effective_on: str, held_on: date, policies: Policies) -> None:
     """A slip in the year would let interest count for years, or never."""
     days = policies.value("meeting_entry_days_max", held_on)
     if not -days <= (parse_date(effective_on, field) - held_on).days <= EFFECTIVE_AHEAD_DAYS_MAX:
@@ -426,7 +569,7 @@ def _check_effective(field: str, effective_on: str, held_on: date, policies: Pol
         raise Invalid("EFFECTIVE_TOO_FAR", sentence, field=field, days=days, ahead=EFFECTIVE_AHEAD_DAYS_MAX)
 
 
-def check_rate(field: str, loan: LoanGiven | Borrowing | Reschedule, on: date, policies: Policies) -> None:
+def check_rate(field: str, loan: Lent, on: date, policies: Policies) -> None:
     """Interest within the state's bounds on that day."""
     rate_max = policies.value("loan_rate_basis_points_max", on)
     if not 0 <= loan.annual_rate_basis_points <= rate_max:

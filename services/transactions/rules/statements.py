@@ -2,6 +2,7 @@
 
 `now` is the position after the last approved meeting. `meetings` are the approved ones from some day on until then, none left out, by
 number; days never go back from one to the next. So nothing before the range asked for is ever read, however old the books are.
+What a cut-off brought in is no movement: a range that holds it opens with it, in every book.
 """
 
 from collections import Counter
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 from services.kernel.errors import Invalid
 from services.transactions.rules.heads import CHART, PLACES, Head
-from services.transactions.rules.journal import GROWS_BY_DEBIT, HAS_ACCOUNTS, Account, Balances, Held, Id, added, effect
+from services.transactions.rules.journal import GROWS_BY_DEBIT, HAS_ACCOUNTS, Account, Balances, Held, Id, added, effect, is_opening
 
 RANGE_DAYS_MAX = 366
 
@@ -256,10 +257,11 @@ def _run(now: Balances, meetings: Sequence[Held], from_on: date, to_on: date, is
         for line in held.lines
         if is_asked(line.debit, line.debit_of) or is_asked(line.credit, line.credit_of)
     ]
-    before = added(now, effect(line for _, line in asked), -1)
+    openings = effect(line for held, line in asked if held.held_on <= to_on and is_opening(line))
+    before = added(added(now, effect(line for _, line in asked), -1), openings)
     balances, movements = dict(before), []
     for held, line in asked:
-        if held.held_on <= to_on:
+        if held.held_on <= to_on and not is_opening(line):
             for account, grown in effect([line]).items():
                 balances[account] += grown
             for head, of, against, against_of, debit_paise, credit_paise in (

@@ -82,7 +82,88 @@ def read_sheet(sent: pb.MeetingSheet) -> rules.Sheet:
         counted_cash_paise=sent.counted_cash_paise,
         manual_books_differ=sent.manual_books_differ,
         closing_hash=sent.closing_hash,
+        cut_off=_cut_off(sent.cut_off, ids) if sent.HasField("cut_off") else None,
     )
+
+
+def _cut_off(sent: pb.CutOff, ids: _Ids) -> rules.CutOff:
+    return rules.CutOff(
+        sent.meetings_held,
+        sent.last_meeting_on,
+        tuple(
+            rules.OpeningMember(
+                ids.must(one.member_id, "cut_off.members", at, "member_id"),
+                one.meetings_attended,
+                one.compulsory_paise,
+                one.voluntary_paise,
+                one.share_capital_paise,
+                one.fees_paise,
+                one.closed_loans,
+                one.closed_loans_paise,
+            )
+            for at, one in enumerate(sent.members)
+        ),
+        tuple(_active_loan(one, "cut_off.active_loans", at, ids) for at, one in enumerate(sent.active_loans)),
+        tuple(_active_borrowing(one, "cut_off.active_borrowings", at, ids) for at, one in enumerate(sent.active_borrowings)),
+        tuple(rules.ClosedBorrowing(one.lender, one.lender_name, one.fund, one.closed_loans, one.total_paise) for one in sent.closed_borrowings),
+        tuple(rules.OpeningInvestment(one.item, one.amount_paise, one.party) for one in sent.investments),
+        tuple(
+            rules.OpeningFund(one.item, one.received_paise, one.returned_paise, one.party, ids.paid(one, "cut_off.funds", at))
+            for at, one in enumerate(sent.funds)
+        ),
+        sent.cash_in_transit_paise,
+    )
+
+
+def _active_loan(sent: pb.ActiveLoan, name: str, at: int, ids: _Ids) -> rules.ActiveLoan:
+    return rules.ActiveLoan(
+        ids.must(sent.loan_id, name, at, "loan_id"),
+        ids.may(sent.member_id, name, at, "member_id"),
+        sent.principal_paise,
+        sent.outstanding_paise,
+        sent.given_on,
+        sent.annual_rate_basis_points,
+        sent.months,
+        sent.arrears_paise,
+        sent.interest_due_paise,
+        sent.interest_paid_paise,
+        sent.fund,
+        sent.purpose,
+        _agreed(sent),
+        _anew(sent),
+        ids.paid(sent, name, at),
+        ids.may(sent.borrower_id, name, at, "borrower_id"),
+    )
+
+
+def _active_borrowing(sent: pb.ActiveBorrowing, name: str, at: int, ids: _Ids) -> rules.ActiveBorrowing:
+    return rules.ActiveBorrowing(
+        ids.must(sent.borrowing_id, name, at, "borrowing_id"),
+        sent.lender,
+        sent.principal_paise,
+        sent.outstanding_paise,
+        sent.given_on,
+        sent.annual_rate_basis_points,
+        sent.months,
+        sent.arrears_paise,
+        sent.interest_due_paise,
+        sent.interest_paid_paise,
+        ids.may(sent.lender_id, name, at, "lender_id"),
+        sent.lender_name,
+        sent.account_number,
+        sent.fund,
+        sent.loan_type,
+        sent.effective_on,
+        _agreed(sent),
+        _anew(sent),
+        ids.paid(sent, name, at),
+    )
+
+
+def _anew(sent: pb.ActiveLoan | pb.ActiveBorrowing) -> rules.NewSchedule | None:
+    if not sent.HasField("anew"):
+        return None
+    return rules.NewSchedule(sent.anew.annual_rate_basis_points, sent.anew.months, _agreed(sent.anew))
 
 
 def _members(sent: pb.MeetingSheet, ids: _Ids) -> dict[str, Any]:

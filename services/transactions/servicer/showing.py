@@ -13,7 +13,7 @@ from services.transactions.rules import anomaly, packed, statements
 from services.transactions.rules.agreed import months_of, shown
 from services.transactions.rules.books import Loan
 from services.transactions.rules.heads import CHART, ITEMS, Head, chart_version
-from services.transactions.rules.journal import Line
+from services.transactions.rules.journal import Account, Line, effect
 from services.transactions.rules.loan import Order, dues, unpaid_since
 from services.transactions.rules.meeting import closing
 from services.transactions.rules.schedule import instalment_paise
@@ -28,10 +28,15 @@ def meeting(row: Any) -> pb.Meeting:  # noqa: ANN401 - a row of meetings
         remark=row.remark or "",
         decided_by=row.decided_by or "",
         flags=row.flags,
+        retained_surplus_paise=_surplus(row) if "CUT_OFF" in row.flags else 0,
     )
     if row.decided_at and row.status != MeetingStatus.CLOSED:
         shown.decided_at.FromDatetime(row.decided_at)
     return shown
+
+
+def _surplus(row: Any) -> int:  # noqa: ANN401 - a row of meetings
+    return effect(packed.unpack_lines(row)).get(Account(Head.RETAINED_SURPLUS), 0)
 
 
 def members_in(*rows: Any) -> list[str]:  # noqa: ANN401 - rows of meetings
