@@ -20,7 +20,7 @@ from services.transactions.rules.books import Member, Span
 from services.transactions.rules.cut_off import CUT_OFF_NUMBER_MIN, NUMBER_MAX
 from services.transactions.rules.heads import ITEMS, Head
 from services.transactions.rules.journal import Account, Held, Line, is_opening
-from services.transactions.rules.loan import Standing, dues, interest_owed
+from services.transactions.rules.loan import Order, Standing, dues, interest_owed
 from services.transactions.rules.meeting import FIRST_NUMBER_MAX, Waiting, lines
 from services.transactions.rules.packed import unpack_content, unpack_sheet
 from services.transactions.rules.record import admit, totals
@@ -728,7 +728,7 @@ def test_it_is_stored_pulled_and_approved_by_itself(connection, desk):
     assert desk.send(one) == ["ALREADY_APPLIED"]
     assert queries.adrift(connection) == []
     assert desk.balances[Account(Head.RETAINED_SURPLUS)] == ASSETS - OWED
-    position = showing.position(desk.standing(), 0, date(2026, 10, 31), None, 1)
+    position = showing.position(desk.standing(), 0, date(2026, 10, 31), None, 1, Order.INTEREST_FIRST)
     assert position.closing_hash == one.closing_hash
     shown = {loan.loan_id: loan for loan in position.loans}
     own, anew, interest, bank, _ = (shown[loan_id] for loan_id in sorted_as(one))

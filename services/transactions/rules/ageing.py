@@ -39,8 +39,8 @@ def changes(before: Mapping[Id, Loan], after: Mapping[Id, Loan], posted: tuple[L
     sums, lost = _Sums(), _written_off(posted)
     for loan_id, loan in after.items():
         was = before.get(loan_id)
-        if was is None:
-            _add(sums, loan.head, loan.terms, loan.standing, 1)
+        if was is None:  # Of one that a cut-off brings in, what was paid before is no collection of that day.
+            _add(sums, loan.head, loan.terms, loan.standing, 1, uncollected=True)
             continue
         left = loan.standing.outstanding_paise + lost.get(loan_id, 0)
         stood = replace(loan.standing, outstanding_paise=left)

@@ -17,6 +17,8 @@ from services.transactions.rules.sheet import Sheet
 # The flags of rules/meeting, in the order in which they are raised.
 FLAGS: Mapping[str, str] = MappingProxyType(
     {
+        "CUT_OFF": "The group's books begin with what stood on paper.",
+        "ARREARS_DIFFER": "The arrears that the group says are not those that a loan's schedule comes to.",
         "MANUAL_BOOKS_DIFFER": "The manual books say otherwise; the meeting says in what.",
         "REVERSAL": "Lines of approved meetings are taken back: {count}.",
         "RESCHEDULED": "A loan or a borrowing was rescheduled.",
