@@ -10,10 +10,10 @@ from sqlalchemy.dialects.postgresql import insert
 from services.chassis import mailbox
 from services.kernel import region as regions
 from services.kernel.tally import ON_THE_WAY
-from services.reporting import portfolio, queries, rules
-from services.reporting.portfolio import Amounts, Due
+from services.reporting import queries, rules
 from services.reporting.queries import Tally
-from services.reporting.rules import Bookkeeping, Cells, Contribution
+from services.reporting.rules import Bookkeeping, Cells, Contribution, portfolio
+from services.reporting.rules.portfolio import Amounts, Due
 from services.reporting.tables import ageing, bookkeeping, contributions, figures, freshness, tallies
 
 # Two batches that replace the same subject must not both take away the same old contribution. They would wait for each

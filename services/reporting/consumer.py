@@ -13,10 +13,10 @@ from services.kernel import region as regions
 from services.kernel.approval import Status
 from services.kernel.month import month_of, parse_date
 from services.kernel.region import Level
-from services.reporting import commands, portfolio, rules
-from services.reporting.portfolio import Amounts, Due
+from services.reporting import commands, rules
 from services.reporting.queries import Tally
-from services.reporting.rules import BOOKS, INSTITUTION, MEMBER, Bookkeeping, Cells, Contribution, HeadTotal, Meeting, Stay
+from services.reporting.rules import BOOKS, INSTITUTION, MEMBER, Bookkeeping, Cells, Contribution, HeadTotal, Meeting, Stay, portfolio
+from services.reporting.rules.portfolio import Amounts, Due
 
 
 def _status(status: profiles_pb2.Status) -> Status:

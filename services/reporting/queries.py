@@ -11,8 +11,8 @@ from sqlalchemy import Connection, func, select, text
 from services.kernel import region as regions
 from services.kernel.region import Level
 from services.kernel.tally import total
-from services.reporting.portfolio import Asked, HeadRow
 from services.reporting.rules import MEMBER, MEMBERS_ACTIVE, Contribution, Question
+from services.reporting.rules.portfolio import Asked, HeadRow
 from services.reporting.tables import bookkeeping, contributions, figures, freshness, tallies
 
 

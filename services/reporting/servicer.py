@@ -9,9 +9,9 @@ from protos import reporting_pb2, reporting_pb2_grpc
 from services.chassis import audit, database, epochs, places, settings
 from services.chassis.interceptors import caller
 from services.kernel.month import today
-from services.reporting import portfolio, queries, rules
+from services.reporting import queries, rules
 from services.reporting.queries import Row
-from services.reporting.rules import Asked, Question
+from services.reporting.rules import Asked, Question, portfolio
 
 SERVICE = "reporting"
 

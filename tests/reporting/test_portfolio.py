@@ -15,7 +15,7 @@ from services.kernel.geography import Geography, Place
 from services.kernel.ids import uuid7
 from services.reporting import commands, queries, rules
 from services.reporting.consumer import Consumer
-from services.reporting.portfolio import Amounts, Asked, Due, check, gathered, rolled_up
+from services.reporting.rules.portfolio import Amounts, Asked, Due, check, gathered, rolled_up
 from services.reporting.tables import ageing
 from tests.reporting.test_commands import TODAY, VILLAGES, envelope
 
