@@ -290,8 +290,8 @@ BAD = {
     "one id for what is lent and borrowed": (borrowed(borrowing_id=LOAN), "LOAN_TWICE", "active_borrowings[1].borrowing_id"),
     "a loan given after it": (lent(given_on="2026-10-06"), "GIVEN_INVALID", "active_loans[0].given_on"),
     "a loan given on no day": (lent(given_on=""), "DATE_INVALID", "active_loans[0].given_on"),
-    "a loan given before there was a group": (lent(given_on="2020-03-31"), "GIVEN_INVALID", "active_loans[0].given_on"),
-    "borrowed before there was a group": (borrowed(given_on="2020-03-31"), "GIVEN_INVALID", "active_borrowings[1].given_on"),
+    "a loan given before there was a group": (lent(given_on="2020-03-31"), "GIVEN_TOO_EARLY", "active_loans[0].given_on"),
+    "borrowed before there was a group": (borrowed(given_on="2020-03-31"), "GIVEN_TOO_EARLY", "active_borrowings[1].given_on"),
     "usury": (lent(annual_rate_basis_points=6001), "RATE_INVALID", "active_loans[0].annual_rate_basis_points"),
     "no months": (lent(months=0), "MONTHS_INVALID", "active_loans[0].months"),
     "due before it began": (lent(agreed=Agreed(first_due_on="2026-05-04")), "FIRST_DUE_INVALID", "active_loans[0].agreed.first_due_on"),
@@ -399,8 +399,8 @@ def test_the_twelfth_meeting_may_be_a_cut_off_or_not_and_a_later_one_must():
 def test_a_cut_off_is_the_first_meeting_and_stands_on_none():
     assert refused_of(previous_meeting_id=new_id()) == ("CUT_OFF_NOT_FIRST", "previous_meeting_id")
     begun = entered(following(books_of(GROUP), GROUP, savings=savings(GROUP)), books_of(GROUP))
-    assert refusal(FULL, begun) == ("CUT_OFF_NOT_FIRST", "cut_off")
-    assert refusal(cut_off(GROUP, SAID, number=42), BOOKS) == ("CUT_OFF_NOT_FIRST", "cut_off")
+    assert refusal(FULL, begun) == ("CUT_OFF_TOO_LATE", "cut_off")
+    assert refusal(cut_off(GROUP, SAID, number=42), BOOKS) == ("CUT_OFF_TOO_LATE", "cut_off")
 
 
 def test_a_loan_that_there_is_already_is_not_brought_in_again():
@@ -734,7 +734,7 @@ def test_it_is_stored_pulled_and_approved_by_itself(connection, desk):
     own, anew, interest, bank, _ = (shown[loan_id] for loan_id in sorted_as(one))
     assert (own.principal_paise, own.outstanding_paise, own.overdue_paise, own.interest_due_paise) == (5000_00, 3602_00, 485_00, 144_00)
     assert (own.given_on, own.rescheduled_on) == ("2026-05-04", "")
-    assert (anew.principal_paise, anew.given_on, anew.rescheduled_on, anew.agreed.method) == (900_00, "2026-10-05", "2026-10-05", "EQUAL_PRINCIPAL")
+    assert (anew.principal_paise, anew.given_on, anew.rescheduled_on, anew.agreed.method) == (900_00, "2024-01-10", "2026-10-05", "EQUAL_PRINCIPAL")
     assert (interest.outstanding_paise, interest.interest_due_paise, bank.given_on) == (0, 7_00, "2025-11-01")
     assert desk.approve(one, unseen=True) == ["MEETING_FLAGGED"]
     assert desk.approve(one) == [""]
@@ -750,7 +750,7 @@ def test_it_is_stored_pulled_and_approved_by_itself(connection, desk):
     }
     again = desk.save(held_on=date(2026, 10, 12))
     assert (again.number, desk.approve(again, unseen=True)) == (42, [""])
-    assert desk.send(of_desk(desk)) == ["CUT_OFF_NOT_FIRST"]
+    assert desk.send(of_desk(desk)) == ["CUT_OFF_TOO_LATE"]
 
 
 def sorted_as(one):

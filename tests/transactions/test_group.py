@@ -20,7 +20,7 @@ from services.kernel.policies import Period, Policies
 from services.transactions import queries
 from services.transactions.commands import decide, sync, take
 from services.transactions.rules import loan, packed, statements
-from services.transactions.rules.agreed import AS_USUAL, Agreed, months_of
+from services.transactions.rules.agreed import AS_USUAL, Agreed, months_of, shown
 from services.transactions.rules.journal import effect
 from services.transactions.rules.meeting import Waiting, closing_hash, lines
 from services.transactions.rules.record import Handback, Outcome
@@ -822,7 +822,8 @@ class Life(RuleBasedStateMachine):
             sitting = Sitting(chance, kept, plain, here, self.group.bank_ids, Counter())
             sitting.fill([])
             # Interest is paid also of what was repaid long ago, of which the books that begin today know nothing.
-            known = named_loans(opening) | model.lent(kept[len(self.kept) :]).keys()
+            since = [held.sheet for held in kept[len(self.kept) :]]
+            known = named_loans(opening).union(*(named_loans(one) for one in since))
             for screen, key in (("repayments", "loan_id"), ("borrowing_repayments", "borrowing_id")):
                 sitting.screens[screen] = tuple(one for one in sitting.screens[screen] if getattr(one, key) in known)
             meeting = model.closed(replace(sitting.sheet, **sitting.screens), kept, self.group.bank_ids)
@@ -841,18 +842,22 @@ class Life(RuleBasedStateMachine):
         loans, borrowings = [], []
         for loan_id, one in model.lent(self.kept).items():
             at = model.standing(loan_id, self.kept)
-            interest, arrears = loan.interest_owed(one.terms, at, on), loan.dues(one.terms, at, on).overdue_paise
+            falls = loan.dues(one.terms, at, on)
+            interest = loan.interest_owed(one.terms, at, on) if one.terms.frequency is Frequency.MEETING else falls.interest_due_paise
             if not (at.outstanding_paise or interest):
                 continue
-            terms = (one.terms.principal_paise, at.outstanding_paise)
-            owed = (one.terms.annual_rate_basis_points, one.terms.instalments, arrears, interest)
+            # What was rescheduled, and of which a payment was then taken back, is owed beyond what was rescheduled.
+            terms = (max(one.terms.principal_paise, at.outstanding_paise), at.outstanding_paise)
+            owed = (one.terms.annual_rate_basis_points, months_of(one.terms), falls.overdue_paise, interest)
+            agreed, begun = Agreed(**shown(one.terms)), one.terms.given_on.isoformat()
             if one.head == "A01":
-                loans.append(ActiveLoan(loan_id, one.member_id, *terms, one.terms.given_on.isoformat(), *owed))
+                loans.append(ActiveLoan(loan_id, one.member_id, *terms, begun, *owed, agreed=agreed))
             else:
                 lender = next(name for name, head in model.LENDERS.items() if head == one.head)
                 [day] = [held.sheet.held_on for held in self.kept if loan_id in {taken.borrowing_id for taken in held.sheet.borrowings}]
-                begun = one.terms.given_on.isoformat()
-                borrowings.append(ActiveBorrowing(loan_id, lender, *terms, day.isoformat(), *owed, effective_on=begun))
+                given = ({"given_on": begun} if one.anew else {"given_on": day.isoformat(), "effective_on": begun}) | {"agreed": agreed}
+                names = ("annual_rate_basis_points", "months", "arrears_paise", "interest_due_paise")
+                borrowings.append(ActiveBorrowing(loan_id, lender, *terms, **given, **dict(zip(names, owed, strict=True))))
         invested = [("INVESTED", stands.get(("A06", ""), 0)), ("SAVED_WITH_FEDERATION", stands.get(("A07", ""), 0))]
         funds = stands.get(("L06", ""), 0)
         said = CutOff(
@@ -898,10 +903,14 @@ class Life(RuleBasedStateMachine):
                 assert not at.outstanding_paise
                 assert not loan.interest_owed(one.terms, at, on)
                 continue
-            assert carried[1].terms == one.terms
             assert carried[1].standing.outstanding_paise == at.outstanding_paise
-            for day in days:
-                assert loan.dues(carried[1].terms, carried[1].standing, day) == loan.dues(one.terms, at, day)
+            if one.terms.principal_paise >= at.outstanding_paise:
+                assert carried[1].terms == one.terms
+                for day in days:
+                    real, hand = loan.dues(carried[1].terms, carried[1].standing, day), loan.dues(one.terms, at, day)
+                    assert (real.overdue_paise, real.due_paise) == (hand.overdue_paise, hand.due_paise)
+                    # Where interest grows from day to day, what a payment within a period had counted is not on paper.
+                    assert one.terms.frequency is not Frequency.MEETING or real == hand
 
     # What must hold after every step.
 

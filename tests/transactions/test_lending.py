@@ -76,7 +76,9 @@ def test_terms_come_back_from_what_is_kept_of_them(terms):
 def test_what_is_as_usual_is_kept_in_no_words():
     assert kept(Terms(5, 0, 3, GIVEN_ON)) is None
     assert shown(Terms(5, 0, 3, GIVEN_ON)) == {}
-    assert shown(Terms(5, 0, 3, GIVEN_ON, frequency=Frequency.WEEKLY)) == {"frequency": "WEEKLY", "instalments": 3}
+    weeks = Terms(5, 0, 3, GIVEN_ON, frequency=Frequency.WEEKLY, day_count=DayCount.ACTUAL_365)
+    assert shown(weeks) == {"frequency": "WEEKLY", "instalments": 3}
+    assert shown(replace(weeks, day_count=DayCount.THIRTY_360))["day_count"] == "30/360"
 
 
 def test_a_loan_by_the_week_falls_due_by_the_week(desk):
@@ -91,7 +93,7 @@ def test_a_loan_by_the_week_falls_due_by_the_week(desk):
     desk.save(held_on=date(2026, 8, 17), repayments=(Repayment(loan_id, 20 * RUPEE, 1 * RUPEE),))
     loan = stands(desk, loan_id)
     assert (loan.standing.interest_unpaid_paise, unpaid_since(loan.terms, loan.standing)) == (0, date(2026, 8, 24))
-    assert row_of(desk, loan_id).agreed == {"method": "EQUAL_PRINCIPAL", "frequency": "WEEKLY", "day_count": "ACTUAL/365"}
+    assert row_of(desk, loan_id).agreed == {"method": "EQUAL_PRINCIPAL", "frequency": "WEEKLY"}, "which is how weeks are counted"
 
 
 def test_in_a_moratorium_interest_alone_is_asked_or_nothing(desk):
@@ -193,7 +195,7 @@ def test_a_write_off_that_is_handed_back_leaves_the_loan_as_it_was(desk):
         (lambda loan_id: {"write_offs": (WriteOff(loan_id, 199 * RUPEE, "Half is gone"),)}, "WRITE_OFF_PARTIAL"),
         (lambda loan_id: {"write_offs": (WriteOff(new_id(), 200 * RUPEE, "Whose?"),)}, "LOAN_UNKNOWN"),
         (lambda loan_id: {"reschedules": (anew(new_id()),)}, "LOAN_UNKNOWN"),
-        (lambda loan_id: {"repayments": (Repayment(loan_id, 200 * RUPEE, 0),), "reschedules": (anew(loan_id),)}, "LOAN_SETTLED"),
+        (lambda loan_id: {"repayments": (Repayment(loan_id, 200 * RUPEE, 0),), "reschedules": (anew(loan_id),)}, "NOTHING_OUTSTANDING"),
     ],
 )
 def test_only_what_is_outstanding_is_rescheduled_or_written_off(desk, changes, code):

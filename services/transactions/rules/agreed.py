@@ -56,7 +56,8 @@ def terms_of(loan: Lent, principal_paise: int, begun_on: date) -> Terms:
 
 def kept(terms: Terms) -> dict[str, Any] | None:
     """What of the terms is not as usual, under the names of Agreed; nothing where all is. The books keep it beside the loan."""
-    usual = Terms(terms.principal_paise, terms.annual_rate_basis_points, terms.instalments, terms.given_on)
+    amounts = (terms.principal_paise, terms.annual_rate_basis_points, terms.instalments, terms.given_on)
+    usual = Terms(*amounts, day_count=usual_day_count(terms.frequency))
     found = {name: str(getattr(terms, name)) for name in KINDS if getattr(terms, name) is not getattr(usual, name)}
     if terms.first_due_on:
         found["first_due_on"] = terms.first_due_on.isoformat()
@@ -69,6 +70,7 @@ def terms_kept(principal_paise: int, rate: int, instalments: int, begun_on: date
         return Terms(principal_paise, rate, instalments, begun_on, rounding_paise)
     said: dict[str, Any] = {name: kind(agreed[name]) for name, kind in KINDS.items() if name in agreed}
     first_due_on = date.fromisoformat(agreed["first_due_on"]) if "first_due_on" in agreed else None
+    said.setdefault("day_count", usual_day_count(said.get("frequency", Frequency.MEETING)))
     said |= {"first_due_on": first_due_on, "moratorium": agreed.get("moratorium", 0)}
     return Terms(principal_paise, rate, instalments, begun_on, rounding_paise, **said)
 

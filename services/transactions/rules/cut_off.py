@@ -12,7 +12,7 @@ from services.transactions.rules.agreed import check_agreed, terms_of
 from services.transactions.rules.books import Books, Loan
 from services.transactions.rules.heads import ITEMS, Head
 from services.transactions.rules.journal import GROWS_BY_DEBIT, Id, Line
-from services.transactions.rules.loan import Standing, dues
+from services.transactions.rules.loan import Standing, counted_through, dues
 from services.transactions.rules.schedule import Terms
 from services.transactions.rules.sheet import (
     HEAD_OF,
@@ -176,7 +176,7 @@ def _check_ids(cut_off: CutOff) -> None:
 def check_first(cut_off: CutOff, books: Books) -> None:
     """It begins the books; of its loans none is there yet, and none was given before the institution was formed."""
     if books.chain.last_number:
-        raise Conflict("CUT_OFF_NOT_FIRST", _NOT_FIRST, field="cut_off")
+        raise Conflict("CUT_OFF_TOO_LATE", _NOT_FIRST, field="cut_off")
     formed_on = books.institution.formed_on if books.institution else None
     for field, loan in _carried(cut_off):
         if _id(loan) in books.loans:
@@ -184,7 +184,7 @@ def check_first(cut_off: CutOff, books: Books) -> None:
             raise Conflict("LOAN_EXISTS", "A loan of this id was given already.", field=f"{field}.{key}")
         if formed_on and date.fromisoformat(loan.given_on) < formed_on:
             sentence = "The institution was formed on {formed_on}; nothing was lent or borrowed before."
-            raise Conflict("GIVEN_INVALID", sentence, field=f"{field}.given_on", formed_on=formed_on.isoformat())
+            raise Conflict("GIVEN_TOO_EARLY", sentence, field=f"{field}.given_on", formed_on=formed_on.isoformat())
 
 
 def not_here(sheet: Sheet, books: Books) -> Iterator[tuple[str, Id]]:
@@ -261,7 +261,8 @@ def _terms(loan: ActiveLoan | ActiveBorrowing) -> Terms:
 
 
 def _standing(loan: ActiveLoan | ActiveBorrowing, held_on: date) -> Standing:
-    return Standing(loan.outstanding_paise, loan.interest_due_paise, max(held_on, _begun_on(loan)))
+    """Paper says what interest fell due. Where it grows from day to day, that since the last due date is still to be counted."""
+    return Standing(loan.outstanding_paise, loan.interest_due_paise, max(counted_through(_terms(loan), held_on), _begun_on(loan)))
 
 
 def brought(sheet: Sheet) -> dict[Id, Standing]:

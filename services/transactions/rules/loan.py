@@ -82,6 +82,13 @@ def dues(terms: Terms, standing: Standing, on: date) -> Dues:
     )
 
 
+def counted_through(terms: Terms, on: date) -> date:
+    """Until when interest has been counted where all that fell due by a day was: by the month at meetings, else until the last due date."""
+    if terms.frequency is Frequency.MEETING or terms.method is Method.FLAT:
+        return on
+    return max((day for day in due_days(terms) if day <= on), default=min(terms.given_on, on))
+
+
 class Order(IntEnum):
     """In which order a payment goes to what is due (policy repayment_order). What is left over is principal paid ahead."""
 

@@ -390,7 +390,7 @@ def _check_agreed_anew(sheet: Sheet, books: Books, taken_back: Mapping[Id, tuple
                 raise Conflict("LOAN_UNKNOWN", "This institution has no such loan.", field=f"{name}[{place}].loan_id")
             left = loan.standing.outstanding_paise + taken_back.get(one.loan_id, (0, 0))[0] - repaid.get(one.loan_id, 0)
             if left <= 0:
-                raise Conflict("LOAN_SETTLED", "Of this loan nothing is outstanding.", field=f"{name}[{place}].loan_id")
+                raise Conflict("NOTHING_OUTSTANDING", "Of this loan nothing is outstanding.", field=f"{name}[{place}].loan_id")
             if isinstance(one, WriteOff) and one.principal_paise != left:
                 sentence = "Of this loan {outstanding} is outstanding: all of it is written off, or nothing."
                 raise Conflict("WRITE_OFF_PARTIAL", sentence, field=f"{name}[{place}].principal_paise", outstanding=rupees(left))
