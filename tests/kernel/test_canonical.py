@@ -89,10 +89,12 @@ def test_a_meetings_content_is_what_the_proto_carries():
     vector = BY_WHY["a meeting with every screen"]
     sheet = transactions_pb2.MeetingSheet
     assert vector["content"].keys() == set(sheet.DESCRIPTOR.fields_by_name) - {"lock"}
-    for name, part in vector["content"].items():
-        field = sheet.DESCRIPTOR.fields_by_name[name]
-        if field.message_type:
-            assert {inner for one in part for inner in one} == set(field.message_type.fields_by_name), name
+    cut_off = sheet.DESCRIPTOR.fields_by_name["cut_off"].message_type
+    assert vector["content"]["cut_off"].keys() == set(cut_off.fields_by_name)
+    for within, parts in ((sheet.DESCRIPTOR, vector["content"]), (cut_off, vector["content"]["cut_off"])):
+        for name, part in parts.items():
+            if within.fields_by_name[name].message_type and name != "cut_off":
+                assert {inner for one in part for inner in one} == set(within.fields_by_name[name].message_type.fields_by_name), name
     sent = json_format.ParseDict(vector["content"], sheet()).SerializeToString()
     read = json_format.MessageToDict(sheet.FromString(sent), preserving_proto_field_name=True)
     # What protobuf drops is an empty field, and an empty message that is there stays one: both are left out.

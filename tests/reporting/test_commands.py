@@ -121,6 +121,15 @@ def test_an_approved_meeting_shows_at_every_level_and_only_once(connection):
         assert rows[region]["meetings_held"] == 1
 
 
+def test_a_cut_off_adds_to_what_stands_and_to_nothing_that_moved(connection):
+    openings = [HeadTotal(head="A01", debit_paise=420200), HeadTotal(head="L01", credit_paise=400000), HeadTotal(head="L06", credit_paise=7)]
+    none = {"savings_paise": 0, "loans_disbursed_paise": 0, "principal_repaid_paise": 0, "heads": []}
+    hear(connection, meeting(openings=openings, **none))
+    rows, _ = ask(connection)
+    said = {name: amount for name, amount in rows["9"].items() if amount and not name.startswith(("attendance", "meetings"))}
+    assert said == {"loans_outstanding_paise": 420200, "savings_balance_paise": 400000}
+
+
 def test_a_meeting_adds_what_came_in_and_went_out_under_every_head(connection):
     heads = [
         HeadTotal(head=head, debit_paise=debit_paise, credit_paise=credit_paise)

@@ -178,6 +178,18 @@ def test_each_head_is_in_its_column(heads, added):
     assert names(rules.meeting(HERE, "2026-04", held(heads=each))) == {"meetings_held": 1, **{name: times * paise for name, paise in added.items()}}
 
 
+def test_what_a_cut_off_brought_in_stands_there_and_did_not_move():
+    every = tuple(HeadTotal(head, 200, 700) for head in "A01 A03 A05 L01 L02 L03 L04 L05 L06 L07 L10".split())
+    assert names(rules.meeting(HERE, "2026-04", held(present=9, due=12, openings=every))) == {
+        "meetings_held": 1,
+        "attendance_present": 9,
+        "attendance_due": 12,
+        "loans_outstanding_paise": -500,
+        "savings_balance_paise": 1000,
+    }
+    assert names(rules.meeting(HERE, "2026-04", held(heads=every, openings=every)))["savings_balance_paise"] == 2000
+
+
 @pytest.mark.parametrize(
     ("month", "last_number", "approved_through", "handed_back", "added"),
     [

@@ -288,7 +288,7 @@ BAD = {
     "a loan twice": (said(active_loans=(LENT, LENT)), "LOAN_TWICE", "active_loans[1].loan_id"),
     "a borrowing twice": (said(active_borrowings=(BORROWED, BORROWED)), "LOAN_TWICE", "active_borrowings[1].borrowing_id"),
     "one id for what is lent and borrowed": (borrowed(borrowing_id=LOAN), "LOAN_TWICE", "active_borrowings[1].borrowing_id"),
-    "a loan given after it": (lent(given_on="2026-10-06"), "GIVEN_INVALID", "active_loans[0].given_on"),
+    "a loan given after it": (lent(given_on="2026-10-06"), "GIVEN_AFTER", "active_loans[0].given_on"),
     "a loan given on no day": (lent(given_on=""), "DATE_INVALID", "active_loans[0].given_on"),
     "a loan given before there was a group": (lent(given_on="2020-03-31"), "GIVEN_TOO_EARLY", "active_loans[0].given_on"),
     "borrowed before there was a group": (borrowed(given_on="2020-03-31"), "GIVEN_TOO_EARLY", "active_borrowings[1].given_on"),
@@ -297,10 +297,10 @@ BAD = {
     "due before it began": (lent(agreed=Agreed(first_due_on="2026-05-04")), "FIRST_DUE_INVALID", "active_loans[0].agreed.first_due_on"),
     "more outstanding than lent": (lent(outstanding_paise=5000_01), "OUTSTANDING_TOO_LARGE", "active_loans[0].outstanding_paise"),
     "more in arrears than outstanding": (lent(arrears_paise=3602_01), "ARREARS_TOO_LARGE", "active_loans[0].arrears_paise"),
-    "nothing owed": (lent(outstanding_paise=0, arrears_paise=0, interest_due_paise=0), "LOAN_SETTLED", "active_loans[0].outstanding_paise"),
+    "nothing owed": (lent(outstanding_paise=0, arrears_paise=0, interest_due_paise=0), "LOAN_REPAID", "active_loans[0].outstanding_paise"),
     "nothing to repay anew": (
         lent(outstanding_paise=0, arrears_paise=0, anew=NewSchedule(0, 2)),
-        "LOAN_SETTLED",
+        "LOAN_REPAID",
         "active_loans[0].outstanding_paise",
     ),
     "usury anew": (lent(anew=NewSchedule(6001, 2)), "RATE_INVALID", "active_loans[0].anew.annual_rate_basis_points"),
@@ -342,10 +342,10 @@ BAD = {
         "TEXT_TOO_LONG",
         "closed_borrowings[0].lender_name",
     ),
-    "an investment that ended": (said(investments=(OpeningInvestment("INVESTMENT_ENDED", 1),)), "ITEM_UNKNOWN", "investments[0].item"),
+    "an investment that ended": (said(investments=(OpeningInvestment("INVESTMENT_ENDED", 1),)), "OPENING_UNKNOWN", "investments[0].item"),
     "invested with a long name": (said(investments=(OpeningInvestment("INVESTED", 1, LONG),)), "TEXT_TOO_LONG", "investments[0].party"),
-    "a fund that is none": (said(funds=(OpeningFund("BANK_INTEREST", 1),)), "ITEM_UNKNOWN", "funds[0].item"),
-    "a fund that was returned": (said(funds=(OpeningFund("FUND_RETURNED", 1),)), "ITEM_UNKNOWN", "funds[0].item"),
+    "a fund that is none": (said(funds=(OpeningFund("BANK_INTEREST", 1),)), "OPENING_UNKNOWN", "funds[0].item"),
+    "a fund that was returned": (said(funds=(OpeningFund("FUND_RETURNED", 1),)), "OPENING_UNKNOWN", "funds[0].item"),
     "more returned than received": (said(funds=(OpeningFund("GRANT", 1, 2),)), "RETURNED_TOO_LARGE", "funds[0].returned_paise"),
     "a fund of a long name": (said(funds=(OpeningFund("GRANT", 1, 0, LONG),)), "TEXT_TOO_LONG", "funds[0].party"),
     "a fund in gold": (said(funds=(OpeningFund("GRANT", 1, 0, "", Paid("GOLD")),)), "MODE_UNKNOWN", "funds[0].paid.mode"),
@@ -751,6 +751,24 @@ def test_it_is_stored_pulled_and_approved_by_itself(connection, desk):
     again = desk.save(held_on=date(2026, 10, 12))
     assert (again.number, desk.approve(again, unseen=True)) == (42, [""])
     assert desk.send(of_desk(desk)) == ["CUT_OFF_TOO_LATE"]
+
+
+def test_a_device_may_send_the_meetings_after_it_with_it(connection, desk):
+    one = of_desk(desk)
+    books = entered(one, queries.books(connection, [one]))
+    loan_id = one.cut_off.active_loans[0].loan_id
+    after = following(
+        books,
+        desk.group,
+        held_on=date(2026, 11, 2),
+        repayments=(Repayment(loan_id, 0, 100_00),),
+        reschedules=(Reschedule(loan_id, 1200, 12, reason="flood"),),
+    )
+    assert desk.send(after, one) == ["APPLIED", "APPLIED"]
+    found = desk.standing().loans[loan_id][1]
+    assert found.standing == Standing(3602_00, 144_00 + 72_00 - 100_00, after.held_on)
+    assert found.earlier == ((after.meeting_id, Terms(5000_00, 2400, 10, date(2026, 5, 4))),)
+    assert found.terms == Terms(3602_00, 1200, 12, after.held_on)
 
 
 def sorted_as(one):

@@ -50,7 +50,7 @@ def check_cut_off(sheet: Sheet, cut_off: CutOff, policies: Policies) -> None:
         sentence = "A cut-off is number {least} to {most}; a group with fewer meetings behind it begins without one."
         raise Invalid("CUT_OFF_NUMBER", sentence, field="number", least=CUT_OFF_NUMBER_MIN, most=NUMBER_MAX)
     if sheet.previous_meeting_id:
-        raise Invalid("CUT_OFF_NOT_FIRST", _NOT_FIRST, field="previous_meeting_id")
+        raise Conflict("CUT_OFF_NOT_FIRST", _NOT_FIRST, field="previous_meeting_id")
     for name in KINDS:
         if name not in ALLOWED and getattr(sheet, name):
             raise Invalid("CUT_OFF_ONLY", "A cut-off says what there was; what came in and went out is entered at the meetings after it.", field=name)
@@ -115,7 +115,7 @@ def _check_had(cut_off: CutOff) -> None:
 
 def _check_item(field: str, item: str, items: Mapping[str, object] | frozenset[str]) -> None:
     if item not in items:
-        raise Invalid("ITEM_UNKNOWN", "This is one of {items}.", field=f"{field}.item", items=", ".join(sorted(items)))
+        raise Invalid("OPENING_UNKNOWN", "This is one of {items}.", field=f"{field}.item", items=", ".join(sorted(items)))
 
 
 def _check_lender(field: str, lender: str) -> None:
@@ -135,7 +135,7 @@ def _check_carried(field: str, loan: ActiveLoan | ActiveBorrowing, held_on: date
     """The terms by the policies of the day on which it was given, a new schedule by those of the cut-off."""
     given_on = parse_date(loan.given_on, f"{field}.given_on")
     if given_on > held_on:
-        raise Invalid("GIVEN_INVALID", "What was given after the cut-off is entered at a meeting after it.", field=f"{field}.given_on")
+        raise Invalid("GIVEN_AFTER", "What was given after the cut-off is entered at a meeting after it.", field=f"{field}.given_on")
     check_rate(field, loan, given_on, policies)
     if isinstance(loan, ActiveBorrowing):
         _check_lender(field, loan.lender)
@@ -163,7 +163,7 @@ def _check_owed(field: str, loan: ActiveLoan | ActiveBorrowing) -> None:
         raise Invalid("ARREARS_TOO_LARGE", sentence, field=f"{field}.arrears_paise", outstanding=rupees(loan.outstanding_paise))
     if not loan.outstanding_paise and (loan.anew or not loan.interest_due_paise):
         sentence = "Of this loan nothing is outstanding; count it among those that were repaid."
-        raise Invalid("LOAN_SETTLED", sentence, field=f"{field}.outstanding_paise")
+        raise Invalid("LOAN_REPAID", sentence, field=f"{field}.outstanding_paise")
 
 
 def _check_ids(cut_off: CutOff) -> None:
