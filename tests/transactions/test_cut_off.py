@@ -399,8 +399,8 @@ def test_the_twelfth_meeting_may_be_a_cut_off_or_not_and_a_later_one_must():
 def test_a_cut_off_is_the_first_meeting_and_stands_on_none():
     assert refused_of(previous_meeting_id=new_id()) == ("CUT_OFF_NOT_FIRST", "previous_meeting_id")
     begun = entered(following(books_of(GROUP), GROUP, savings=savings(GROUP)), books_of(GROUP))
-    assert refusal(FULL, begun) == ("CUT_OFF_TOO_LATE", "cut_off")
-    assert refusal(cut_off(GROUP, SAID, number=42), BOOKS) == ("CUT_OFF_TOO_LATE", "cut_off")
+    assert refusal(FULL, begun) == ("CUT_OFF_NOT_FIRST", "cut_off")
+    assert refusal(cut_off(GROUP, SAID, number=42), BOOKS) == ("CUT_OFF_NOT_FIRST", "cut_off")
 
 
 def test_a_loan_that_there_is_already_is_not_brought_in_again():
@@ -750,7 +750,7 @@ def test_it_is_stored_pulled_and_approved_by_itself(connection, desk):
     }
     again = desk.save(held_on=date(2026, 10, 12))
     assert (again.number, desk.approve(again, unseen=True)) == (42, [""])
-    assert desk.send(of_desk(desk)) == ["CUT_OFF_TOO_LATE"]
+    assert desk.send(of_desk(desk)) == ["CUT_OFF_NOT_FIRST"]
 
 
 def test_a_device_may_send_the_meetings_after_it_with_it(connection, desk):

@@ -176,7 +176,7 @@ def _check_ids(cut_off: CutOff) -> None:
 def check_first(cut_off: CutOff, books: Books) -> None:
     """It begins the books; of its loans none is there yet, and none was given before the institution was formed."""
     if books.chain.last_number:
-        raise Conflict("CUT_OFF_TOO_LATE", _NOT_FIRST, field="cut_off")
+        raise Conflict("CUT_OFF_NOT_FIRST", _NOT_FIRST, field="cut_off")
     formed_on = books.institution.formed_on if books.institution else None
     for field, loan in _carried(cut_off):
         if _id(loan) in books.loans:
