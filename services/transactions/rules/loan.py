@@ -83,10 +83,13 @@ def dues(terms: Terms, standing: Standing, on: date) -> Dues:
 
 
 def counted_through(terms: Terms, on: date) -> date:
-    """Until when interest has been counted where all that fell due by a day was: by the month at meetings, else until the last due date."""
-    if terms.frequency is Frequency.MEETING or terms.method is Method.FLAT:
+    """Until when interest has been counted where all of it was that had fallen due by a day: until the last due date, and that day once all
+    have passed.
+    """
+    fell = [day for day in due_days(terms) if _place(terms, day) <= _place(terms, on)]
+    if terms.method is Method.FLAT or len(fell) == terms.periods:
         return on
-    return max((day for day in due_days(terms) if day <= on), default=min(terms.given_on, on))
+    return min(fell[-1], on) if fell else min(terms.given_on, on)
 
 
 class Order(IntEnum):
