@@ -299,7 +299,7 @@ def _check_previous(sheet: Sheet, books: Books) -> None:
     field, named, last = "previous_meeting_id", books.recorded.get(sheet.previous_meeting_id), books.chain.last_number
     if named is not None and named.institution_id != sheet.institution_id:
         named = None  # Nor is anybody told that there is such a meeting.
-    may_come = sheet.number > last + 1 if named is None else named.status is MeetingStatus.REJECTED and named.number > last
+    may_come = sheet.number > last + 1 and (named is None or named.status is MeetingStatus.REJECTED)
     if sheet.previous_meeting_id and may_come:
         sentence = "The meeting before is not in the books; this one waits for it."
         if named is not None:
