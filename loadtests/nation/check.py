@@ -1,7 +1,7 @@
 """What must hold of a loaded instance, asked of the services' own rules and queries; each fault is a sentence."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Text, cast, func, select
 
-from loadtests.nation.rows import as_reported, books_moved
+from loadtests.nation.rows import as_reported, books_moved, dues
 from services.chassis import database
 from services.dedup import queries as dedup_queries
 from services.dedup import rules as dedup_rules
@@ -34,10 +34,12 @@ from services.profiles.rules.form import Facts, day_of, word
 from services.profiles.tables import institutions, members, serials, submissions
 from services.reporting import queries as reporting_queries
 from services.reporting import rules as reporting_rules
-from services.reporting.rules import Bookkeeping, Cells, Contribution
-from services.reporting.tables import bookkeeping, figures
+from services.reporting.rules import Bookkeeping, Cells, Contribution, portfolio
+from services.reporting.rules.portfolio import Amounts, Due
+from services.reporting.tables import ageing, bookkeeping, figures
 from services.transactions import queries as transactions_queries
 from services.transactions.rules import packed, statements
+from services.transactions.rules.heads import Head
 from services.transactions.rules.meeting import closing_hash, replayed
 from services.transactions.tables import chains, loans, meetings
 
@@ -226,7 +228,7 @@ def _figures() -> Iterator[str]:
         month = month_of(row.activated_on or row.entered_on)
         verified = row.identity_token is not None
         expected.update(reporting_rules.member(row.region, month, Status(row.status), row.verdict or "UNSPECIFIED", identity_verified=verified))
-    held, kept = _meetings()
+    held, kept, aged = _meetings()
     expected.update(held)
     moved = {said.subject: said for said in _moved()}
     for said in moved.values():
@@ -235,15 +237,38 @@ def _figures() -> Iterator[str]:
         connection.exec_driver_sql("set local statement_timeout = 0")
         there = {(row.region, row.month, row.measure): row.amount for row in connection.execute(select(figures)) if row.amount}
         work = {Bookkeeping(row.block, row.month, row.maker_user): row.meetings for row in connection.execute(select(bookkeeping))}
+        old = {Due(*row[1:5]): Amounts(*row[5:]) for row in connection.execute(select(ageing)) if any(row[5:])}
         heard = reporting_queries.held(connection, moved)
     if there != dict(reporting_rules.rolled_up(expected)):
         differing = {cell for cell, _ in there.items() ^ reporting_rules.rolled_up(expected).items()}
         yield f"{len(differing)} figures are not what the records come to, such as {min(differing)}."
     if work != kept:
         yield f"{len({one for one, _ in work.items() ^ kept.items()})} bookkeepers' months are not what their meetings come to."
+    if old != (expected_old := portfolio.rolled_up(aged)):
+        yield f"{len({due for due, _ in old.items() ^ expected_old.items()})} due dates are not what the meetings changed of them."
+    if _lent(there) != _outstanding(old):
+        yield "What is outstanding by due dates is not what is lent."
     unlike = sum(not _stands_as_heard(said, heard.get(subject)) for subject, said in moved.items())
     if unlike:
         yield f"Of {unlike} institutions reporting has other books than there are."
+
+
+def _lent(figures: Mapping[tuple[str, str, int], int]) -> Counter[str]:
+    """What members owe, in paise, by block and all wider regions: by the ledger's head."""
+    lent: Counter[str] = Counter()
+    for (region, _, measure), paise in figures.items():
+        if measure == reporting_rules.LOANS_OUTSTANDING.number and regions.level(region) in portfolio.LEVELS:
+            lent[region] += paise
+    return lent
+
+
+def _outstanding(aged: Mapping[Due, Amounts]) -> Counter[str]:
+    """The same by due dates."""
+    outstanding: Counter[str] = Counter()
+    for due, amounts in aged.items():
+        if due.head == Head.MEMBER_LOANS:
+            outstanding[due.region] += amounts.outstanding
+    return outstanding
 
 
 def _stands_as_heard(said: Contribution, heard: Contribution | None) -> bool:
@@ -253,10 +278,11 @@ def _stands_as_heard(said: Contribution, heard: Contribution | None) -> bool:
     return replace(heard, version=said.version, occurred_at=said.occurred_at) == said
 
 
-def _meetings() -> tuple[Cells, Counter[Bookkeeping]]:
-    """What the approved meetings come to, and who kept the books of how many."""
+def _meetings() -> tuple[Cells, Counter[Bookkeeping], dict[Due, Amounts]]:
+    """What the approved meetings come to, who kept the books of how many, and what they changed of due dates."""
     counted: Cells = Counter()
     kept: Counter[Bookkeeping] = Counter()
+    aged: list[tuple[Due, Amounts]] = []
     with database.transaction("transactions") as connection:
         connection.exec_driver_sql("set local statement_timeout = 0")
         after: UUID | None = None
@@ -265,9 +291,11 @@ def _meetings() -> tuple[Cells, Counter[Bookkeeping]]:
                 month = month_of(row.held_on)
                 held = as_reported(packed.unpack_content(row), packed.unpack_lines(row))
                 counted.update(reporting_rules.meeting(row.region, month, held))
-                kept[Bookkeeping(regions.at_level(row.region, Level.BLOCK), month, row.maker_user)] += 1
+                block = regions.at_level(row.region, Level.BLOCK)
+                kept[Bookkeeping(block, month, row.maker_user)] += 1
+                aged += dues(block, row.held_on, packed.ageing(row))
             after = rows[-1].meeting_id
-    return counted, kept
+    return counted, kept, portfolio.gathered(aged)
 
 
 def _moved() -> Iterator[Contribution]:

@@ -220,6 +220,8 @@ def analyze(open_to: Mapping[str, psycopg.Connection[Any]]) -> None:
 
 # --- What a process of its own does.
 
+_ANY_WAIT = text("set local lock_timeout = 0")  # Another block may be adding to the state's own figures.
+
 
 def load_block(env: Mapping[str, str], made: Made) -> int:
     """Copy a block into all schemas; returns how many rows."""
@@ -229,6 +231,9 @@ def load_block(env: Mapping[str, str], made: Made) -> int:
             copy(open_to[rows.service], rows)
             count += len(rows.rows)
     add_figures(made.figures)
+    with database.transaction("reporting") as connection:
+        connection.execute(_ANY_WAIT)
+        reporting_commands.add_dues(connection, made.aged)
     return count
 
 
@@ -237,7 +242,7 @@ def add_figures(figures: Mapping[str, Cells]) -> None:
     for source, cells in figures.items():
         if cells:
             with database.transaction("reporting") as connection:
-                connection.execute(text("set local lock_timeout = 0"))  # Another block may be adding to the state's own figures.
+                connection.execute(_ANY_WAIT)
                 reporting_commands.add(connection, source, cells, datetime.now(UTC))
 
 

@@ -15,7 +15,7 @@ from pg_class c left join pg_inherits p on p.inhrelid = c.oid
 where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p')
 group by 1
 """
-BY_MEETING = ("meetings", "chains", "balances", "loans", "bookkeeping")
+BY_MEETING = ("meetings", "chains", "balances", "loans", "bookkeeping", "ageing")
 
 
 @dataclass(frozen=True, slots=True)

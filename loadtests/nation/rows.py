@@ -32,7 +32,9 @@ from services.profiles.rules.lists import DEFAULTS
 from services.profiles.rules.seats import OFFICE_BEARERS
 from services.reporting import rules as reporting_rules
 from services.reporting.rules import Bookkeeping, Cells
+from services.reporting.rules.portfolio import Amounts, Due, gathered
 from services.transactions.queries import WHOLE
+from services.transactions.rules.ageing import Change
 from services.transactions.rules.books import Chain
 from services.transactions.rules.journal import Line
 from services.transactions.rules.packed import Packed, pack
@@ -174,6 +176,11 @@ def as_reported(content: Mapping[str, Any], lines: Sequence[Line]) -> reporting_
     )
 
 
+def dues(block: str, held_on: date, changes: Iterable[Change]) -> Iterator[tuple[Due, Amounts]]:
+    """What reporting hears of the due dates that a meeting changed."""
+    return ((Due(block, one.head.value, held_on, one.due_on), Amounts(*one[2:])) for one in changes)
+
+
 def books_moved(institution_id: object, region: str, chain: Chain) -> reporting_rules.Contribution:
     """What reporting keeps of where an institution's books stand."""
     cells = reporting_rules.books(
@@ -194,7 +201,9 @@ def array(values: Iterable[object]) -> str:
 
 @dataclass
 class Made:
-    """A block with all that is in it. `figures` are what reporting counts, by the service that told of it, `kept` whose work meetings were."""
+    """A block with all that is in it. `figures` are what reporting counts, by the service that told of it, `kept` whose work meetings were,
+    `aged` what they changed of due dates.
+    """
 
     plan: Plan
     block: Block
@@ -202,6 +211,7 @@ class Made:
     password_hash: str
     figures: dict[str, Cells] = field(default_factory=lambda: {"identity": Counter(), "profiles": Counter(), "transactions": Counter()})
     kept: Counter[Bookkeeping] = field(default_factory=Counter)
+    aged: dict[Due, Amounts] = field(default_factory=dict)
     stands: list[reporting_rules.Contribution] = field(default_factory=list)
     meetings: int = 0
 
@@ -482,6 +492,7 @@ class Made:
         chains: list[tuple[Any, ...]] = []
         balances: list[tuple[Any, ...]] = []
         loans: list[tuple[Any, ...]] = []
+        told: list[tuple[Due, Amounts]] = []
         for place, group in enumerate(groups):
             approver = approvers[place % len(approvers)].user_id
             approved = inputs.months - (self.dice.random() < inputs.rates["unapproved"])
@@ -490,6 +501,7 @@ class Made:
                 meetings.append(_meeting_row(group, posting, (approver, persons[approver]) if final else None))
                 if final:
                     self._count(group, posting)
+                    told += dues(self.block.path, posting.sheet.held_on, posting.taken.ageing)
             if not group.books.chain.last_number:
                 continue
             # Each was stored and then approved, before the next was held: two versions a meeting.
@@ -500,6 +512,7 @@ class Made:
             balances += _balance_rows(group)
             loans += _loan_rows(group)
         self.meetings += len(meetings)
+        self.aged = gathered([*self.aged.items(), *told])
         columns: tuple[str, ...] = ("meeting_id", "institution_id", "revision", "number", "held_on", "content_hash", *Packed._fields, "flags")
         columns += ("maker_user", "maker_person", "stored_at", "status", "decided_by", "decided_person", "decided_at", "region")
         yield Rows("transactions", "meetings", columns, meetings)
@@ -548,7 +561,7 @@ class Made:
         yield Rows("reporting", "bookkeeping", (*Bookkeeping._fields, "meetings"), [(*one, count) for one, count in self.kept.items()])
 
     def everything(self) -> Iterator[Rows]:
-        """Each table's rows, what is pointed to before what points; `figures` and `meetings` are whole at the end."""
+        """Each table's rows, what is pointed to before what points; `figures`, `aged` and `meetings` are whole at the end."""
         for rows in (self.profiles(), self.identity(), self.dedup(), self.transactions(), self.reporting()):
             yield from rows
 
@@ -561,7 +574,7 @@ def waiting_contribution(waits: Waits, verdict: str) -> tuple[tuple[Any, ...], C
 
 def _meeting_row(group: books.Group, posting: Posting, by: tuple[str, str] | None) -> tuple[Any, ...]:
     """A meeting as STORE writes it, and as APPROVE does where somebody (user id and person) approved it, the day after."""
-    sheet, packed = posting.sheet, pack(posting.upload.content, posting.taken.lines)
+    sheet, packed = posting.sheet, pack(posting.upload.content, posting.taken.lines, ageing=posting.taken.ageing)
     arrays = (part if isinstance(part, bytes) else array(part) for part in packed)
     made = (group.keeper.user_id, group.keeper.person, noon(sheet.held_on))
     status = MeetingStatus.APPROVED if by else MeetingStatus.CLOSED
