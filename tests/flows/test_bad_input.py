@@ -12,7 +12,7 @@ from deploy.demo.client import refused
 from protos import identity_pb2, profiles_pb2, reporting_pb2, transactions_pb2
 from services.kernel import month
 from services.kernel.ids import uuid7
-from tests.flows.world import hold_meeting, make_groups
+from tests.flows.world import figures, hold_meeting, make_groups
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
 
@@ -210,6 +210,40 @@ def test_a_block_manager_reads_her_block_and_no_more(world):
     expect(lambda: manager(manager.reporting.Report, request), "REGION_NOT_YOURS", grpc.StatusCode.PERMISSION_DENIED)
     request.region, request.level = world.up.block, "BLOCK"
     assert manager(manager.reporting.Report, request).rows
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"region": "9.8888888"}, "REGION_UNKNOWN"),
+        ({"region": "10"}, "REGION_NOT_YOURS"),
+        ({"region": "9;"}, "REGION_INVALID"),
+        ({"from_on": "2026-02-30"}, "DATE_INVALID"),
+        ({"to_on": "2099-01-01"}, "RANGE_INVALID"),
+        ({"from_on": "2026-02-01", "to_on": "2026-01-31"}, "RANGE_INVALID"),
+    ],
+)
+def test_portfolios_that_cannot_be(world, changes, code):
+    reader = world.up.reader
+    expect(lambda: reader(reader.reporting.Portfolio, reporting_pb2.PortfolioRequest(**changes)), code)
+
+
+def test_a_block_manager_reads_the_age_of_her_blocks_loans_and_no_more(world):
+    manager, reader = world.up.manager, world.up.reader
+    expect(
+        lambda: manager(manager.reporting.Portfolio, reporting_pb2.PortfolioRequest(region="9")),
+        "REGION_NOT_YOURS",
+        grpc.StatusCode.PERMISSION_DENIED,
+    )
+    expect(lambda: manager(manager.reporting.Portfolio, reporting_pb2.PortfolioRequest(region=f"{world.up.block}.77")), "REGION_UNKNOWN")
+
+    def as_the_ledger_says(who, region):
+        answer = who(who.reporting.Portfolio, reporting_pb2.PortfolioRequest(region=region, from_on="2000-01-01"))
+        lent = {row.head: row.outstanding_paise for row in answer.rows}
+        return answer.region == region and answer.HasField("as_of") and lent.get("A01", 0) == figures(world.up, region)["loans_outstanding_paise"]
+
+    for who, region in ((manager, world.up.block), (reader, "9")):
+        books.wait_until("the age of loans is told", lambda who=who, region=region: as_the_ledger_says(who, region))
 
 
 def test_bytes_that_are_no_request_are_refused_not_called_our_bug(world):

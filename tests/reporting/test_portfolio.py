@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
 
 from protos.transactions_pb2 import MeetingApproved
 from services.chassis.hears import hearings, run_new
@@ -90,6 +90,10 @@ def some_loans(chance, count=60):
             day += timedelta(days=chance.randint(0, 60))
             loan.paid.append((day, chance.randint(1, left) if chance.random() < 0.8 else left))
             left -= loan.paid[-1][1]
+            if chance.random() < 0.1:  # It was not hers: taken back, some days later.
+                day += timedelta(days=chance.randint(0, 20))
+                loan.paid.append((day, -loan.paid[-1][1]))
+                left -= loan.paid[-1][1]
         if left and chance.random() < 0.2:
             loan.ended_on = day + timedelta(days=chance.randint(1, 90))
         yield loan
@@ -136,8 +140,10 @@ def test_ages_and_collection_are_those_of_the_loans_one_by_one(connection, seed)
     chance.shuffle(came)
     for place in range(0, len(came), 50):  # In batches, in whatever order they are heard.
         commands.add_dues(connection, gathered(came[place : place + 50]))
-    for _ in range(25):
-        first = FIRST + timedelta(days=chance.randrange(700))
+    turns = [day for loan in loans for day in (*loan.days, *(due_on for due_on, _ in loan.parts))]
+    ends = [loan.ended_on for loan in loans if loan.ended_on < date.max]
+    for place in range(25):  # Any day; then those on which something is paid or falls due; then those on which a loan is written off.
+        first = chance.choice(turns if place % 3 == 1 else ends if place % 3 == 2 and ends else [FIRST + timedelta(days=chance.randrange(700))])
         asked = Asked(chance.choice((STATE, DISTRICT, BLOCK, "9.178.1205", "9.141")), first, first + timedelta(days=chance.choice((0, 6, 29, 364))))
         found = {row.head: row for row in queries.portfolio(connection, asked)}
         for head in ("A01", "L04"):
@@ -149,6 +155,24 @@ def test_ages_and_collection_are_those_of_the_loans_one_by_one(connection, seed)
             assert row == {name: expected[name] for name in row}, (asked, head)
             opened = row["opening_overdue_paise"] + row["ended_paise"] + row["demand_paise"]
             assert opened == row["collected_arrears_paise"] + row["collected_current_paise"] + row["closing_overdue_paise"]
+
+
+def test_an_answer_reads_its_regions_rows_by_their_key_and_no_others(connection):
+    """However many other regions there are, and however many days come later."""
+    days = [date(2024, 1, 1) + timedelta(days=number) for number in range(60)]
+    for block in ("9.178.1204", "9.178.1205", "9.141.1300"):
+        commands.add_dues(connection, {Due(block, head, on, on): Amounts(1, 0, 1, 1) for head in ("A01", "L04") for on in days})
+    connection.exec_driver_sql("analyze ageing")
+    connection.exec_driver_sql("set local enable_seqscan = off")
+    said = {"level": 3, "region": "9.178.1204", "a": days[0], "b": days[29]}
+    [plan] = connection.execute(text(f"explain (analyze, format json) {queries._PORTFOLIO}"), said).scalar_one()
+    nodes = [plan["Plan"]]
+    while (node := nodes[-1]).get("Plans"):
+        nodes += node["Plans"]
+    assert node["Node Type"] in {"Index Scan", "Bitmap Index Scan"}
+    assert (node["Index Name"], node["Actual Rows"]) == ("ageing_pkey", 60)
+    assert "changed_on <=" in node["Index Cond"]
+    assert "region =" in node["Index Cond"]
 
 
 def approved(village, held_on, *dues):
@@ -168,6 +192,8 @@ def test_a_meeting_heard_twice_counts_once_and_where_it_lies(connection):
     assert (row.loans, row.outstanding_paise, row.loans_overdue, row.scheduled_paise) == (1, 700, 0, 0)
     [row] = queries.portfolio(connection, Asked(STATE, date(2026, 7, 1), date(2026, 7, 31)))
     assert (row.loans_over_30, row.par_30_paise, row.overdue_paise) == (1, 700, 700), "nothing is rewritten as days pass"
+    [row] = queries.portfolio(connection, Asked(BLOCK, date(2026, 5, 4), date(2026, 5, 4)))
+    assert row.loans == 1, "from the day on which it was held, not from that of its approval"
     assert queries.portfolio(connection, Asked("9.141", date(2026, 5, 1), TODAY)) == []
     assert queries.portfolio(connection, Asked(STATE, date(2026, 4, 1), date(2026, 5, 3))) == [], "before it was held there was nothing"
 
@@ -207,4 +233,5 @@ def test_what_cannot_be_asked_is_refused(region, from_on, to_on, refusal):
 
 def test_where_nothing_is_said_it_is_the_state_this_month_until_today():
     assert check("", "", "", STATE, Geography([]), TODAY) == Asked(STATE, date(2026, 5, 1), TODAY)
+    assert check("", TODAY.isoformat(), TODAY.isoformat(), STATE, Geography([]), TODAY) == Asked(STATE, TODAY, TODAY)
     assert check(BLOCK, "2025-04-01", "2026-03-31", STATE, Geography(PLACES), TODAY) == Asked(BLOCK, date(2025, 4, 1), date(2026, 3, 31))
