@@ -59,6 +59,10 @@ def test_every_rpc_says_who_may_call_and_how_far_she_reaches(service):
 # Fields of a request that name a region or an institution, and why the door does not look at them.
 LOOKED_AT_ELSEWHERE = {
     "SyncMeetings.meetings.institution_id": "meetings are answered one by one",
+    **dict.fromkeys(
+        (f"SyncMeetings.meetings.{name}.institution_id" for name in ("entries", "transfers_out", "transfers_in")),
+        "the other group, of which nothing is shown; a rule looks what it is",
+    ),
     "SubmitInstitution.institution.institution_id": "a new one is nobody's yet; the command tells new from old",
     "SubmitInstitution.institution.region": "what is mapped to her may lie outside her region; the command tells new from old",
     "SubmitInstitution.institution.seats.institution_id": "for whom somebody sits in a federation; a rule looks where it stands",

@@ -38,6 +38,9 @@ RULES = MappingProxyType(
             0,
         ),
         "loan_alerts": Rule("Whether a member is told by SMS of a loan given in her name: 1 yes, 0 no (domain 11: fake loans)", 0, 1, 1),
+        "settlement_shares_surplus": Rule(
+            "Whether a member who leaves has an equal part in her group's surplus or deficit: 1 yes, 0 no (domain 4.7)", 0, 1, 1
+        ),
         "loan_months_max": Rule("The longest time in which a member repays a loan", 1, 120, 120),
     }
 )

@@ -17,15 +17,14 @@ from services.kernel.tally import total
 from services.transactions.rules import loan, packed
 from services.transactions.rules.agreed import terms_kept
 from services.transactions.rules.anomaly import Mark, Wanted
-from services.transactions.rules.books import Books, Chain, Institution, Loan, Member, Recorded, Reversible, Span
-from services.transactions.rules.cut_off import brought
+from services.transactions.rules.books import Books, Chain, GivenOver, Institution, Loan, Member, Recorded, Reversible, Span
 from services.transactions.rules.heads import CHART, Head, SubLedger
 from services.transactions.rules.journal import HAS_ACCOUNTS, Account, Held, Id, Line, added, effect, still_standing
-from services.transactions.rules.meeting import payments_taken_back
+from services.transactions.rules.meeting import brought_in, payments_taken_back
 from services.transactions.rules.record import Pending
 from services.transactions.rules.schedule import Terms
-from services.transactions.rules.sheet import Reversal, Sheet, named_borrowers, named_loans, named_members
-from services.transactions.tables import FLAGGED, balances, chains, institutions, loans, meetings, members, refused, reversals, superseded
+from services.transactions.rules.sheet import Reversal, Sheet, Transfer, named_borrowers, named_loans, named_members
+from services.transactions.tables import FLAGGED, balances, chains, institutions, loans, meetings, members, refused, reversals, superseded, transfers
 
 ACTIVE = "ACTIVE"
 WHOLE = UUID(int=0)  # In the column of_id: the head itself.
@@ -58,10 +57,13 @@ def books(connection: Connection, sheets: Collection[Sheet]) -> Books:
     reversed_in = {one.meeting_id for sheet in sheets for one in sheet.reversals}
     seen = reversible(connection, reversed_in) if reversed_in else {}
     loan_ids = {of for was in seen.values() for of in (was.line.debit_of, was.line.credit_of) if of}
+    institution_id = next(iter(sheets)).institution_id
     for sheet in sheets:
         loan_ids |= named_loans(sheet)
+    if settled := {one.member_id for sheet in sheets for one in sheet.settlements}:
+        loan_ids |= _lent_to(connection, UUID(institution_id), settled)
     sought = {
-        "institution_id": next(iter(sheets)).institution_id,
+        "institution_id": institution_id,
         "member_ids": _array(set[Id]().union(*map(named_members, sheets))),
         "loan_ids": _array(loan_ids),
         "borrower_ids": _array(set[Id]().union(*map(named_borrowers, sheets))),
@@ -91,7 +93,41 @@ def books(connection: Connection, sheets: Collection[Sheet]) -> Books:
         {one: Recorded(of, revision, number, MeetingStatus(state), bytes.fromhex(mark)) for one, of, revision, number, state, mark in stored or ()},
         seen,
         frozenset(below or ()),
-        *_history(connection, UUID(sought["institution_id"]), {one for sheet in sheets for one in payments_taken_back(sheet, seen)}),
+        *_groups(connection, sheets),
+        *_history(connection, UUID(institution_id), {one for sheet in sheets for one in payments_taken_back(sheet, seen)}),
+    )
+
+
+def _lent_to(connection: Connection, institution_id: UUID, member_ids: Collection[Id]) -> set[Id]:
+    of = (loans.c.institution_id == institution_id, sight.among(loans.c.borrower_id, [UUID(one) for one in member_ids]))
+    return {str(one) for one in connection.execute(select(loans.c.loan_id).where(*of)).scalars()}
+
+
+def _groups(connection: Connection, sheets: Collection[Sheet]) -> tuple[Mapping[Id, str], Mapping[Id, GivenOver]]:
+    """The active institutions that transfers and entries name, each with its kind; and the transfers that are named and known."""
+    moves = [one for sheet in sheets for one in (*sheet.transfers_out, *sheet.transfers_in)]
+    named = {one.institution_id for one in moves} | {one.institution_id for sheet in sheets for one in sheet.entries if one.institution_id}
+    if not named:
+        return {}, {}
+    of = (sight.among(institutions.c.institution_id, [UUID(one) for one in named]), institutions.c.status == ACTIVE)
+    kinds = {str(row.institution_id): row.kind for row in connection.execute(select(institutions.c.institution_id, institutions.c.kind).where(*of))}
+    found = connection.execute(_GIVEN_OVER.where(sight.among(transfers.c.transfer_id, [UUID(one.transfer_id) for one in moves])))
+    return kinds, {str(row.transfer_id): _given_over(row) for row in found}
+
+
+_GIVEN_OVER = select(transfers, meetings.c.status, meetings.c.held_on).join(meetings, meetings.c.meeting_id == transfers.c.meeting_id)
+
+
+def _given_over(row: Row[Any]) -> GivenOver:
+    to_id = str(row.to_id)
+    return GivenOver(
+        str(row.from_id),
+        to_id,
+        row.held_on,
+        row.status == MeetingStatus.APPROVED,
+        str(row.taken_in or ""),
+        Transfer(str(row.transfer_id), to_id, **row.said),
+        {loan_id: loan.Standing(left, interest, date.fromisoformat(through)) for loan_id, left, interest, through in row.loans},
     )
 
 
@@ -295,16 +331,16 @@ def history_from(connection: Connection, institution_id: UUID, first_ids: Collec
     return still_standing([_held(row) for row in rows], taken_back)
 
 
-# Of a cut-off alone, which is the first of all, the content is read: it says what interest was owed.
+# Of a cut-off, and of what comes from another group, the content is read: it says what interest was owed.
 _OF_SHEET = [
     meetings.c.institution_id,
     meetings.c.revision,
-    case((meetings.c.flags.contains(["CUT_OFF"]), meetings.c.content)).label("content"),
+    case((meetings.c.flags.overlap(["CUT_OFF", "TRANSFER"]), meetings.c.content)).label("content"),
 ]
 
 
 def _held(row: Row[Any]) -> Held:
-    stood = brought(packed.unpack_sheet(row)) if row.content else {}
+    stood = brought_in(packed.unpack_sheet(row)) if row.content else {}
     return Held(str(row.meeting_id), row.number, row.held_on, packed.unpack_lines(row), stood)
 
 
@@ -411,6 +447,7 @@ class Standing:
     roster: int
     members: Sequence[Row[Any]]
     decisions: Sequence[Row[Any]]
+    incoming: Sequence[GivenOver]
 
 
 # Each balance, with the terms of the loan or borrowing whose it is.
@@ -444,7 +481,12 @@ def standing(connection: Connection, caller: Caller, institution_id: UUID, known
         roster,
         of if roster != known.roster else (),
         decided,
+        [_given_over(row) for row in connection.execute(_GIVEN_OVER.where(_incoming(institution_id)).order_by(transfers.c.transfer_id))],
     )
+
+
+def _incoming(institution_id: UUID) -> ColumnElement[bool]:
+    return and_(transfers.c.to_id == institution_id, transfers.c.taken_in.is_(None), meetings.c.status == MeetingStatus.APPROVED)
 
 
 def loan_in(connection: Connection, caller: Caller, institution_id: UUID, loan_id: UUID) -> Loan:

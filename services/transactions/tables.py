@@ -205,6 +205,24 @@ loans = Table(
 )
 Index("loans_institution", loans.c.institution_id)
 
+# What went to another group in one of its meetings, and the meeting there that took it in. `said` is the transfer as the sheet has it but for
+# its id and group, `loans` each loan or borrowing that went with it: [id, outstanding, interest unpaid, counted through].
+transfers = Table(
+    "transfers",
+    metadata,
+    Column("transfer_id", Uuid, primary_key=True),
+    Column("from_id", Uuid, nullable=False),
+    Column("to_id", Uuid, nullable=False),
+    Column("meeting_id", Uuid, nullable=False),
+    Column("taken_in", Uuid),
+    Column("said", JSONB, nullable=False),
+    Column("loans", JSONB, nullable=False),
+    Index("transfers_meeting", "meeting_id"),
+    Index("transfers_taken_in", "taken_in"),
+    # What waits to be taken in.
+    Index("transfers_to", "to_id", postgresql_where=text("taken_in is null")),
+)
+
 # Which lines of approved meetings were taken back, and by which meeting.
 reversals = Table(
     "reversals",

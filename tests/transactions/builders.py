@@ -31,11 +31,16 @@ from services.transactions.rules.sheet import (
     CutOff,
     Entry,
     LoanGiven,
+    LoanIn,
+    LoanOut,
     LoanRequest,
     Paid,
     Plan,
     Saving,
+    SetOff,
+    Settlement,
     Sheet,
+    Transfer,
     Withdrawal,
     content,
 )
@@ -167,6 +172,22 @@ def everything(group: Group) -> dict[str, tuple]:
     }
 
 
+def leaving(group: Group, loan_id: str) -> dict[str, tuple]:
+    """The lists of who leaves, as full; a loan of the second member is set off, goes away and comes again, which no meeting could hold."""
+    one, two, *_ = group.members
+    hers = Settlement(two, "DIED", 5000, 700, 300, 200, 0, 50, "a fine", 4000, Paid("CHEQUE", group.bank_ids[0], "004712"), "राम", "son", "the fever")
+    hers_elsewhere, own = Transfer(new_id(), new_id(), one, 5000, 700, 300), Transfer(new_id(), new_id(), "", 0, 0, 0, 900, 800, 700, 60)
+    back = (Transfer(new_id(), new_id(), group.members[2], 5000), own._replace(transfer_id=new_id(), surplus_paise=0, deficit_paise=70))
+    return {
+        "settlements": (hers,),
+        "set_offs": (SetOff(loan_id, 1500, 20),),
+        "transfers_out": (hers_elsewhere, own),
+        "loans_out": (LoanOut(loan_id, hers_elsewhere.transfer_id, 1000),),
+        "transfers_in": back,
+        "loans_in": (LoanIn(new_id(), back[0].transfer_id, loan_id, 2000, 40, "2026-09-30"),),
+    }
+
+
 @dataclass
 class Desk:
     """A group's bookkeeper with one device, and its checker, at work on one connection. `changes` of a caller may be given to each."""
@@ -262,5 +283,6 @@ def clear(connection, group: Group) -> None:
     connection.execute(text("delete from outbox where subject = cast(:one as uuid)::text"), of)
     noted = "select from meetings m where m.institution_id = :one and audit.subjects ? m.meeting_id::text"
     connection.execute(text(f"delete from audit where place is null and exists ({noted})"), of)
+    connection.execute(text("delete from transfers where :one in (from_id, to_id)"), of)
     for table in ("meetings", "superseded", "balances", "loans", "refused", "chains", "institutions", "members"):
         connection.execute(text(f"delete from {table} where institution_id = :one"), of)

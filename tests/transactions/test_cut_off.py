@@ -68,6 +68,7 @@ from tests.transactions.builders import (
     following,
     hear,
     hear_institution,
+    leaving,
     new_id,
     savings,
     sheet,
@@ -217,6 +218,7 @@ def test_it_is_flagged_so_that_it_is_looked_at():
 def test_nothing_came_in_or_went_out_at_a_cut_off(name):
     filled = {
         **everything(GROUP),
+        **leaving(GROUP, LOAN),
         "repayments": (Repayment(LOAN, 1, 0),),
         "borrowing_repayments": (BorrowingRepayment(FROM_BANK, 1, 0),),
         "reversals": (Reversal(new_id(), 1),),

@@ -16,7 +16,7 @@ from services.transactions.rules.journal import Line
 from services.transactions.rules.meeting import lines
 from services.transactions.rules.packed import HEAD_OF, NUMBER_OF, pack, unlisted, unpack_content, unpack_lines, unpack_sheet
 from services.transactions.rules.sheet import KINDS, BorrowingRepayment, Paid, Repayment, Reschedule, Reversal, WriteOff, content
-from tests.transactions.builders import Group, closed, everything, final, following, new_id, savings, sheet
+from tests.transactions.builders import Group, closed, everything, final, following, leaving, new_id, savings, sheet
 
 GROUP = Group()
 FIRST = following(GROUP.books(), GROUP, **everything(GROUP))
@@ -27,6 +27,7 @@ FULL = following(
     BOOKS,
     GROUP,
     **everything(GROUP),
+    **leaving(GROUP, LOAN),
     repayments=(Repayment(LOAN, 100, 20), Repayment(LOAN, 0, 0, Paid("CASH"))),
     borrowing_repayments=(BorrowingRepayment(BORROWING, 200, 30, Paid("CHEQUE", GROUP.bank_ids[1], "123456")),),
     reversals=(Reversal(FIRST.meeting_id, 1), Reversal(FIRST.meeting_id, 3)),

@@ -49,7 +49,7 @@ from services.transactions.rules.sheet import (
     named_members,
 )
 from services.transactions.servicer.reading import read_sheet, read_upload
-from tests.transactions.builders import Group, everything, new_id, sheet
+from tests.transactions.builders import Group, everything, leaving, new_id, sheet
 
 GROUP = Group()
 ONE, TWO, *_ = GROUP.members
@@ -73,6 +73,7 @@ UNUSUAL = Agreed("FLAT", "WEEKLY", "ACTUAL/365", "2026-10-20", "ROLL", 2, "ACCRU
 FULL = sheet(
     GROUP,
     **everything(GROUP),
+    **leaving(GROUP, new_id()),
     repayments=(Repayment(new_id(), 100, 20), Repayment(new_id(), 0, 5, Paid("CASH"))),
     borrowing_repayments=(BorrowingRepayment(new_id(), 200, 30, HERS),),
     reversals=(Reversal(new_id(), 1),),
@@ -97,6 +98,7 @@ AMOUNTS = [(name, field) for name, kind in KINDS.items() for field in kind._fiel
 MUST_BE = {(name, "amount_paise") for name in ("entries", "bank_moves", "requests", "plans")} | {
     (name, "principal_paise") for name in ("loans", "borrowings", "write_offs")
 }
+MUST_BE |= {(name, "outstanding_paise") for name in ("loans_out", "loans_in")}
 
 
 @pytest.mark.parametrize(("name", "field"), AMOUNTS)
@@ -326,12 +328,16 @@ def test_the_book_follows_from_the_passbook_and_the_cheques_on_their_way():
     assert BankStatement(FIRST, 1000, not_debited_paise=300, not_credited_paise=50).book_paise == 750
 
 
+LOANS_OF = ("repayments", "reschedules", "write_offs", "set_offs", "loans_out", "loans_in")
+
+
 def test_who_is_named():
     assert named_members(FULL) == set(GROUP.members)
     assert named_members(sheet(GROUP, attendance=(), plans=(Plan(LOAN, TWO, 1),))) == {TWO}
     lent = {FULL.loans[0].loan_id, FULL.borrowings[0].borrowing_id}
-    assert named_loans(FULL) == lent | {one.loan_id for name in ("repayments", "reschedules", "write_offs") for one in getattr(FULL, name)} | {
-        FULL.borrowing_repayments[0].borrowing_id
+    assert named_loans(FULL) == lent | {one.loan_id for name in LOANS_OF for one in getattr(FULL, name)} | {
+        FULL.borrowing_repayments[0].borrowing_id,
+        FULL.loans_in[0].of_loan_id,
     }
     assert named_banks(FULL) == {FIRST, SECOND}
     assert named_banks(sheet(GROUP, attendance=(Attendance(ONE, True),))) == set()
@@ -404,6 +410,9 @@ ID_FIELDS = [("meeting_id", True), ("institution_id", True), ("previous_meeting_
 OF_ROWS = {"bank_id", "to_bank_id"}  # Of profiles' rows: a UUID of any version.
 MAY_BE_EMPTY = {
     ("entries", "member_id"),
+    ("entries", "institution_id"),
+    ("transfers_out", "member_id"),
+    ("transfers_in", "member_id"),
     ("requests", "plan_id"),
     ("loans", "request_id"),
     ("loans", "member_id"),

@@ -34,6 +34,7 @@ LOANS = {an_id(10 + n): MEMBERS[n % 2] for n in range(4)}  # The third member ne
 BORROWINGS = [an_id(n) for n in range(20, 22)]
 BANKS = [an_id(n) for n in range(30, 32)]
 ACCOUNTS = {SubLedger.MEMBER: MEMBERS, SubLedger.LOAN: list(LOANS), SubLedger.BORROWING: BORROWINGS, SubLedger.BANK: BANKS}
+ACCOUNTS[SubLedger.INSTITUTION] = [an_id(40)]
 HER_HEADS = (Head.COMPULSORY_SAVINGS, Head.VOLUNTARY_SAVINGS, Head.SHARE_CAPITAL, Head.MEMBER_LOANS, Head.INSTITUTION_LOANS)
 FIRST_ON = date(2026, 1, 1)
 NUMBER = 5  # The meetings before are on paper.

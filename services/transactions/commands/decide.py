@@ -15,12 +15,12 @@ from services.kernel.caller import Caller
 from services.kernel.errors import Exhausted, Refused
 from services.kernel.policies import Policies
 from services.transactions import queries
-from services.transactions.commands.events import Told, approved, booked, moved, tell_all
+from services.transactions.commands.events import Told, approved, booked, moved, settled, tell_all
 from services.transactions.rules import meeting, packed, record
 from services.transactions.rules.books import Chain
 from services.transactions.rules.journal import effect
 from services.transactions.rules.loan import Standing
-from services.transactions.tables import balances, chains, loans, meetings, reversals
+from services.transactions.tables import balances, chains, loans, meetings, reversals, transfers
 
 TRIES_MAX = 5
 
@@ -95,6 +95,7 @@ def _approve(connection: Connection, caller: Caller, final: Found, advanced: Map
     note = audit.row(caller, "meeting.approve", (), {})
     lies_in = {pending.institution_id: row.lies_in for pending, _, row in final.values()}
     told: list[tuple[str, Told]] = [(pending.institution_id, approved(row, row.lies_in, at)) for pending, _, row in final.values()]
+    told += [(pending.institution_id, one) for pending, _, row in final.values() for one in settled(row, at)]
     if alerts:
         told += [(pending.institution_id, loan) for pending, _, row in final.values() for loan in booked(row, at)]
     told += [(one, moved(one, lies_in[one], replace(chain, version=chain.version + 1))) for one, chain in advanced.items()]
@@ -177,6 +178,8 @@ def _undo(connection: Connection, institution_id: UUID, undone: Sequence[Row[Any
     never = (loans.c.institution_id == institution_id, sight.among(loans.c.meeting_id, ids))  # By the institution, which has an index.
     given = set(connection.execute(delete(loans).where(*never).returning(loans.c.loan_id)).scalars())
     connection.execute(delete(reversals).where(sight.among(reversals.c.meeting_id, ids)))
+    connection.execute(delete(transfers).where(sight.among(transfers.c.meeting_id, ids)))
+    connection.execute(update(transfers).where(sight.among(transfers.c.taken_in, ids)).values(taken_in=None))
     of_account = (balances.c.institution_id == institution_id, balances.c.head == bindparam("b_head"), balances.c.of_id == bindparam("b_of"))
     for account, paise in effect(lines).items():
         key = {"b_head": account.head, "b_of": UUID(account.of) if account.of else queries.WHOLE}

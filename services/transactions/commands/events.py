@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, insert
 
-from protos.transactions_pb2 import BooksMoved, DueDelta, HeadTotal, LoanBooked, MeetingApproved
+from protos.transactions_pb2 import BooksMoved, DueDelta, HeadTotal, LoanBooked, MeetingApproved, MemberSettled
 from services.chassis.mailbox import outbox, outbox_row
 from services.kernel.ids import derived
 from services.kernel.month import business_date, month_of
@@ -77,6 +77,23 @@ def booked(row: Any, decided_at: datetime) -> list[Told]:  # noqa: ANN401 - a ro
             given_on=row.held_on.isoformat(),
         )
         told.append(outbox_row(message, message.loan_id, 0, derived("LoanBooked", message.loan_id), decided_at))
+    return told
+
+
+def settled(row: Any, decided_at: datetime) -> list[Told]:  # noqa: ANN401 - a row of meetings
+    """Who is settled by an approved meeting, or went to another group with all that she had."""
+    content = packed.unpack_content(row) if {"SETTLEMENT", "TRANSFER"}.intersection(row.flags) else {}
+    left = [*content.get("settlements", ()), *(one for one in content.get("transfers_out", ()) if "member_id" in one)]
+    told = []
+    for one in left:
+        message = MemberSettled(
+            member_id=one["member_id"],
+            institution_id=str(row.institution_id),
+            meeting_id=str(row.meeting_id),
+            settled_on=row.held_on.isoformat(),
+            reason=one.get("reason", "MOVED"),
+        )
+        told.append(outbox_row(message, message.member_id, 0, derived("MemberSettled", row.meeting_id, message.member_id), decided_at))
     return told
 
 

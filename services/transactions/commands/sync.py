@@ -20,10 +20,11 @@ from services.transactions.commands.take import session_of
 from services.transactions.rules.agreed import kept
 from services.transactions.rules.books import Books, Chain, Loan, Recorded
 from services.transactions.rules.journal import Account, Id
+from services.transactions.rules.loan import Standing
 from services.transactions.rules.packed import pack
-from services.transactions.rules.record import Answered, Outcome, Posting, Upload, admit_all
+from services.transactions.rules.record import Answered, Outcome, Posting, Upload, admit_all, gone
 from services.transactions.rules.schedule import Terms
-from services.transactions.tables import chains, loans, meetings, superseded
+from services.transactions.tables import chains, loans, meetings, superseded, transfers
 
 TRIES_MAX = 5
 
@@ -109,6 +110,7 @@ def sync_meetings(
         if answered.books.chain.lock > books.chain.lock:
             _fence(connection, caller, books.chain, answered)
         _agree_anew(connection, books, answered)
+        _transfer(connection, books, answered)
         chained, stored = connection.exec_driver_sql(STORE, parameters(caller, books, answered)).one()
         if chained and stored < len(answered.postings):  # Another institution took an id at the same instant; all of this is rolled back.
             raise IdTakenError
@@ -251,6 +253,25 @@ def _agree_anew(connection: Connection, read: Books, answered: Answered) -> None
         for loan_id in sorted(stored):
             values = _agreed(answered.books.loans[loan_id]) | {"given_on": answered.books.loans[loan_id].terms.given_on}
             connection.execute(update(loans).where(loans.c.loan_id == UUID(loan_id), as_read).values(**values))
+
+
+def _transfer(connection: Connection, read: Books, answered: Answered) -> None:
+    """What goes to another group, and what has come from one. Rare as well."""
+    moving = [posting for posting in answered.postings if posting.sheet.transfers_out or posting.sheet.transfers_in]
+    if not moving or not connection.execute(select(_as_read(connection, moving[0].sheet.institution_id, read))).scalar_one():
+        return
+    for posting in moving:
+        meeting_id = UUID(posting.sheet.meeting_id)
+        for transfer_id, one in gone(posting).items():
+            of = {"transfer_id": UUID(transfer_id), "from_id": UUID(one.from_id), "to_id": UUID(one.to_id), "meeting_id": meeting_id}
+            lent = [[loan_id, *_stood(standing)] for loan_id, standing in one.loans.items()]
+            connection.execute(insert(transfers).values(**of, said=one.kept, loans=lent))
+        came = sight.among(transfers.c.transfer_id, [UUID(one.transfer_id) for one in posting.sheet.transfers_in])
+        connection.execute(update(transfers).where(came).values(taken_in=meeting_id))
+
+
+def _stood(standing: Standing) -> list[object]:
+    return [standing.outstanding_paise, standing.interest_unpaid_paise, standing.accrued_through.isoformat()]
 
 
 def _array(values: Iterable[object]) -> str:

@@ -10,6 +10,7 @@ from services.transactions.rules.heads import Head
 from services.transactions.rules.journal import Id, Line
 from services.transactions.rules.loan import Standing, unpaid_since
 from services.transactions.rules.schedule import Terms, schedule
+from services.transactions.rules.transfer import given_away
 
 
 class Change(NamedTuple):
@@ -33,13 +34,13 @@ class _Sums(dict[tuple[Head, date], list[int]]):
 
 
 def changes(before: Mapping[Id, Loan], after: Mapping[Id, Loan], posted: tuple[Line, ...], never: frozenset[Id]) -> tuple[Change, ...]:
-    """`before` are the loans as the meeting found them, `after` those that it changed. What of them was written off, or taken back of that, its
-    lines say; `never` are those that were taken back whole, as if never given.
+    """`before` are the loans as the meeting found them, `after` those that it changed. What of them was written off, or taken back of that, or
+    given over to another group, its lines say; `never` are those that were taken back whole, as if never given.
     """
-    sums, lost = _Sums(), _written_off(posted)
+    sums, lost = _Sums(), _unpaid(posted)
     for loan_id, loan in after.items():
         was = before.get(loan_id)
-        if was is None:  # Of one that a cut-off brings in, what was paid before is no collection of that day.
+        if was is None:  # Of one that a cut-off or another group brings in, what was paid before is no collection of that day.
             _add(sums, loan.head, loan.terms, loan.standing, 1, uncollected=True)
             continue
         left = loan.standing.outstanding_paise + lost.get(loan_id, 0)
@@ -59,13 +60,16 @@ def changes(before: Mapping[Id, Loan], after: Mapping[Id, Loan], posted: tuple[L
     return tuple(Change(head, due_on, *amounts) for (head, due_on), amounts in sorted(sums.items()) if any(amounts))
 
 
-def _written_off(posted: tuple[Line, ...]) -> dict[Id, int]:
+def _unpaid(posted: tuple[Line, ...]) -> dict[Id, int]:
     lost: dict[Id, int] = {}
     for line in posted:
         if line.debit == Head.WRITE_OFF and line.credit_of:
             lost[line.credit_of] = lost.get(line.credit_of, 0) + line.amount_paise
         elif line.credit == Head.WRITE_OFF and line.debit_of:
             lost[line.debit_of] = lost.get(line.debit_of, 0) - line.amount_paise
+        else:
+            loan_id, paise = given_away(line)
+            lost[loan_id] = lost.get(loan_id, 0) + paise
     return lost
 
 

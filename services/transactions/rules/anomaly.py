@@ -23,6 +23,8 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "REVERSAL": "Lines of approved meetings are taken back: {count}.",
         "RESCHEDULED": "A loan or a borrowing was rescheduled.",
         "WRITTEN_OFF": "A loan of which {amount} was outstanding was written off.",
+        "SETTLEMENT": "A member was settled, and paid {amount}.",
+        "TRANSFER": "A member or what the group has went to another group, or came from one.",
         "REVISED": "It was handed back before; this is its revision {count}.",
         "NOBODY_PRESENT": "Nobody was present.",
         "ATTENDANCE_INCOMPLETE": "Active members are missing in the attendance: {count}.",
@@ -138,8 +140,26 @@ def _written_off(sheet: Sheet) -> Iterator[Reason]:
         yield Reason("", "", f"write_offs[{place}]", "", lost.loan_id, lost.principal_paise)
 
 
+def _settled(sheet: Sheet) -> Iterator[Reason]:
+    for place, one in enumerate(sheet.settlements):
+        yield Reason("", "", f"settlements[{place}]", one.member_id, "", one.paid_paise)
+
+
+def _transferred(sheet: Sheet) -> Iterator[Reason]:
+    for name in ("transfers_out", "transfers_in"):
+        for place, one in enumerate(getattr(sheet, name)):
+            yield Reason("", "", f"{name}[{place}]", one.member_id)
+
+
 _UNUSUAL = {"SAVING_UNUSUAL": _savings, "AMOUNT_UNUSUAL": _of_members}
-_NAMED = {"RESCHEDULED": _rescheduled, "WRITTEN_OFF": _written_off, "LOAN_WHILE_ABSENT": _absent, **_UNUSUAL}
+_NAMED = {
+    "RESCHEDULED": _rescheduled,
+    "WRITTEN_OFF": _written_off,
+    "SETTLEMENT": _settled,
+    "TRANSFER": _transferred,
+    "LOAN_WHILE_ABSENT": _absent,
+    **_UNUSUAL,
+}
 
 
 def refused_member(sheet: Sheet, field: str) -> Id:

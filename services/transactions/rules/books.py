@@ -9,7 +9,7 @@ from services.transactions.rules.heads import Head
 from services.transactions.rules.journal import Account, Held, Id, Line
 from services.transactions.rules.loan import Standing
 from services.transactions.rules.schedule import Terms
-from services.transactions.rules.sheet import Sheet
+from services.transactions.rules.sheet import LoanIn, Sheet, Transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +130,38 @@ class Reversible:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenOver:
+    """What went out of other books, as those that it comes to must say it; `loans` by their ids there, as they stood."""
+
+    from_id: Id
+    to_id: Id
+    held_on: date
+    approved: bool
+    taken_in: Id
+    said: Transfer
+    loans: Mapping[Id, Standing]
+
+    @property
+    def kept(self) -> dict[str, object]:
+        """The transfer without its id and group, and without what is empty."""
+        return {name: value for name, value in self.said._asdict().items() if value and name not in {"transfer_id", "institution_id"}}
+
+    def comes(self, transfer_id: Id) -> tuple[Transfer, tuple[LoanIn, ...]]:
+        """What the group to which it goes is to say, but for the new ids of the loans."""
+        loans = (
+            LoanIn("", transfer_id, loan_id, one.outstanding_paise, one.interest_unpaid_paise, one.accrued_through.isoformat())
+            for loan_id, one in sorted(self.loans.items())
+        )
+        return self.said._replace(institution_id=self.from_id), tuple(loans)
+
+
+@dataclass(frozen=True, slots=True)
 class Books:
     """What is known of those that meetings name; who is not known is not there. `balances` are all of the institution's, and
     `members` besides those named all who are there now.
+
+    `others` are the kinds of the active institutions that transfers and entries name, and `given_over` the transfers that are named and known.
+    Of who is settled `loans` are all that she has.
 
     Where a line of a loan is taken back, `given_in` says in which meeting the loan began, and `history` is the meetings that count from
     then on, with the lines that still stand.
@@ -146,5 +175,7 @@ class Books:
     recorded: Mapping[Id, Recorded] = field(default_factory=dict)
     reversible: Mapping[tuple[Id, int], Reversible] = field(default_factory=dict)
     below: frozenset[Id] = frozenset()  # Of the borrowers named, the active institutions directly below this one.
+    others: Mapping[Id, str] = field(default_factory=dict)
+    given_over: Mapping[Id, GivenOver] = field(default_factory=dict)
     given_in: Mapping[Id, Id] = field(default_factory=dict)
     history: Sequence[Held] = ()

@@ -25,7 +25,6 @@ from services.transactions.rules.sheet import (
     ActiveLoan,
     CutOff,
     Sheet,
-    brought_in,
     check_amounts,
     check_effective,
     check_length,
@@ -185,15 +184,6 @@ def check_first(cut_off: CutOff, books: Books) -> None:
         if formed_on and date.fromisoformat(loan.given_on) < formed_on:
             sentence = "The institution was formed on {formed_on}; nothing was lent or borrowed before."
             raise Conflict("GIVEN_TOO_EARLY", sentence, field=f"{field}.given_on", formed_on=formed_on.isoformat())
-
-
-def not_here(sheet: Sheet, books: Books) -> Iterator[tuple[str, Id]]:
-    """By the fields that name them, those who as far as is known are not of the institution, nor left it before the cut-off."""
-    of, on = sheet.institution_id, sheet.held_on
-    for field, entry in brought_in(sheet):
-        member = books.members.get(entry.member_id)
-        if member is None or not (member.had_stay(of, on) or member.left_on(of, on) or (member.active and member.has_stay(of, on))):
-            yield field, entry.member_id
 
 
 def _id(loan: ActiveLoan | ActiveBorrowing) -> Id:

@@ -29,6 +29,7 @@ class Head(StrEnum):
     SETTLEMENT_PAYABLE = "L08"
     SUSPENSE = "L09"
     RETAINED_SURPLUS = "L10"
+    BETWEEN_GROUPS = "L11"
     LOAN_INTEREST = "I01"
     FINES = "I02"
     FEES = "I03"
@@ -69,6 +70,7 @@ class SubLedger(StrEnum):
     LOAN = "LOAN"
     BORROWING = "BORROWING"
     BANK = "BANK"
+    INSTITUTION = "INSTITUTION"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +100,10 @@ CHART: Mapping[Head, About] = MappingProxyType(
         Head.BORROWING_VO: About("Borrowing from VO", Side.LIABILITY, SubLedger.BORROWING, ("SHG",)),
         Head.FUNDS: About("Funds and grants received", Side.EQUITY),
         Head.BORROWING_CLF: About("Borrowing from CLF", Side.LIABILITY, SubLedger.BORROWING, ("SHG", "VO")),
-        Head.SETTLEMENT_PAYABLE: About("Settlement payable", Side.LIABILITY),
+        Head.SETTLEMENT_PAYABLE: About("Settlement payable", Side.LIABILITY, SubLedger.MEMBER),
         Head.SUSPENSE: About("Suspense", Side.LIABILITY, may_be_negative=True),
         Head.RETAINED_SURPLUS: About("Retained surplus", Side.EQUITY, may_be_negative=True),
+        Head.BETWEEN_GROUPS: About("Between groups", Side.LIABILITY, SubLedger.INSTITUTION, may_be_negative=True),
         Head.LOAN_INTEREST: About("Interest on loans", Side.INCOME),
         Head.FINES: About("Fines", Side.INCOME),
         Head.FEES: About("Membership and admission fees", Side.INCOME),
@@ -128,7 +131,7 @@ PLACES = (Head.CASH, Head.CASH_IN_TRANSIT, Head.BANK)
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What a screen enters: the head debited and the head credited, of which one may be MONEY. `of_member`: whose it is must be said."""
+    """What a screen enters: the head debited and the head credited, of which one may be MONEY. `of_member`, `of_institution`: which must be said."""
 
     title: str
     screen: str
@@ -136,14 +139,15 @@ class Item:
     credit: Head | None
     of_member: bool = False
     by_bank_only: bool = False
+    of_institution: bool = False
 
 
-def _in(title: str, screen: str, head: Head, *, of_member: bool = False, by_bank_only: bool = False) -> Item:
-    return Item(title, screen, MONEY, head, of_member, by_bank_only)
+def _in(title: str, screen: str, head: Head, *, of_member: bool = False, by_bank_only: bool = False, of_institution: bool = False) -> Item:
+    return Item(title, screen, MONEY, head, of_member, by_bank_only, of_institution)
 
 
-def _out(title: str, screen: str, head: Head, *, of_member: bool = False, by_bank_only: bool = False) -> Item:
-    return Item(title, screen, head, MONEY, of_member, by_bank_only)
+def _out(title: str, screen: str, head: Head, *, of_member: bool = False, by_bank_only: bool = False, of_institution: bool = False) -> Item:
+    return Item(title, screen, head, MONEY, of_member, by_bank_only, of_institution)
 
 
 ITEMS: Mapping[str, Item] = MappingProxyType(
@@ -181,6 +185,7 @@ ITEMS: Mapping[str, Item] = MappingProxyType(
         "SHARE_RETURNED": _out("Share capital returned", "MEMBER_PAYMENTS", Head.SHARE_CAPITAL, of_member=True),
         "SAVINGS_INTEREST": _out("Dividend or interest on savings", "MEMBER_PAYMENTS", Head.SAVINGS_INTEREST, of_member=True),
         "OTHER_TO_MEMBER": _out("Other payment to a member", "MEMBER_PAYMENTS", Head.OTHER_EXPENSE, of_member=True),
+        "SETTLEMENT_PAID": _out("Settlement paid", "MEMBER_PAYMENTS", Head.SETTLEMENT_PAYABLE, of_member=True),
         "INVESTED": _out("Fixed deposit or investment made", "INVESTMENTS", Head.INVESTMENTS),
         "INVESTMENT_ENDED": _in("Fixed deposit or investment ended", "INVESTMENTS", Head.INVESTMENTS),
         "SAVED_WITH_FEDERATION": _out("Saved with the VO or CLF", "INVESTMENTS", Head.SAVINGS_WITH_FEDERATION),
@@ -197,6 +202,7 @@ ITEMS: Mapping[str, Item] = MappingProxyType(
         "GROUP_INCOME": _in("Income from the group's work", "RECEIPTS", Head.OTHER_INCOME),
         "OTHER_RECEIPT": _in("Other receipt", "RECEIPTS", Head.OTHER_INCOME),
         "UNEXPLAINED_RECEIPT": _in("Receipt not explained yet", "RECEIPTS", Head.SUSPENSE),
+        "GROUP_RECEIVED": _in("Received from another group", "RECEIPTS", Head.BETWEEN_GROUPS, of_institution=True),
         "HONORARIUM": _out("Honorarium", "PAYMENTS", Head.HONORARIUM),
         "TRAVEL": _out("Travel", "PAYMENTS", Head.TRAVEL),
         "STATIONERY": _out("Stationery", "PAYMENTS", Head.STATIONERY),
@@ -206,6 +212,7 @@ ITEMS: Mapping[str, Item] = MappingProxyType(
         "FUND_RETURNED": _out("Fund returned", "PAYMENTS", Head.FUNDS),
         "GROUP_WORK_COST": _out("Cost of the group's work", "PAYMENTS", Head.OTHER_EXPENSE),
         "OTHER_PAYMENT": _out("Other payment", "PAYMENTS", Head.OTHER_EXPENSE),
+        "GROUP_PAID": _out("Paid to another group", "PAYMENTS", Head.BETWEEN_GROUPS, of_institution=True),
         "UNEXPLAINED_PAYMENT": _out("Payment not explained yet", "PAYMENTS", Head.SUSPENSE),
     }
 )

@@ -11,6 +11,8 @@ from services.transactions.rules.loan import Standing
 
 # Ids are text in lower case here: they are compared and handed on, never computed with.
 Id = str
+# One side of a line: a head, and whose.
+Half = tuple[Head, Id]
 
 
 class Line(NamedTuple):
@@ -61,10 +63,12 @@ def effect(lines: Iterable[Line]) -> dict[Account, int]:
 
 
 def is_opening(line: Line) -> bool:
-    """Whether a cut-off brought it in: nothing else lets an asset, or what is owed, grow against retained surplus."""
+    """Whether a cut-off brought it in: nothing else lets an asset, or what is owed, grow against retained surplus, but for what goes to
+    another group.
+    """
     if line.credit == Head.RETAINED_SURPLUS:
         return GROWS_BY_DEBIT[line.debit]
-    return line.debit == Head.RETAINED_SURPLUS and not GROWS_BY_DEBIT[line.credit]
+    return line.debit == Head.RETAINED_SURPLUS and not GROWS_BY_DEBIT[line.credit] and line.credit != Head.BETWEEN_GROUPS
 
 
 def added(balances: Balances, change: Balances, sign: int = 1) -> dict[Account, int]:

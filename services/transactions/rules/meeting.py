@@ -1,5 +1,6 @@
 """What becomes of a sheet on the books as they stand: its lines, and what must hold of them (domain 3.1, 4.1)."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -13,10 +14,11 @@ from services.kernel.policies import Policies
 from services.transactions.rules.ageing import Change, changes
 from services.transactions.rules.agreed import terms_of
 from services.transactions.rules.books import Books, Loan, Reversible
-from services.transactions.rules.cut_off import arrears_differ, brought, check_first, not_here, opening_lines, opening_loans
+from services.transactions.rules.cut_off import arrears_differ, brought, check_first, opening_lines, opening_loans
 from services.transactions.rules.heads import CHART, ITEMS, MONEY, Head, SubLedger
-from services.transactions.rules.journal import Account, Balances, Held, Id, Line, added, effect, still_standing
+from services.transactions.rules.journal import Account, Balances, Half, Held, Id, Line, added, effect, still_standing
 from services.transactions.rules.loan import Standing, after_payment, interest_owed
+from services.transactions.rules.settlement import check_set_offs, check_settled, overdrawn, settled_lines
 from services.transactions.rules.sheet import (
     HEAD_OF,
     LENDERS,
@@ -24,11 +26,24 @@ from services.transactions.rules.sheet import (
     PAID_LISTS,
     ActiveLoan,
     LoanGiven,
+    LoanOut,
     Paid,
     Sheet,
     WriteOff,
     listed_members,
+    may_have_left,
     named_banks,
+)
+from services.transactions.rules.transfer import (
+    awaited,
+    carried_over,
+    check_in,
+    check_out,
+    come_in,
+    given_away,
+    is_transfer,
+    stood,
+    transfer_lines,
 )
 
 BORROWINGS = frozenset(head for head, about in CHART.items() if about.sub_ledger is SubLedger.BORROWING)
@@ -52,6 +67,7 @@ class Taken:
     """What a meeting adds to the books: its lines, the balances and loans that they change, as they are after it.
 
     `unlisted` is how many active members its attendance leaves out: they were due as well. `ageing` is told when it is approved.
+    `carried` is how the loans stood that go to another group.
     """
 
     lines: tuple[Line, ...]
@@ -60,10 +76,13 @@ class Taken:
     flags: tuple[str, ...]
     unlisted: int
     ageing: tuple[Change, ...]
+    carried: Mapping[Id, Standing]
 
 
 def lines(sheet: Sheet, loans: Mapping[Id, Loan], reversible: Mapping[tuple[Id, int], Reversible]) -> tuple[Line, ...]:
-    """The sheet as a journal. What is nothing gives no line. `loans` are those that are repaid, `reversible` the lines taken back."""
+    """The sheet as a journal. What is nothing gives no line. `loans` are those of which anything is paid or given over, `reversible` the lines
+    taken back.
+    """
     if sheet.cut_off:
         return opening_lines(sheet, sheet.cut_off)
     made: list[Line] = []
@@ -78,6 +97,7 @@ def lines(sheet: Sheet, loans: Mapping[Id, Loan], reversible: Mapping[tuple[Id, 
     for lost in sheet.write_offs:
         head = loans[lost.loan_id].head
         made.append(Line(len(made) + 1, Head.WRITE_OFF, head, lost.principal_paise, "", lost.loan_id))
+    _post_halves((*settled_lines(sheet, loans), *transfer_lines(sheet, loans)), made)
     _post_reversals(sheet, reversible, made)
     return tuple(made)
 
@@ -95,7 +115,7 @@ def _entered(sheet: Sheet, loans: Mapping[Id, Loan]) -> Iterator[tuple[str, int,
         yield "PRINCIPAL_REPAID" if by_member else "INSTITUTION_REPAID", repaid.principal_paise, repaid.loan_id, repaid.paid
         yield "INTEREST_RECEIVED", repaid.interest_paise, repaid.loan_id, repaid.paid
     for entry in sheet.entries:
-        yield entry.item, entry.amount_paise, entry.member_id, entry.paid
+        yield entry.item, entry.amount_paise, entry.member_id or entry.institution_id, entry.paid
     for given in sheet.loans:
         yield "LOAN_GIVEN" if given.member_id else "LENT_TO_INSTITUTION", given.principal_paise, given.loan_id, given.paid
     for taken in sheet.borrowings:
@@ -103,6 +123,12 @@ def _entered(sheet: Sheet, loans: Mapping[Id, Loan]) -> Iterator[tuple[str, int,
     for back in sheet.borrowing_repayments:
         yield _REPAID[loans[back.borrowing_id].head], back.principal_paise, back.borrowing_id, back.paid
         yield "INTEREST_PAID", back.interest_paise, back.borrowing_id, back.paid
+
+
+def _post_halves(halves: Iterable[tuple[Half, Half, int]], made: list[Line]) -> None:
+    for (debit, debit_of), (credit, credit_of), paise in halves:
+        if paise:
+            made.append(Line(len(made) + 1, debit, credit, paise, debit_of, credit_of))
 
 
 def _post_reversals(sheet: Sheet, reversible: Mapping[tuple[Id, int], Reversible], made: list[Line]) -> None:
@@ -129,6 +155,9 @@ def take_in(sheet: Sheet, books: Books, policies: Policies, today: date) -> Take
     _check_members(sheet, books)
     _check_reversals(sheet, books)
     _check_loans(sheet, books)
+    check_out(sheet, books)
+    check_in(sheet, books)
+    _wait_for_groups(sheet, books)
     posted = lines(sheet, books.loans, books.reversible)
     _check_levels(posted, books)
     change = effect(posted)
@@ -137,8 +166,11 @@ def take_in(sheet: Sheet, books: Books, policies: Policies, today: date) -> Take
     _check_ended(sheet, posted, balances, books)
     _check_money(sheet, balances)
     _check_closing(sheet, balances)
-    _wait(sheet, books)
     after = loans_after(sheet, posted, books)
+    check_settled(sheet, balances, after, books)
+    _wait(sheet, books)
+    carried = carried_over(sheet, after)
+    after |= {loan_id: replace(after[loan_id], standing=Standing(0, 0, sheet.held_on)) for loan_id in carried}
     return Taken(
         posted,
         {account: balances[account] for account in change},
@@ -146,6 +178,7 @@ def take_in(sheet: Sheet, books: Books, policies: Policies, today: date) -> Take
         _flags(sheet, books),
         _unlisted(sheet, books),
         changes(books.loans, after, posted, _never_given(sheet, books)),
+        carried,
     )
 
 
@@ -181,6 +214,7 @@ def loans_after(sheet: Sheet, posted: tuple[Line, ...], books: Books) -> dict[Id
         begun = date.fromisoformat(taken.effective_on) if taken.effective_on else sheet.held_on
         terms, standing = terms_of(taken, taken.principal_paise, begun), Standing(taken.principal_paise, 0, begun)
         after[taken.borrowing_id] = Loan(sheet.institution_id, HEAD_OF[taken.lender], "", terms, standing)
+    after |= come_in(sheet, books.loans)
     new = frozenset(after)
     anew = payments_taken_back(sheet, books.reversible)
     history = history_after(sheet, posted, books) if anew else ()
@@ -210,8 +244,13 @@ def payments_taken_back(sheet: Sheet, reversible: Mapping[tuple[Id, int], Revers
 
 def history_after(sheet: Sheet, posted: tuple[Line, ...], books: Books) -> tuple[Held, ...]:
     """The meetings that count, this one too, with the lines that still stand after it."""
-    held = Held(sheet.meeting_id, sheet.number, sheet.held_on, posted, brought(sheet))
+    held = Held(sheet.meeting_id, sheet.number, sheet.held_on, posted, brought_in(sheet))
     return still_standing((*books.history, held), {sheet.meeting_id: sheet.reversals})
+
+
+def brought_in(sheet: Sheet) -> dict[Id, Standing]:
+    """How the loans stood that a cut-off carries on, or that come from another group."""
+    return brought(sheet) | stood(sheet)
 
 
 def payments(posted: tuple[Line, ...]) -> dict[Id, tuple[int, int]]:
@@ -240,11 +279,16 @@ def replayed(loan_id: Id, given_in: Id, loan: Loan, history: Iterable[Held]) -> 
             stands = came if came and came.outstanding_paise == -principal else replace(stands, outstanding_paise=-principal)
         elif principal or interest or held.meeting_id in ended:
             stands = after_payment(terms[0], stands, principal, interest, held.held_on)
-        if any(line.debit == Head.WRITE_OFF and line.credit_of == loan_id for line in held.lines):
+        if held.meeting_id != given_in and any(_ends(line, loan_id) for line in held.lines):
             stands = replace(stands, interest_unpaid_paise=0)
         if held.meeting_id in ended:
             terms = terms[1:]
     return stands
+
+
+def _ends(line: Line, loan_id: Id) -> bool:
+    """Whether nobody pays here any more what this line takes off the loan."""
+    return (line.debit == Head.WRITE_OFF and line.credit_of == loan_id) or given_away(line)[0] == loan_id
 
 
 def _check_day(sheet: Sheet, books: Books, policies: Policies, today: date) -> None:
@@ -312,14 +356,16 @@ def _check_previous(sheet: Sheet, books: Books) -> None:
 def _not_here(sheet: Sheet, books: Books) -> Iterator[tuple[str, Id]]:
     """By the fields that name them, those who as far as is known were not of the institution that day, or are not active yet."""
     of, on = sheet.institution_id, sheet.held_on
-    missing = listed_members(sheet).difference(
-        one for one, member in books.members.items() if member.had_stay(of, on) or (member.active and member.has_stay(of, on))
-    )
+    here = {one for one, member in books.members.items() if member.had_stay(of, on) or (member.active and member.has_stay(of, on))}
+    missing = listed_members(sheet) - here
     for name in MEMBER_LISTS if missing else ():
         for place, entry in enumerate(getattr(sheet, name)):
             if entry.member_id in missing:
                 yield f"{name}[{place}].member_id", entry.member_id
-    yield from not_here(sheet, books)
+    for field, entry in may_have_left(sheet):
+        known = books.members.get(entry.member_id)
+        if entry.member_id not in here and not (known and known.left_on(of, on)):
+            yield field, entry.member_id
 
 
 def _check_members(sheet: Sheet, books: Books) -> None:
@@ -340,6 +386,14 @@ def _check_members(sheet: Sheet, books: Books) -> None:
             raise Invalid("MEMBER_ELSEWHERE", "This member was not of this institution on {on}; take her off.", field=field, on=on.isoformat())
 
 
+def _wait_for_groups(sheet: Sheet, books: Books) -> None:
+    """Before anything is posted: of what has not come yet nobody knows what it is."""
+    for field, kind, of in awaited(sheet, books):
+        if kind == "TRANSFER":
+            raise Waiting("TRANSFER_WAITING", "At the other group this is not approved yet; the meeting waits for it.", field=field, awaited=of)
+        raise Waiting("INSTITUTION_WAITING", "This institution is not active yet; the meeting waits for it.", field=field, awaited=of)
+
+
 def _wait(sheet: Sheet, books: Books) -> None:
     """For who is not heard of, is not active yet, or is of another institution, from where she may have come before it is told;
     and for an account that profiles has not told yet.
@@ -353,7 +407,7 @@ def _wait(sheet: Sheet, books: Books) -> None:
 
 def _check_loans(sheet: Sheet, books: Books) -> None:
     taken_back = payments_taken_back(sheet, books.reversible)
-    for name, key in (("loans", "loan_id"), ("borrowings", "borrowing_id")):
+    for name, key in (("loans", "loan_id"), ("borrowings", "borrowing_id"), ("loans_in", "loan_id")):
         for place, given in enumerate(getattr(sheet, name)):
             if getattr(given, key) in books.loans:
                 raise Conflict("LOAN_EXISTS", "A loan of this id was given already.", field=f"{name}[{place}].{key}")
@@ -361,6 +415,9 @@ def _check_loans(sheet: Sheet, books: Books) -> None:
     _check_agreed_anew(sheet, books, taken_back)
     for place, repaid in enumerate(sheet.repayments):
         _check_repayment(f"repayments[{place}]", repaid.loan_id, repaid.principal_paise, sheet, books, taken_back)
+    check_set_offs(sheet, books)
+    for place, off in enumerate(sheet.set_offs):
+        _check_repayment(f"set_offs[{place}]", off.loan_id, off.principal_paise, sheet, books, taken_back)
     for place, one in enumerate(sheet.borrowing_repayments):
         _check_repayment(f"borrowing_repayments[{place}]", one.borrowing_id, one.principal_paise, sheet, books, taken_back)
 
@@ -380,10 +437,9 @@ def _check_borrowers(sheet: Sheet, books: Books) -> None:
 
 
 def _check_agreed_anew(sheet: Sheet, books: Books, taken_back: Mapping[Id, tuple[int, int]]) -> None:
-    """What is rescheduled or written off is outstanding, and after a write-off nothing is."""
-    repaid = {one.loan_id: one.principal_paise for one in sheet.repayments}
-    repaid |= {one.borrowing_id: one.principal_paise for one in sheet.borrowing_repayments}
-    for name in ("reschedules", "write_offs"):
+    """What is rescheduled, written off or given over is outstanding, and after a write-off or a transfer nothing is."""
+    repaid = _repaid(sheet)
+    for name in ("reschedules", "write_offs", "loans_out"):
         for place, one in enumerate(getattr(sheet, name)):
             loan = books.loans.get(one.loan_id)
             if loan is None or loan.institution_id != sheet.institution_id or (name == "write_offs" and loan.head not in LENT):
@@ -394,17 +450,31 @@ def _check_agreed_anew(sheet: Sheet, books: Books, taken_back: Mapping[Id, tuple
             if isinstance(one, WriteOff) and one.principal_paise != left:
                 sentence = "Of this loan {outstanding} is outstanding: all of it is written off, or nothing."
                 raise Conflict("WRITE_OFF_PARTIAL", sentence, field=f"{name}[{place}].principal_paise", outstanding=rupees(left))
+            if isinstance(one, LoanOut) and one.outstanding_paise != left:
+                sentence = "Of this loan {outstanding} is outstanding: all of it goes to the other group, or nothing."
+                raise Conflict("TRANSFER_PARTIAL", sentence, field=f"{name}[{place}].outstanding_paise", outstanding=rupees(left))
+
+
+def _repaid(sheet: Sheet) -> Counter[Id]:
+    """Of each loan and borrowing the principal that this meeting repays, in money or set off."""
+    paid = [(one.loan_id, one.principal_paise) for one in sheet.repayments]
+    paid += [(off.loan_id, off.principal_paise) for off in sheet.set_offs]
+    paid += [(back.borrowing_id, back.principal_paise) for back in sheet.borrowing_repayments]
+    repaid: Counter[Id] = Counter()
+    for loan_id, paise in paid:
+        repaid[loan_id] += paise
+    return repaid
 
 
 def _check_repayment(field: str, loan_id: Id, principal_paise: int, sheet: Sheet, books: Books, taken_back: Mapping[Id, tuple[int, int]]) -> None:
     """A repayment that was too large is taken back and entered anew in one meeting."""
     loan = books.loans.get(loan_id)
-    given = field.startswith("repayments")
+    given = not field.startswith("borrowing")
     key = "loan_id" if given else "borrowing_id"
     if loan is None or loan.institution_id != sheet.institution_id or (loan.head in LENT) != given:
         raise Conflict("LOAN_UNKNOWN", "This institution has no such loan.", field=f"{field}.{key}")
     outstanding_paise = loan.standing.outstanding_paise + taken_back.get(loan_id, (0, 0))[0]
-    if principal_paise > outstanding_paise:
+    if principal_paise and _repaid(sheet)[loan_id] > outstanding_paise:
         raise Conflict(
             "REPAYMENT_TOO_LARGE",
             "Of this loan {outstanding} is outstanding; no more can be repaid.",
@@ -424,6 +494,9 @@ def _check_reversals(sheet: Sheet, books: Books) -> None:
             raise Conflict("LINE_NOT_FINAL", "Only an approved line is taken back; ask for the meeting to be handed back.", field=field)
         if was.takes_back:
             raise Conflict("LINE_IS_REVERSAL", "This line takes another one back; enter that one's amount anew instead.", field=field)
+        if is_transfer(was.line):
+            sentence = "What went to another group, or came from one, is given back by a transfer of its own."
+            raise Conflict("LINE_OF_TRANSFER", sentence, field=field)
         if was.reversed_by or (one.meeting_id, one.line) in seen:
             raise Conflict("LINE_REVERSED", "This line was taken back already.", field=field)
         seen.add((one.meeting_id, one.line))
@@ -446,6 +519,8 @@ def _check_signs(sheet: Sheet, balances: Balances, change: Balances) -> None:
             raise Conflict("CASH_NEGATIVE", "{missing} more is paid out or deposited than there was cash.", field=_spender(sheet), missing=missing)
         if head == Head.BANK and of:
             raise Conflict("BANK_NEGATIVE", "{missing} more is taken from this account than it held.", field=_bank_field(sheet, of), missing=missing)
+        if head == Head.SETTLEMENT_PAYABLE and of:
+            raise overdrawn(sheet, of, -balances[account])
         if CHART[head].sub_ledger is SubLedger.MEMBER and of:
             field = _paid_to_her(sheet, head, of)
             raise Conflict("SAVINGS_NEGATIVE", "{missing} more is paid back to this member than she had.", field=field, missing=missing)
@@ -569,6 +644,8 @@ def _flags(sheet: Sheet, books: Books) -> tuple[str, ...]:
         "REVERSAL": bool(sheet.reversals),
         "RESCHEDULED": bool(sheet.reschedules),
         "WRITTEN_OFF": bool(sheet.write_offs),
+        "SETTLEMENT": bool(sheet.settlements),
+        "TRANSFER": bool(sheet.transfers_out or sheet.transfers_in),
         "REVISED": sheet.revision > 1,
         "NOBODY_PRESENT": not any(one.present for one in sheet.attendance),
         "ATTENDANCE_INCOMPLETE": _unlisted(sheet, books) > 0,

@@ -11,12 +11,14 @@ from services.kernel.caller import APPROVERS, Caller
 from services.kernel.canonical import Content, first_difference
 from services.kernel.errors import Conflict, Forbidden, Invalid, Refused
 from services.kernel.policies import Policies
-from services.transactions.rules.books import Books, Chain, Institution, Recorded
-from services.transactions.rules.cut_off import brought, check_cut_off
+from services.transactions.rules.books import Books, Chain, GivenOver, Institution, Recorded
+from services.transactions.rules.cut_off import check_cut_off
 from services.transactions.rules.heads import Head
 from services.transactions.rules.journal import Id, Line, is_opening
-from services.transactions.rules.meeting import Taken, Waiting, history_after, take_in
+from services.transactions.rules.meeting import Taken, Waiting, brought_in, history_after, take_in
+from services.transactions.rules.settlement import check_settlements
 from services.transactions.rules.sheet import Sheet, check_line, check_sheet, content
+from services.transactions.rules.transfer import check_transfers, is_transfer
 
 MEETINGS_MAX = 80  # Of one upload: 20 groups of a bookkeeper,
 UNSENT_MAX = 4  # each with the meetings that may be held offline (R-MTG-4).
@@ -58,7 +60,7 @@ class Posting:
     @property
     def given(self) -> set[Id]:
         """The loans and borrowings that begin with it."""
-        return {*(one.loan_id for one in self.sheet.loans), *(one.borrowing_id for one in self.sheet.borrowings), *brought(self.sheet)}
+        return {*(one.loan_id for one in self.sheet.loans), *(one.borrowing_id for one in self.sheet.borrowings), *brought_in(self.sheet)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,9 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What reports are told of an approved meeting. `openings` are what a cut-off brought in, and in none of the other figures."""
+    """What reports are told of an approved meeting. `openings` are what a cut-off brought in, or went from one group to another, and in none of
+    the other figures.
+    """
 
     savings_paise: int
     savings_withdrawn_paise: int
@@ -158,8 +162,28 @@ def after(posting: Posting, books: Books) -> Books:
         loans={**books.loans, **taken.loans},
         recorded={**books.recorded, sheet.meeting_id: recorded},
         reversible={**books.reversible, **back},
+        given_over={**books.given_over, **_taken_in(sheet, books), **gone(posting)},
         history=history_after(sheet, taken.lines, books) if books.history else (),
     )
+
+
+def gone(posting: Posting) -> dict[Id, GivenOver]:
+    """What goes to other groups with this meeting."""
+    sheet, taken = posting.sheet, posting.taken
+    loans = {
+        one.transfer_id: {of.loan_id: taken.carried[of.loan_id] for of in sheet.loans_out if of.transfer_id == one.transfer_id}
+        for one in sheet.transfers_out
+    }
+    return {
+        one.transfer_id: GivenOver(
+            sheet.institution_id, one.institution_id, sheet.held_on, approved=False, taken_in="", said=one, loans=loans[one.transfer_id]
+        )
+        for one in sheet.transfers_out
+    }
+
+
+def _taken_in(sheet: Sheet, books: Books) -> dict[Id, GivenOver]:
+    return {one.transfer_id: replace(books.given_over[one.transfer_id], taken_in=sheet.meeting_id) for one in sheet.transfers_in}
 
 
 def admit(upload: Upload, books: Books, caller: Caller, policies: Policies, today: date) -> Posting | None:
@@ -171,6 +195,8 @@ def admit(upload: Upload, books: Books, caller: Caller, policies: Policies, toda
     check_sheet(sheet, policies)
     if sheet.cut_off:
         check_cut_off(sheet, sheet.cut_off, policies)
+    check_settlements(sheet, policies)
+    check_transfers(sheet, policies)
     institution = _in_being(books.institution, sheet)
     kind = institution.kind
     if caller.role != f"{kind}_BOOKKEEPER":
@@ -345,7 +371,7 @@ def totals(lines: Sequence[Line], reversals: int) -> Totals:
     for place, line in enumerate(lines):
         back = place >= len(lines) - reversals
         debit, credit, paise = (line.credit, line.debit, -line.amount_paise) if back else (line.debit, line.credit, line.amount_paise)
-        if is_opening(line._replace(debit=debit, credit=credit)):
+        if is_transfer(line) or is_opening(line._replace(debit=debit, credit=credit)):
             for head, debited, credited in ((debit, paise, 0), (credit, 0, paise)):
                 before = openings.get(head, (0, 0))
                 openings[head] = before[0] + debited, before[1] + credited

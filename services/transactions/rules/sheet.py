@@ -71,6 +71,7 @@ class Entry(NamedTuple):
     member_id: Id = ""
     party: str = ""
     paid: Paid = IN_CASH
+    institution_id: Id = ""
 
 
 class LoanRequest(NamedTuple):
@@ -145,6 +146,62 @@ class WriteOff(NamedTuple):
     loan_id: Id
     principal_paise: int
     reason: str = ""
+
+
+class Settlement(NamedTuple):
+    """Of a member who leaves. `reason` is one of SETTLED_FOR."""
+
+    member_id: Id
+    reason: str
+    compulsory_paise: int = 0
+    voluntary_paise: int = 0
+    share_capital_paise: int = 0
+    surplus_share_paise: int = 0
+    deficit_share_paise: int = 0
+    other_paise: int = 0
+    other_reason: str = ""
+    paid_paise: int = 0
+    paid: Paid = IN_CASH
+    receiver_name: str = ""
+    receiver_relation: str = ""
+    narration: str = ""
+
+
+class SetOff(NamedTuple):
+    loan_id: Id
+    principal_paise: int
+    interest_paise: int = 0
+
+
+class Transfer(NamedTuple):
+    """To another group or from one; `institution_id` is the other, and without a member it is the group's own that goes."""
+
+    transfer_id: Id
+    institution_id: Id
+    member_id: Id = ""
+    compulsory_paise: int = 0
+    voluntary_paise: int = 0
+    share_capital_paise: int = 0
+    funds_paise: int = 0
+    investments_paise: int = 0
+    savings_with_federation_paise: int = 0
+    surplus_paise: int = 0
+    deficit_paise: int = 0
+
+
+class LoanOut(NamedTuple):
+    loan_id: Id
+    transfer_id: Id
+    outstanding_paise: int
+
+
+class LoanIn(NamedTuple):
+    loan_id: Id
+    transfer_id: Id
+    of_loan_id: Id
+    outstanding_paise: int
+    interest_unpaid_paise: int = 0
+    counted_through: str = ""
 
 
 class BankMove(NamedTuple):
@@ -297,6 +354,12 @@ class Sheet:
     cut_off: CutOff | None = None
     reschedules: tuple[Reschedule, ...] = ()
     write_offs: tuple[WriteOff, ...] = ()
+    settlements: tuple[Settlement, ...] = ()
+    set_offs: tuple[SetOff, ...] = ()
+    transfers_out: tuple[Transfer, ...] = ()
+    loans_out: tuple[LoanOut, ...] = ()
+    transfers_in: tuple[Transfer, ...] = ()
+    loans_in: tuple[LoanIn, ...] = ()
 
 
 NAMES = tuple(one.name for one in fields(Sheet))
@@ -316,6 +379,12 @@ KINDS: Mapping[str, Any] = {
     "bank_statements": BankStatement,
     "reschedules": Reschedule,
     "write_offs": WriteOff,
+    "settlements": Settlement,
+    "set_offs": SetOff,
+    "transfers_out": Transfer,
+    "loans_out": LoanOut,
+    "transfers_in": Transfer,
+    "loans_in": LoanIn,
 }
 # The lists of a cut-off; none has the name of a list of the sheet.
 OPENINGS: Mapping[str, Any] = {
@@ -328,8 +397,9 @@ OPENINGS: Mapping[str, Any] = {
 }
 # Parts of entries that have fields themselves.
 PARTS: Mapping[str, Any] = {"paid": Paid, "agreed": Agreed, "anew": NewSchedule}
-# Every member in these stands in the lists of who was of the institution that day.
-MEMBER_LISTS = ("attendance", "savings", "withdrawals", "entries", "requests", "plans", "loans")
+# Every member in these was of the institution that day; to whom a settlement is paid, she left.
+MEMBER_LISTS = ("attendance", "savings", "withdrawals", "entries", "requests", "plans", "loans", "transfers_in")
+SETTLEMENT_PAID = "SETTLEMENT_PAID"
 
 
 def _written(entry: Any) -> dict[str, Content]:  # noqa: ANN401 - any of KINDS, OPENINGS and PARTS
@@ -364,29 +434,39 @@ def content(sheet: Sheet) -> dict[str, Content]:
 
 
 def listed_members(sheet: Sheet) -> set[Id]:
-    """Those in the lists of who was of the institution that day."""
-    return {entry.member_id for name in MEMBER_LISTS for entry in getattr(sheet, name) if entry.member_id}
+    """Those who were of the institution that day."""
+    return {entry.member_id for name in MEMBER_LISTS for entry in getattr(sheet, name) if entry.member_id and not _of_who_left(entry)}
+
+
+def _of_who_left(entry: Any) -> bool:  # noqa: ANN401 - of any of MEMBER_LISTS
+    return isinstance(entry, Entry) and entry.item == SETTLEMENT_PAID
 
 
 def named_members(sheet: Sheet) -> set[Id]:
-    return listed_members(sheet) | {entry.member_id for _, entry in brought_in(sheet)}
+    return listed_members(sheet) | {entry.member_id for _, entry in may_have_left(sheet)}
 
 
-def brought_in(sheet: Sheet) -> Iterator[tuple[str, Any]]:
-    """Of a cut-off the field of each member whom it names, and the entry that does; they may have left before."""
+def may_have_left(sheet: Sheet) -> Iterator[tuple[str, Any]]:
+    """The field of each member who is or was of the institution, and the entry: of a cut-off, of a settlement, of who goes to another group."""
     for name in ("members", "active_loans") if sheet.cut_off else ():
         for place, entry in enumerate(getattr(sheet.cut_off, name)):
             if entry.member_id:
                 yield f"cut_off.{name}[{place}].member_id", entry
+    for name in ("settlements", "transfers_out", "entries"):
+        for place, entry in enumerate(getattr(sheet, name)):
+            if entry.member_id and (name != "entries" or _of_who_left(entry)):
+                yield f"{name}[{place}].member_id", entry
 
 
 def named_loans(sheet: Sheet) -> set[Id]:
-    """Loans and borrowings, new ones too."""
-    member_loans = {one.loan_id for one in sheet.loans} | {one.loan_id for one in sheet.repayments}
-    member_loans |= {one.loan_id for one in sheet.reschedules} | {one.loan_id for one in sheet.write_offs}
+    """Loans and borrowings, new ones too; of those that come from another group also what they were there."""
+    member_loans = {one.loan_id for name in _LOAN_LISTS for one in getattr(sheet, name)} | {one.of_loan_id for one in sheet.loans_in}
     if sheet.cut_off:
         member_loans |= {one.loan_id for one in sheet.cut_off.active_loans} | {one.borrowing_id for one in sheet.cut_off.active_borrowings}
     return member_loans | {one.borrowing_id for one in sheet.borrowings} | {one.borrowing_id for one in sheet.borrowing_repayments}
+
+
+_LOAN_LISTS = ("loans", "repayments", "reschedules", "write_offs", "set_offs", "loans_out", "loans_in")
 
 
 def named_borrowers(sheet: Sheet) -> set[Id]:
@@ -402,7 +482,7 @@ def named_banks(sheet: Sheet) -> set[Id]:
 
 
 # Where entries say how they were paid.
-PAID_LISTS = ("savings", "withdrawals", "repayments", "entries", "loans", "borrowings", "borrowing_repayments")
+PAID_LISTS = ("savings", "withdrawals", "repayments", "entries", "loans", "borrowings", "borrowing_repayments", "settlements")
 
 
 def check_sheet(sheet: Sheet, policies: Policies) -> None:
@@ -433,6 +513,7 @@ def check_length(field: str, entries: Sequence[Any]) -> None:
 # Where one stands at most once, by what, and with which code and sentence that is said.
 MEMBER_ONCE = ("member_id", "MEMBER_TWICE", "A member stands at most once in each list of a meeting.")
 LOAN_ONCE = ("LOAN_TWICE", "A loan stands at most once in a meeting.")
+TRANSFER_ONCE = ("TRANSFER_TWICE", "A transfer stands at most once in a meeting.")
 _ONCE = {
     "attendance": MEMBER_ONCE,
     "savings": MEMBER_ONCE,
@@ -444,6 +525,12 @@ _ONCE = {
     "bank_statements": ("bank_id", "BANK_TWICE", "An account stands at most once among the passbooks read."),
     "reschedules": ("loan_id", *LOAN_ONCE),
     "write_offs": ("loan_id", *LOAN_ONCE),
+    "settlements": MEMBER_ONCE,
+    "set_offs": ("loan_id", *LOAN_ONCE),
+    "transfers_out": ("transfer_id", *TRANSFER_ONCE),
+    "loans_out": ("loan_id", *LOAN_ONCE),
+    "transfers_in": ("transfer_id", *TRANSFER_ONCE),
+    "loans_in": ("loan_id", *LOAN_ONCE),
     "requests": ("request_id", "REQUEST_TWICE", "A request stands at most once in a meeting."),
     "plans": ("plan_id", "PLAN_TWICE", "A line of the plan stands at most once in a meeting."),
 }
@@ -453,6 +540,7 @@ _REQUIRED = {("entries", "amount_paise"), ("loans", "principal_paise"), ("borrow
 _REQUIRED |= {("requests", "amount_paise"), ("plans", "amount_paise"), ("write_offs", "principal_paise")}
 _REQUIRED |= {("active_loans", "principal_paise"), ("active_borrowings", "principal_paise")}
 _REQUIRED |= {("investments", "amount_paise"), ("funds", "received_paise")}
+_REQUIRED |= {("loans_out", "outstanding_paise"), ("loans_in", "outstanding_paise")}
 
 
 def check_amounts(field: str, name: str, entries: Sequence[Any]) -> None:
@@ -519,6 +607,11 @@ def _check_entries(sheet: Sheet, _policies: Policies) -> None:
         if item.of_member != bool(entry.member_id):
             sentence = "Say which member it is of." if item.of_member else "This is no member's; say in the party from whom or to whom."
             raise Invalid("MEMBER_MISSING" if item.of_member else "MEMBER_NOT_ASKED", sentence, field=f"{field}.member_id")
+        if item.of_institution != bool(entry.institution_id):
+            sentence = (
+                "Say which group it is between." if item.of_institution else "This is between no groups; say in the party from whom or to whom."
+            )
+            raise Invalid("GROUP_MISSING" if item.of_institution else "GROUP_NOT_ASKED", sentence, field=f"{field}.institution_id")
         if item.by_bank_only and not entry.paid.bank_id:
             raise Invalid("BANK_MISSING", "This comes from the bank or goes to it: name the account.", field=f"{field}.paid.bank_id")
         check_line(f"{field}.party", entry.party)

@@ -192,7 +192,7 @@ def trial_balance(now: Balances, later: Sequence[Held], approved_through: int) -
 
 
 def passbook(now: Balances, meetings: Sequence[Held], member_id: Id, loans: Mapping[Id, Id], from_on: date, to_on: date) -> Passbook:
-    """Her savings and share always; of her loans those that she owed or that moved. `loans` says whose each loan is.
+    """Her savings and share always; her settlement and of her loans those that she owed or that moved. `loans` says whose each loan is.
 
     Of `now` no more than her accounts need be there. A line is hers by the side that names her or her loan: credited she paid in, debited
     she was paid. Where both sides are hers, as when savings are set against a loan, it is two entries that come to nothing together.
@@ -201,7 +201,8 @@ def passbook(now: Balances, meetings: Sequence[Held], member_id: Id, loans: Mapp
     hers = {member_id, *her_loans}
     run = _run(now, meetings, from_on, to_on, lambda _, of: of in hers)
     saved = [Account(head, member_id) for head in (Head.COMPULSORY_SAVINGS, Head.VOLUNTARY_SAVINGS, Head.SHARE_CAPITAL)]
-    owed = [account for account in run.in_use if account.head in HAS_ACCOUNTS and account.of in her_loans]
+    payable = [account for account in run.in_use if account == Account(Head.SETTLEMENT_PAYABLE, member_id)]
+    owed = payable + [account for account in run.in_use if account.head in HAS_ACCOUNTS and account.of in her_loans]
     accounts = (
         PassbookAccount(one.head, one.of if one.of in her_loans else "", run.before.get(one, 0), run.after.get(one, 0)) for one in saved + owed
     )

@@ -20,7 +20,7 @@ from services.kernel.month import parse_date, today
 from services.kernel.page import page_size, page_unknown
 from services.transactions import queries
 from services.transactions.commands import decide, refuse, sync, take
-from services.transactions.rules import anomaly, quote, record, statements
+from services.transactions.rules import anomaly, quote, record, settlement, statements
 from services.transactions.rules.loan import Order, split
 from services.transactions.rules.meeting import Waiting
 from services.transactions.rules.record import APPROVALS_MAX, MEETINGS_MAX, UNSENT_MAX, Outcome, Upload
@@ -181,6 +181,17 @@ class Servicer(TransactionsServiceServicer):
             found = queries.loan_in(connection, interceptors.caller(), institution_id, loan_id)
         self._seen("books.loan", institution_id, *([found.borrower_id] if found.borrower_id else []))
         return pb.SplitRepaymentResponse(**split(found.terms, found.standing, request.amount_paise, on, _repayment_order())._asdict())
+
+    def QuoteSettlement(self, request: pb.QuoteSettlementRequest, _context: grpc.ServicerContext) -> pb.QuoteSettlementResponse:
+        institution_id, member_id = parse_id(request.institution_id, "institution_id"), parse_id(request.member_id, "member_id")
+        on = parse_date(request.on, "on") if request.on else today()
+        with database.reading(SERVICE, of_one_moment=True) as connection:
+            found = queries.standing(connection, interceptors.caller(), institution_id, queries.Known())
+            queries.loans_of(connection, institution_id, member_id)  # Refused where she never was of it.
+        self._seen("books.settlement", institution_id, member_id)
+        active, lent = sum(row.status == queries.ACTIVE for row in found.members), {loan_id: of for loan_id, (_, of) in found.loans.items()}
+        shared = settings.state().policies.value("settlement_shares_surplus", on) == 1
+        return showing.settlement(settlement.quote(str(member_id), found.balances, lent, active, on, shared=shared))
 
     def Journal(self, request: pb.JournalRequest, _context: grpc.ServicerContext) -> pb.JournalResponse:
         institution_id = parse_id(request.institution_id, "institution_id")

@@ -79,6 +79,7 @@ def read_sheet(sent: pb.MeetingSheet) -> rules.Sheet:
         **_asked(sent, ids),
         **_lent(sent, ids),
         **_moved(sent, ids),
+        **_left(sent, ids),
         counted_cash_paise=sent.counted_cash_paise,
         manual_books_differ=sent.manual_books_differ,
         closing_hash=sent.closing_hash,
@@ -187,7 +188,14 @@ def _members(sent: pb.MeetingSheet, ids: _Ids) -> dict[str, Any]:
             for at, one in enumerate(sent.repayments)
         ),
         "entries": tuple(
-            rules.Entry(one.item, one.amount_paise, may(one.member_id, "entries", at, "member_id"), one.party, paid(one, "entries", at))
+            rules.Entry(
+                one.item,
+                one.amount_paise,
+                may(one.member_id, "entries", at, "member_id"),
+                one.party,
+                paid(one, "entries", at),
+                may(one.institution_id, "entries", at, "institution_id"),
+            )
             for at, one in enumerate(sent.entries)
         ),
     }
@@ -278,6 +286,58 @@ def _lent(sent: pb.MeetingSheet, ids: _Ids) -> dict[str, Any]:
             rules.WriteOff(must(one.loan_id, "write_offs", at, "loan_id"), one.principal_paise, one.reason) for at, one in enumerate(sent.write_offs)
         ),
     }
+
+
+def _left(sent: pb.MeetingSheet, ids: _Ids) -> dict[str, Any]:
+    must = ids.must
+    return {
+        "settlements": tuple(
+            rules.Settlement(
+                must(one.member_id, "settlements", at, "member_id"),
+                one.reason,
+                one.compulsory_paise,
+                one.voluntary_paise,
+                one.share_capital_paise,
+                one.surplus_share_paise,
+                one.deficit_share_paise,
+                one.other_paise,
+                one.other_reason,
+                one.paid_paise,
+                ids.paid(one, "settlements", at),
+                one.receiver_name,
+                one.receiver_relation,
+                one.narration,
+            )
+            for at, one in enumerate(sent.settlements)
+        ),
+        "set_offs": tuple(
+            rules.SetOff(must(one.loan_id, "set_offs", at, "loan_id"), one.principal_paise, one.interest_paise)
+            for at, one in enumerate(sent.set_offs)
+        ),
+        "transfers_out": tuple(_transfer(one, "transfers_out", at, ids) for at, one in enumerate(sent.transfers_out)),
+        "loans_out": tuple(
+            rules.LoanOut(must(one.loan_id, "loans_out", at, "loan_id"), must(one.transfer_id, "loans_out", at, "transfer_id"), one.outstanding_paise)
+            for at, one in enumerate(sent.loans_out)
+        ),
+        "transfers_in": tuple(_transfer(one, "transfers_in", at, ids) for at, one in enumerate(sent.transfers_in)),
+        "loans_in": tuple(
+            rules.LoanIn(
+                must(one.loan_id, "loans_in", at, "loan_id"),
+                must(one.transfer_id, "loans_in", at, "transfer_id"),
+                must(one.of_loan_id, "loans_in", at, "of_loan_id"),
+                one.outstanding_paise,
+                one.interest_unpaid_paise,
+                one.counted_through,
+            )
+            for at, one in enumerate(sent.loans_in)
+        ),
+    }
+
+
+def _transfer(sent: pb.Transfer, name: str, at: int, ids: _Ids) -> rules.Transfer:
+    amounts = (getattr(sent, field) for field in rules.Transfer._fields[3:])
+    of = (ids.must(sent.transfer_id, name, at, "transfer_id"), ids.must(sent.institution_id, name, at, "institution_id"))
+    return rules.Transfer(*of, ids.may(sent.member_id, name, at, "member_id"), *amounts)
 
 
 def _agreed(sent: Any) -> Agreed:  # noqa: ANN401 - whatever has terms

@@ -11,12 +11,13 @@ from services.kernel.canonical import content_hash
 from services.transactions.queries import Standing
 from services.transactions.rules import anomaly, packed, statements
 from services.transactions.rules.agreed import months_of, shown
-from services.transactions.rules.books import Loan
+from services.transactions.rules.books import GivenOver, Loan
 from services.transactions.rules.heads import CHART, ITEMS, Head, chart_version
 from services.transactions.rules.journal import Account, Line, effect
 from services.transactions.rules.loan import Order, dues, unpaid_since
 from services.transactions.rules.meeting import closing
 from services.transactions.rules.schedule import instalment_paise
+from services.transactions.rules.settlement import Quote
 from services.transactions.rules.sheet import Reversal, named_members
 
 
@@ -73,7 +74,14 @@ def position(found: Standing, since: int, on: date, since_on: date | None, epoch
         chart_version=chart_version(),
         instance_epoch=epoch,
         repayment_order=order.name,
+        incoming=[_incoming(one) for one in found.incoming],
     )
+
+
+def _incoming(one: GivenOver) -> pb.IncomingTransfer:
+    said, loans = one.comes(one.said.transfer_id)
+    transfer, carried = pb.Transfer(**said._asdict()), [pb.LoanIn(**come._asdict()) for come in loans]
+    return pb.IncomingTransfer(transfer=transfer, loans=carried, held_on=one.held_on.isoformat())
 
 
 def _closing_hash(found: Standing) -> str:
@@ -119,9 +127,14 @@ def _decision(row: Any) -> pb.Decision:  # noqa: ANN401 - a row of meetings
     )
 
 
+def settlement(quote: Quote) -> pb.QuoteSettlementResponse:
+    return pb.QuoteSettlementResponse(**{**quote._asdict(), "loans": [pb.SettlementLoan(**one._asdict()) for one in quote.loans]})
+
+
 def members_of(shown: pb.Position) -> list[str]:
     lent, there = {one.member_id for one in shown.loans}, {one.member_id for one in shown.members}
-    return sorted(({one.of for one in shown.balances} | lent | there) - {""})
+    come = {one.transfer.member_id for one in shown.incoming}
+    return sorted(({one.of for one in shown.balances} | lent | there | come) - {""})
 
 
 def line(row: Any, posted: Line, back: Reversal | None) -> pb.JournalLine:  # noqa: ANN401 - a row of meetings
@@ -225,6 +238,7 @@ def chart() -> pb.Chart:
                 debit=item.debit or "MONEY",
                 credit=item.credit or "MONEY",
                 of_member=item.of_member,
+                of_institution=item.of_institution,
             )
             for code, item in ITEMS.items()
         ],
