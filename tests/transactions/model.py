@@ -16,10 +16,12 @@ from services.transactions.rules.loan import Standing, after_payment
 from services.transactions.rules.schedule import Terms
 from services.transactions.rules.sheet import BankMove, BankStatement, Paid, Sheet
 
-WITH_ACCOUNTS = {"A01", "A05", "L01", "L02", "L03", "L04", "L05", "L07"}
-MAY_TURN = {"L09", "L10"}
+WITH_ACCOUNTS = {"A01", "A05", "L01", "L02", "L03", "L04", "L05", "L07", "L08", "L11"}
+MAY_TURN = {"L09", "L10", "L11"}
 PLACES = {"A03", "A04", "A05"}
-OF_MEMBERS = ("L01", "L02", "L03")
+OF_MEMBERS = ("L01", "L02", "L03", "L08")
+HERS = {"compulsory_paise": "L01", "voluntary_paise": "L02", "share_capital_paise": "L03"}
+OWN = {"funds_paise": "L06", "investments_paise": "A06", "savings_with_federation_paise": "A07", "surplus_paise": "L10"}
 LENDERS = {"BANK": "L04", "VO": "L05", "CLF": "L07"}
 OF_LOANS = {"A01", *LENDERS.values()}
 # What an entry brings in, and what it pays out, with the head that is not money.
@@ -42,6 +44,7 @@ RECEIVED = {
     "GROUP_INCOME": "I06",
     "OTHER_RECEIPT": "I06",
     "UNEXPLAINED_RECEIPT": "L09",
+    "GROUP_RECEIVED": "L11",
 }
 PAID_OUT = {
     "SHARE_RETURNED": "L03",
@@ -60,10 +63,12 @@ PAID_OUT = {
     "GROUP_WORK_COST": "E10",
     "OTHER_PAYMENT": "E10",
     "UNEXPLAINED_PAYMENT": "L09",
+    "SETTLEMENT_PAID": "L08",
+    "GROUP_PAID": "L11",
 }
 OF_MEMBER = {
     *("FINE", "SHARE_CAPITAL", "MEMBERSHIP_FEE", "ADMISSION_FEE", "OTHER_FROM_MEMBER"),
-    *("SHARE_RETURNED", "SAVINGS_INTEREST", "OTHER_TO_MEMBER"),
+    *("SHARE_RETURNED", "SAVINGS_INTEREST", "OTHER_TO_MEMBER", "SETTLEMENT_PAID"),
 }
 BY_BANK = {"BANK_INTEREST", "BANK_CHARGES"}
 
@@ -134,12 +139,15 @@ def postings(sheet: Sheet, before: list[Meeting]) -> list[Posting]:
             made.extend((Posting(*debit, paise), Posting(*credit, -paise)))
 
     post_of_members(sheet, post)
-    post_of_lenders(sheet, lent(before) if sheet.borrowing_repayments else {}, post)
+    loans = lent(before) if sheet.borrowing_repayments or sheet.set_offs or sheet.loans_out else {}
+    post_of_lenders(sheet, loans, post)
     for move in sheet.bank_moves:
         source, target = moved(move)
         post(target, source, move.amount_paise)
     for lost in sheet.write_offs:
         post(("E09", ""), ("A01", lost.loan_id), lost.principal_paise)
+    post_of_settled(sheet, loans, post)
+    post_of_transfers(sheet, loans, post)
     for back in sheet.reversals:
         debit, credit = next(one for one in before if one.sheet.meeting_id == back.meeting_id).line(back.line)
         post((credit.head, credit.whose), (debit.head, debit.whose), debit.paise)
@@ -162,9 +170,9 @@ def post_of_members(sheet: Sheet, post: Callable[[Account, Account, int], None])
         post(money(repaid.paid), ("I01", repaid.loan_id), repaid.interest_paise)
     for entry in sheet.entries:
         if entry.item in RECEIVED:
-            post(money(entry.paid), (RECEIVED[entry.item], entry.member_id), entry.amount_paise)
+            post(money(entry.paid), (RECEIVED[entry.item], entry.member_id or entry.institution_id), entry.amount_paise)
         else:
-            post((PAID_OUT[entry.item], entry.member_id), money(entry.paid), entry.amount_paise)
+            post((PAID_OUT[entry.item], entry.member_id or entry.institution_id), money(entry.paid), entry.amount_paise)
     for given in sheet.loans:
         post(("A01", given.loan_id), money(given.paid), given.principal_paise)
 
@@ -175,6 +183,34 @@ def post_of_lenders(sheet: Sheet, loans: dict[str, Lent], post: Callable[[Accoun
     for back in sheet.borrowing_repayments:
         post((loans[back.borrowing_id].head, back.borrowing_id), money(back.paid), back.principal_paise)
         post(("E01", back.borrowing_id), money(back.paid), back.interest_paise)
+
+
+def post_of_settled(sheet: Sheet, loans: dict[str, Lent], post: Callable[[Account, Account, int], None]) -> None:
+    for one in sheet.settlements:
+        payable = ("L08", one.member_id)
+        for name, head in HERS.items():
+            post((head, one.member_id), payable, getattr(one, name))
+        post(("E08", one.member_id), payable, one.surplus_share_paise)
+        post(payable, ("I06", one.member_id), one.deficit_share_paise + one.other_paise)
+    for off in sheet.set_offs:
+        payable = ("L08", loans[off.loan_id].member_id)
+        post(payable, ("A01", off.loan_id), off.principal_paise)
+        post(payable, ("I01", off.loan_id), off.interest_paise)
+    for one in sheet.settlements:
+        post(("L08", one.member_id), money(one.paid), one.paid_paise)
+
+
+def post_of_transfers(sheet: Sheet, loans: dict[str, Lent], post: Callable[[Account, Account, int], None]) -> None:
+    """What goes away; what comes is taken in by another group."""
+    other = {one.transfer_id: ("L11", one.institution_id) for one in sheet.transfers_out}
+    for one in sheet.transfers_out:
+        for name, head in (HERS if one.member_id else OWN).items():
+            what, paise = (head, one.member_id), getattr(one, name)
+            post(*((other[one.transfer_id], what) if head[0] == "A" else (what, other[one.transfer_id])), paise)
+        post(other[one.transfer_id], ("L10", ""), one.deficit_paise)
+    for out in sheet.loans_out:
+        what, between = (loans[out.loan_id].head, out.loan_id), other[out.transfer_id]
+        post(*((between, what) if what[0] == "A01" else (what, between)), out.outstanding_paise)
 
 
 def moved(move: BankMove) -> tuple[Account, Account]:
@@ -239,12 +275,23 @@ def stands_by(loan: Lent, loan_id: str, meetings: list[Meeting]) -> Standing:
                 elif posting.whose == loan_id:
                     paid = (-grown(posting), 0) if posting.head in OF_LOANS else (0, grown(posting))
                     stands = after_payment(terms, stands, *paid, one.sheet.held_on)
-                    if one.line(number)[0].head == "E09":
+                    if {"E09", "L11"} & {half.head for half in one.line(number)}:
                         stands = replace(stands, interest_unpaid_paise=0)
         if one.sheet.meeting_id in loan.anew:
             stands = after_payment(terms, stands, 0, 0, one.sheet.held_on)
             terms = loan.anew[one.sheet.meeting_id]
     return stands
+
+
+def went(loan_id: str, meetings: list[Meeting]) -> Standing:
+    """How a loan stood that went to another group with the last of these meetings: after whatever else was paid of it there."""
+    *before, last = meetings
+    loan = lent(before)[loan_id]
+    stays = [
+        posting for number in range(1, last.lines + 1) if "L11" not in {half.head for half in last.line(number)} for posting in last.line(number)
+    ]
+    stands = stands_by(loan, loan_id, [*before, Meeting(last.sheet, stays)])
+    return after_payment(loan.terms, stands, 0, 0, last.sheet.held_on)
 
 
 def flagged(sheet: Sheet, usual_paise: int, due: set[str]) -> set[str]:
@@ -254,6 +301,8 @@ def flagged(sheet: Sheet, usual_paise: int, due: set[str]) -> set[str]:
     found |= {"REVERSAL"} if sheet.reversals else set()
     found |= {"RESCHEDULED"} if sheet.reschedules else set()
     found |= {"WRITTEN_OFF"} if sheet.write_offs else set()
+    found |= {"SETTLEMENT"} if sheet.settlements else set()
+    found |= {"TRANSFER"} if sheet.transfers_out or sheet.transfers_in else set()
     found |= {"REVISED"} if sheet.revision > 1 else set()
     found |= set() if present else {"NOBODY_PRESENT"}
     found |= {"ATTENDANCE_INCOMPLETE"} if due - {one.member_id for one in sheet.attendance} else set()

@@ -37,6 +37,7 @@ from services.transactions.rules.sheet import (
     CutOff,
     Entry,
     LoanGiven,
+    LoanOut,
     LoanRequest,
     OpeningFund,
     OpeningInvestment,
@@ -47,7 +48,10 @@ from services.transactions.rules.sheet import (
     Reschedule,
     Reversal,
     Saving,
+    SetOff,
+    Settlement,
     Sheet,
+    Transfer,
     Withdrawal,
     WriteOff,
     content,
@@ -95,6 +99,8 @@ DONE = {
     *("somebody was left out", "left", "came back", "joined", "account opened", "paid by who left", "held on one day"),
     *("cut off", "cut off with a loan", "cut off with a borrowing", "cut off with interest alone", "cut off with savings of who left"),
     "met after the cut-off",
+    *("settled", "settled who left", "settled who died", "set off", "set off in part", "settlement paid later", "surplus shared"),
+    *("went with her loans", "went without", "the group's own went", "a borrowing went", "taken in by another group"),
 }
 REACHED = {*model.RECEIVED, *model.PAID_OUT, *SCREENS, *TAKEN_BACK, *ANSWERS, *DONE}
 TIMES_MIN = {"APPLIED": 60, "approved": 25, "handed back": 8, "revision": 10, "ALREADY_APPLIED": 20, "LOCK_LOST": 3}
@@ -129,8 +135,9 @@ class Known(NamedTuple):
 class Sitting:
     """The screens of one meeting, filled in by chance; what would leave less than nothing anywhere is not entered."""
 
-    def __init__(self, chance, before, sheet, members, banks, reached):
+    def __init__(self, chance, before, sheet, members, banks, reached, elsewhere):
         self.chance, self.before, self.sheet, self.members, self.banks = chance, before, sheet, members, banks
+        self.elsewhere = elsewhere  # The other group.
         self.reached = reached
         self.at = defaultdict(int, model.position(before))
         self.lent = model.lent(before)
@@ -171,6 +178,7 @@ class Sitting:
         self.agree_anew()
         if final and chance.random() < 0.35:
             self.take_back(final)
+        self.part()
         if chance.random() < 0.03:
             self.sheet = replace(self.sheet, manual_books_differ="The old cash book says more")
 
@@ -224,7 +232,8 @@ class Sitting:
                 self.enter("repayments", Repayment(loan_id, principal, interest, self.paid()))
 
     def note(self):
-        for item in self.chance.sample([*model.RECEIVED, *model.PAID_OUT], self.chance.randint(0, 9)):
+        items = [one for one in (*model.RECEIVED, *model.PAID_OUT) if one not in {"SETTLEMENT_PAID", "GROUP_PAID", "GROUP_RECEIVED"}]
+        for item in self.chance.sample(items, self.chance.randint(0, 9)):
             sharers = [one for one in self.members if self.at["L03", one]] if item == "SHARE_RETURNED" else []
             member_id = self.chance.choice(sharers or self.members) if item in model.OF_MEMBER else ""
             head = model.RECEIVED.get(item) or model.PAID_OUT[item]
@@ -233,6 +242,62 @@ class Sitting:
             if most > 0:
                 party = "" if member_id else self.chance.choice(("", "the bus", "Collector's office"))
                 self.enter("entries", Entry(item, self.amount(most), member_id, party, self.paid(item in model.BY_BANK)))
+
+    def part(self):
+        """Last of all: whoever goes leaves nothing behind."""
+        for head, of in [one for one in self.at if one[1] and one[0] in {"L08", "L11"}]:
+            paise = self.at[head, of]
+            if paise and self.chance.random() < 0.6:
+                amount = self.amount(abs(paise)) if head == "L08" or self.chance.random() < 0.2 else min(abs(paise), 10**8)
+                item = "SETTLEMENT_PAID" if head == "L08" else "GROUP_PAID" if paise > 0 else "GROUP_RECEIVED"
+                whose = {"member_id": of} if head == "L08" else {"institution_id": of}
+                self.enter("entries", Entry(item, amount, paid=self.paid(), **whose))
+        touched = {one.loan_id for name in ("reschedules", "write_offs") for one in self.screens[name]}
+        touched |= {one.loan_id for one in self.screens["loans"]} | {one.borrowing_id for one in self.screens["borrowings"]}
+        for member_id in sorted({of for (head, of), paise in self.at.items() if head in {"L01", "L02", "L03"} and of and paise}):
+            hers = [loan_id for loan_id in self.lent if self.lent[loan_id].member_id == member_id and self.at["A01", loan_id]]
+            new = {one.member_id for one in self.screens["loans"]}
+            if member_id not in new and not touched & set(hers) and self.chance.random() < 0.03:
+                self.settle(member_id, hers)
+            elif member_id not in new and not touched & set(hers) and self.chance.random() < 0.03:
+                self.go(member_id, [one for one in hers if self.chance.random() < 0.8])
+        if self.chance.random() < 0.03:
+            own = {name: self.amount(self.at[head, ""]) for name, head in model.OWN.items() if head != "L10"}
+            surplus = {self.chance.choice(("surplus_paise", "deficit_paise")): self.amount()}
+            borrowed = [one for one, of in self.lent.items() if of.head != "A01" and self.at[of.head, one] and one not in touched]
+            self.go("", [one for one in borrowed if self.chance.random() < 0.5], **own, **surplus)
+
+    def settle(self, member_id, loan_ids):
+        """By what she has first her loans, one after the other, and what then is left to her, all or some of it."""
+        has = {name: self.at[head, member_id] for name, head in model.HERS.items()}
+        surplus = self.amount(100 * RUPEE) if self.chance.random() < 0.3 else 0
+        other = self.amount(sum(has.values()) // 10) if self.chance.random() < 0.3 else 0
+        rest, offs = sum(has.values()) + surplus - other + self.at["L08", member_id], []
+        for loan_id in loan_ids:
+            stands = model.standing(loan_id, self.before)
+            interest = self.chance.choice((0, min(rest, loan.interest_owed(self.lent[loan_id].terms, stands, self.sheet.held_on))))
+            principal = min(rest - interest, self.at["A01", loan_id])
+            offs.append(SetOff(loan_id, principal, interest))
+            rest -= principal + interest
+        reason = self.chance.choice(("LEFT", "EXPELLED", "DIED"))
+        paid = {"paid_paise": self.chance.choice((rest, self.amount(rest))), "paid": self.paid(), "receiver_name": "Ram", "receiver_relation": "son"}
+        why = {"surplus_share_paise": surplus, "other_paise": other, "other_reason": "a fine"}
+        if self.enter("settlements", Settlement(member_id, reason, **has, **why, **(paid if rest else {}))):
+            for off in offs:
+                assert self.enter("set_offs", off)
+
+    def go(self, member_id, loan_ids, **own):
+        has = {name: self.at[head, member_id] for name, head in model.HERS.items()} if member_id else own
+        transfer = Transfer(new_id(), self.elsewhere, member_id, **has)
+        if any(has.values()) and self.enter("transfers_out", transfer):
+            for loan_id in loan_ids:
+                head = self.lent[loan_id].head
+                out = LoanOut(loan_id, transfer.transfer_id, self.at[head, loan_id])
+                made = model.postings(replace(self.sheet, transfers_out=(transfer,), loans_out=(out,)), self.before)
+                self.screens["loans_out"] += (out,)
+                for posting in made[-2:]:
+                    self.at[posting.head, ""] += model.grown(posting)
+                    self.at[posting.head, posting.whose] += model.grown(posting)
 
     def lend(self):
         for _ in range(self.chance.choice((0, 0, 1, 2))):
@@ -313,7 +378,8 @@ class Sitting:
         for meeting in final:
             for number in range(1, meeting.lines + 1 - len(meeting.sheet.reversals)):
                 debit, credit = meeting.line(number)
-                if not {debit.whose, credit.whose} & anew:
+                is_transfer = "L11" in {debit.head, credit.head} and not {debit.head, credit.head} & model.PLACES
+                if not {debit.whose, credit.whose} & anew and not is_transfer:
                     kinds[debit.head, credit.head].append((meeting.sheet.meeting_id, number))
         rarest = sorted(kinds, key=lambda kind: (min(self.reached["reversed", head] for head in kind), self.chance.random()))
         for kind in rarest[:4]:
@@ -363,6 +429,7 @@ MOVES = {
     "account_opens": 1,
     "news_comes": 3,
     "begin_with_a_cut_off": 2,
+    "another_group_takes_in": 2,
 }
 
 
@@ -373,7 +440,7 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.connection, self.reached, self.lives = connection, reached, lives
         self.undone = connection.begin_nested()
-        self.group = new_group()
+        self.group, self.elsewhere = new_group(), new_group()
         self.today = FORMED_ON + timedelta(days=9)
         self.steps = 0
         self.base = 0  # The number of the last meeting on paper.
@@ -386,6 +453,7 @@ class Life(RuleBasedStateMachine):
         self.institution_version = 1
         self.mirror, self.mirrored_loans, self.pulled = {}, {}, queries.Known()
         hear_institution(connection, self.group)
+        hear_institution(connection, self.elsewhere)
         for one in self.group.members:
             hear_member(connection, self.group, one)
         self.dump, self.version = self.rows(), 0
@@ -505,7 +573,7 @@ class Life(RuleBasedStateMachine):
         if draft:
             self.reached["begun at another number"] += not last and draft.sheet.number != number
             plain = replace(plain, meeting_id=draft.sheet.meeting_id, revision=draft.revision)
-        sitting = Sitting(chance, self.device, plain, self.here(held_on), self.banks, self.reached)
+        sitting = Sitting(chance, self.device, plain, self.here(held_on), self.banks, self.reached, self.elsewhere.id)
         if draft and chance.random() < 0.5:
             sitting.refill(draft.sheet)
         else:
@@ -619,6 +687,7 @@ class Life(RuleBasedStateMachine):
         for one in sheet.reschedules:
             self.reached["RESCHEDULED" if lent[one.loan_id].head == "A01" else "BORROWING_RESCHEDULED"] += 1
         self.reached["WRITTEN_OFF"] += len(sheet.write_offs)
+        self.count_who_left(sheet)
         for back in sheet.reversals:
             line = next(one for one in before if one.sheet.meeting_id == back.meeting_id).line(back.line)
             self.reached.update(("reversed", posting.head) for posting in line)
@@ -627,6 +696,22 @@ class Life(RuleBasedStateMachine):
         self.reached["CHEQUES_ON_THEIR_WAY"] += any(one.not_debited_paise or one.not_credited_paise for one in sheet.bank_statements)
         paying = (*sheet.savings, *sheet.withdrawals, *sheet.repayments, *sheet.entries, *sheet.loans, *sheet.borrowings, *sheet.borrowing_repayments)
         self.reached.update(f"MODE_{one.paid.mode or 'CASH'}" for one in paying)
+
+    def count_who_left(self, sheet):
+        for one in sheet.settlements:
+            self.reached["settled"] += 1
+            self.reached["settled who died"] += one.reason == "DIED"
+            self.reached["settled who left"] += one.member_id not in self.here(sheet.held_on)
+            self.reached["surplus shared"] += bool(one.surplus_share_paise)
+        for off in sheet.set_offs:
+            left = model.standing(off.loan_id, self.kept).outstanding_paise
+            self.reached["set off in part" if left else "set off"] += 1
+        self.reached["settlement paid later"] += any(one.item == "SETTLEMENT_PAID" for one in sheet.entries)
+        loans = Counter(one.transfer_id for one in sheet.loans_out)
+        for one in sheet.transfers_out:
+            with_loans = "went with her loans" if loans[one.transfer_id] else "went without"
+            self.reached[with_loans if one.member_id else "the group's own went"] += 1
+            self.reached["a borrowing went"] += bool(loans[one.transfer_id]) and not one.member_id
 
     def approve(self, chance):
         """The next; or one that is final already, which changes nothing."""
@@ -810,9 +895,63 @@ class Life(RuleBasedStateMachine):
         if self.undecided and self.undecided[-1].lines:
             yield "LINE_NOT_FINAL", replace(right, reversals=(Reversal(self.undecided[-1].sheet.meeting_id, 1),)), *mine
 
+    def another_group_takes_in(self, _chance):
+        """All that went there with approved meetings: what the two have between them is nothing then, and each loan goes on as it stood."""
+        gone = [(place, one) for place, held in enumerate(self.kept) if held.approved for one in held.sheet.transfers_out]
+        found = queries.standing(self.connection, self.elsewhere.approver(), self.elsewhere.institution_id, queries.Known()).incoming
+        assert sorted(one.said.transfer_id for one in found) == sorted(one.transfer_id for _, one in gone)
+        if gone:
+            undone = self.connection.begin_nested()
+            try:
+                self.take_in_elsewhere(gone, found)
+            finally:
+                undone.rollback()
+
+    def take_in_elsewhere(self, gone, found):
+        other, places = self.elsewhere, {one.transfer_id: place for place, one in gone}
+        for one in {one.member_id for _, one in gone} - {""}:
+            hear_member(self.connection, other, one, 10**6)
+        came, loans = zip(*(one.comes(one.said.transfer_id) for one in found), strict=True)
+        loans = tuple(one._replace(loan_id=new_id()) for of in loans for one in of)
+        attendance = tuple(Attendance(one, True) for one in sorted({one.member_id for one in came} - {""}))
+        # Of a member who went twice one is taken in at each meeting.
+        before, books = [], None
+        for number in range(1, 1 + max(Counter(one.member_id for one in came).values())):
+            turns = Counter()
+            now = [one for one in came if not turns.update([one.member_id]) and turns[one.member_id] == number]
+            named = {one.transfer_id for one in now}
+            place = {"previous_meeting_id": before[-1].meeting_id if before else "", "attendance": attendance}
+            sheet = Sheet(new_id(), other.id, 1, number, self.today, **place, transfers_in=tuple(now))
+            sheet = replace(sheet, loans_in=tuple(one for one in loans if one.transfer_id in named))
+            books = queries.books(self.connection, [sheet])
+            before.append(closed(sheet, books))
+            answer = sync.sync_meetings(self.connection, other.bookkeeper(), {0: upload(before[-1])}, POLICIES, self.today)
+            assert answer == {0: Outcome.APPLIED}, str(answer[0])
+        stands = queries.standing(self.connection, other.approver(), other.institution_id, queries.Known())
+        assert stands.incoming == []
+        by_hand = model.position([one for one in self.kept if one.approved])
+        paid = sum(
+            posting.paise
+            for held in self.kept
+            if held.approved
+            for entry in held.postings
+            for posting in [entry]
+            if posting.head == "L11" and {half.head for half in held.line(held.postings.index(entry) // 2 + 1)} & model.PLACES
+        )
+        assert stands.balances.get(("L11", self.group.id), 0) == -by_hand.get(("L11", other.id), 0) - paid
+        assert queries.adrift(self.connection) == []
+        for one in loans:
+            was, at = model.lent(self.kept)[one.of_loan_id], model.went(one.of_loan_id, self.kept[: places[one.transfer_id] + 1])
+            carried = stands.loans[one.loan_id][1]
+            assert (carried.terms, carried.standing) == (model.lent(self.kept[: places[one.transfer_id]])[one.of_loan_id].terms, at)
+            assert (carried.head, carried.borrower_id) == (was.head, was.member_id)
+        self.reached["taken in by another group"] += 1
+
     def begin_with_a_cut_off(self, chance):
-        """Had the group begun today with all that it has, its books would be the same from now on, but for where its surplus came from."""
-        if any(one.lines for one in self.kept):
+        """Had the group begun today with all that it has, its books would be the same from now on, but for where its surplus came from.
+        What is between it and another group is paid before.
+        """
+        if any(one.lines for one in self.kept) and not any(head == "L11" for head, _ in model.position(self.kept)):
             undone = self.connection.begin_nested()
             try:
                 for table in ("meetings", "superseded", "balances", "loans", "chains"):
@@ -830,7 +969,7 @@ class Life(RuleBasedStateMachine):
             today += timedelta(days=chance.choice((0, 7, 30, 90)))
             plain = Sheet(new_id(), self.group.id, 1, kept[-1].sheet.number + 1, today, kept[-1].sheet.meeting_id)
             here = [one for one in self.here(today) if one in self.versions]
-            sitting = Sitting(chance, kept, plain, here, self.group.bank_ids, Counter())
+            sitting = Sitting(chance, kept, plain, here, self.group.bank_ids, Counter(), self.elsewhere.id)
             sitting.fill([])
             # Interest is paid also of what was repaid long ago, of which the books that begin today know nothing.
             since = [held.sheet for held in kept[len(self.kept) :]]
@@ -851,7 +990,9 @@ class Life(RuleBasedStateMachine):
     def cut_off(self):
         """All that the group has, as its bookkeeper finds it in the books."""
         stands, on = model.position(self.kept), self.today
-        saved = [OpeningMember(one, 0, *(stands.get((head, one), 0) for head in model.OF_MEMBERS)) for one in self.stays]
+        names = (*model.HERS, "settlement_payable_paise")
+        has = {one: {name: stands.get((head, one), 0) for name, head in zip(names, model.OF_MEMBERS, strict=True)} for one in self.stays}
+        saved = [OpeningMember(one, **of) for one, of in has.items()]
         loans, borrowings = [], []
         for loan_id, one in model.lent(self.kept).items():
             at = model.standing(loan_id, self.kept)

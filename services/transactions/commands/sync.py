@@ -110,11 +110,11 @@ def sync_meetings(
         if answered.books.chain.lock > books.chain.lock:
             _fence(connection, caller, books.chain, answered)
         _agree_anew(connection, books, answered)
-        _transfer(connection, books, answered)
         chained, stored = connection.exec_driver_sql(STORE, parameters(caller, books, answered)).one()
         if chained and stored < len(answered.postings):  # Another institution took an id at the same instant; all of this is rolled back.
             raise IdTakenError
         if chained:
+            _transfer(connection, answered)
             return answered.outcomes
     raise NotStoredError
 
@@ -255,12 +255,9 @@ def _agree_anew(connection: Connection, read: Books, answered: Answered) -> None
             connection.execute(update(loans).where(loans.c.loan_id == UUID(loan_id), as_read).values(**values))
 
 
-def _transfer(connection: Connection, read: Books, answered: Answered) -> None:
-    """What goes to another group, and what has come from one. Rare as well."""
-    moving = [posting for posting in answered.postings if posting.sheet.transfers_out or posting.sheet.transfers_in]
-    if not moving or not connection.execute(select(_as_read(connection, moving[0].sheet.institution_id, read))).scalar_one():
-        return
-    for posting in moving:
+def _transfer(connection: Connection, answered: Answered) -> None:
+    """What goes to another group, and what has come from one. Rare as well; from STORE on nobody else moves these books."""
+    for posting in (one for one in answered.postings if one.sheet.transfers_out or one.sheet.transfers_in):
         meeting_id = UUID(posting.sheet.meeting_id)
         for transfer_id, one in gone(posting).items():
             of = {"transfer_id": UUID(transfer_id), "from_id": UUID(one.from_id), "to_id": UUID(one.to_id), "meeting_id": meeting_id}

@@ -217,6 +217,7 @@ def _there_was(sheet: Sheet, cut_off: CutOff) -> Iterator[tuple[Head, Id, int]]:
         yield Head.COMPULSORY_SAVINGS, one.member_id, one.compulsory_paise
         yield Head.VOLUNTARY_SAVINGS, one.member_id, one.voluntary_paise
         yield Head.SHARE_CAPITAL, one.member_id, one.share_capital_paise
+        yield Head.SETTLEMENT_PAYABLE, one.member_id, one.settlement_payable_paise
     for lent in cut_off.active_loans:
         yield _head(lent), lent.loan_id, lent.outstanding_paise
     for borrowed in cut_off.active_borrowings:

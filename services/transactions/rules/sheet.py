@@ -226,6 +226,7 @@ class OpeningMember(NamedTuple):
     fees_paise: int = 0
     closed_loans: int = 0
     closed_loans_paise: int = 0
+    settlement_payable_paise: int = 0
 
 
 class NewSchedule(NamedTuple):

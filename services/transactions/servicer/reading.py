@@ -101,6 +101,7 @@ def _cut_off(sent: pb.CutOff, ids: _Ids) -> rules.CutOff:
                 one.fees_paise,
                 one.closed_loans,
                 one.closed_loans_paise,
+                one.settlement_payable_paise,
             )
             for at, one in enumerate(sent.members)
         ),
