@@ -42,6 +42,9 @@ RULES = MappingProxyType(
             "Whether a member who leaves has an equal part in her group's surplus or deficit: 1 yes, 0 no (domain 4.7)", 0, 1, 1
         ),
         "loan_months_max": Rule("The longest time in which a member repays a loan", 1, 120, 120),
+        "leaving_needs_settlement": Rule(
+            "Whether a member leaves, dies or moves in her record only once the books have settled her: 1 yes, 0 no (R-MEM-3)", 0, 1, 0
+        ),
     }
 )
 

@@ -1,14 +1,14 @@
-"""Events in: what the duplicate check found, which loans were given, and which sessions ended."""
+"""Events in: what the duplicate check found, which loans were given, who was settled, and which sessions ended."""
 
 from prometheus_client import Counter
 from sqlalchemy import Connection
 
 from protos.dedup_pb2 import MemberScreened
 from protos.identity_pb2 import SessionEnded
-from protos.transactions_pb2 import LoanBooked
+from protos.transactions_pb2 import LoanBooked, MemberSettled
 from services.chassis import ended
 from services.chassis.hears import Event, hears
-from services.profiles.commands import alert, member
+from services.profiles.commands import alert, life, member
 from services.profiles.rules.alert import Outcome
 
 ALERTS = Counter("lokos_loan_alerts", "Loans that members were to be told of: told to identity, refused by her, no_phone", ["outcome"])
@@ -25,6 +25,10 @@ class Consumer:
     def loan_booked(self, connection: Connection, event: Event[LoanBooked]) -> None:
         outcome = alert.loan_booked(connection, event.body, event.occurred_at)
         ALERTS.labels(outcome.value).inc()
+
+    @hears("transactions", MemberSettled)
+    def member_settled(self, connection: Connection, event: Event[MemberSettled]) -> None:
+        life.note_settlement(connection, event.body)
 
     @hears("identity", SessionEnded)
     def session_ended(self, connection: Connection, event: Event[SessionEnded]) -> None:

@@ -83,6 +83,9 @@ members = Table(
     Column("activated_on", Date),
     Column("inactive_on", Date),
     Column("inactive_reason", Text, nullable=False, server_default=""),
+    # The day and the institution of her newest settlement that the books told of. No part of what others are told of her: no version counts it.
+    Column("settled_on", Date),
+    Column("settled_with", Uuid),
     # Where messages to her go (rules.member.default_phone), by the database from what is live, so that no change of it is forgotten.
     Column("mobile", Text, Computed(MOBILE, persisted=True)),
 )

@@ -128,6 +128,15 @@ def _check_member(connection: Connection, event: Happening) -> None:
         _check_offices(event, [event.own, *event.above], {str(subject.row.id)})
 
 
+def check_settled(connection: Connection, event: Happening) -> None:
+    """Of a woman who goes: her SHG has settled her since she came to it."""
+    row = event.subject.row
+    last = queries.last_stays(connection, [row.id]).get(row.id)
+    since = queries.since(row, last, event.own_formed_on)
+    # A day of joining that was corrected since does not reach back into the stay before.
+    rules.check_settled(row.settled_on, row.settled_with, event.own.row.id, max(since, last.to_on) if last else since)
+
+
 def _target(event: Happening) -> Subject:
     """What she goes to, or it is merged into: a living one of that kind, and another than before."""
     target, field = event.other, "to_institution_id"

@@ -11,7 +11,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Table, and_, case, delete, insert, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
-from services.chassis import audit
+from protos.transactions_pb2 import MemberSettled
+from services.chassis import audit, settings
 from services.chassis.sight import among
 from services.kernel.approval import Act, Status, outcome
 from services.kernel.caller import Caller
@@ -21,7 +22,7 @@ from services.profiles.commands import institution, record
 from services.profiles.commands.account import ask_for_checks
 from services.profiles.commands.cutover import must_be_cut_over
 from services.profiles.commands.events import institutions_changed, member_decided, member_submitted, members_changed, tell_all
-from services.profiles.commands.happening import Happening, check, gather, own_id_of, target_id
+from services.profiles.commands.happening import Happening, check, check_settled, gather, own_id_of, target_id
 from services.profiles.commands.image import let_go_of_split, name_images
 from services.profiles.commands.lists import lists
 from services.profiles.queries import MEMBER, Subject
@@ -110,6 +111,18 @@ def hold(connection: Connection, record_id: UUID) -> None:
     connection.execute(select(members.c.id).where(members.c.institution_id == record_id).order_by(members.c.id).with_for_update())
 
 
+def note_settlement(connection: Connection, settled: MemberSettled) -> None:
+    """Keep since when she is settled, and with whom: the newest settlement stays, whichever is heard last."""
+    asked = select(members.c.id, members.c.settled_on).where(members.c.id == UUID(settled.member_id))
+    row = connection.execute(asked.with_for_update()).one_or_none()
+    if row is None:
+        raise LookupError("a settlement of a member whom nobody submitted")
+    on = date.fromisoformat(settled.settled_on)
+    if row.settled_on is None or row.settled_on < on:
+        noted = {"settled_on": on, "settled_with": UUID(settled.institution_id)}
+        connection.execute(update(members).where(members.c.id == row.id).values(noted))
+
+
 # --- What is done.
 
 
@@ -124,6 +137,8 @@ def carry_out(connection: Connection, caller: Caller, subject: Subject, today: d
     outcome(subject.live, act)
     event = gather(connection, subject, act, dict(waiting.content), Facts(today, lists(connection)))
     check(connection, event)
+    if subject.kind == MEMBER and act in rules.GOING and settings.state().policies.value("leaving_needs_settlement", today):
+        check_settled(connection, event)
     if subject.kind == MEMBER and event.other is not None and _block(event.other) != _block(event.own):
         if not waiting.released_by:
             return _release(connection, caller, event)

@@ -1,7 +1,8 @@
 """What happens to a live record in the course of life (mission P14): a member leaves, dies, moves, comes back, or never was away;
 an institution is split, merged, closed, revived.
 
-No money is spoken of here: what she has saved and owes is settled in the books (domain 4.7), which hear that she is INACTIVE.
+No money is spoken of here: what she has saved and owes is settled in the books (domain 4.7), which hear that she is INACTIVE. Of a settlement
+they tell the day alone, and a state may ask for that before she is let go (R-MEM-3).
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from typing import TypeVar
+from uuid import UUID
 
 from services.kernel.approval import Act
 from services.kernel.caller import Caller
@@ -26,6 +28,9 @@ IDS_MAX = 500
 # Values of LEAVING_REASON and CLOSING_REASON that an act gives by itself; no maker names them.
 DEATH, TRANSFER, INSTITUTION_CLOSED, MERGED, SPLIT = "DEATH", "TRANSFER", "INSTITUTION_CLOSED", "MERGED", "SPLIT"
 _OF_ACTS = frozenset({DEATH, TRANSFER, INSTITUTION_CLOSED, MERGED, SPLIT})
+
+# A member is no longer where she was.
+GOING = frozenset({Act.LEAVE, Act.DEATH, Act.TRANSFER})
 
 
 @contextmanager
@@ -149,6 +154,16 @@ def check_day(on: date, since: date, last: date | None) -> None:
     """Nothing happens before what it ends began, nor on or before the day of what happened last."""
     if on < since or (last and on <= last):
         raise Invalid("EVENT_TOO_EARLY", "Something that is known of it happened later; give a later day.", field="on")
+
+
+def check_settled(settled_on: date | None, settled_with: UUID | None, own_id: UUID, since: date) -> None:
+    """Of the stay in her SHG that begins on `since` the books say that she is settled; why they did so does not matter."""
+    if settled_on is None or settled_with != own_id or settled_on < since:
+        raise Conflict(
+            "SETTLEMENT_MISSING",
+            "The books of her SHG do not say yet that she is settled: it settles her in a meeting, and that is approved, before she goes.",
+            field="settled_on",
+        )
 
 
 def check_reinstated(inactive_reason: str) -> None:

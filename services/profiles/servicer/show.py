@@ -66,7 +66,7 @@ def members(connection: Connection, found: Collection[Subject]) -> tuple[list[pr
 
 def _goes(member: Subject) -> bool:
     """Whether what waits takes an active member away from her SHG."""
-    return member.live is Status.ACTIVE and member.waiting is not None and member.waiting.act in {Act.LEAVE, Act.DEATH, Act.TRANSFER}
+    return member.live is Status.ACTIVE and member.waiting is not None and member.waiting.act in life_rules.GOING
 
 
 Checks = Mapping[queries.AccountKey, AnyRow]
@@ -88,6 +88,8 @@ def _member(subject: Subject, findings: Iterable[AnyRow], checks: Checks) -> pro
     made = profiles_pb2.Member(member_id=str(row.id), region=row.region)
     _fill(made, subject, checks)
     made.institution_id = str(row.institution_id)
+    if row.settled_on:
+        made.settled_on, made.settled_with = row.settled_on.isoformat(), str(row.settled_with)
     spoken_of = subject.profile
     made.identity_verified = spoken_of.identity_token is not None
     made.MergeFrom(profiles_pb2.Member(verdict=f"VERDICT_{spoken_of.verdict or 'UNSPECIFIED'}"))
