@@ -184,6 +184,9 @@ def test_where_the_state_does_not_ask_she_goes_at_once(connection, shg, monkeypa
     happens(connection, maker, she, **ACTS[0])
     needs_settlement(monkeypatch, Period(1, date(2025, 1, 1), date(2026, 3, 31)), Period(0, TODAY))  # Judged by the day of the approval.
     assert approve(connection, she, 2).row.status == "INACTIVE"
+    needs_settlement(monkeypatch, Period(1, TODAY))
+    happens(connection, maker, she, 3, act="REVIVE", on=LATER)
+    assert approve(connection, she, 3).row.status == "ACTIVE", "who comes needs none"
 
 
 def test_who_comes_back_is_settled_anew(connection, shg, strict):
@@ -192,7 +195,7 @@ def test_who_comes_back_is_settled_anew(connection, shg, strict):
     happens(connection, maker, she, **ACTS[0])
     approve(connection, she, 2)
     happens(connection, maker, she, 3, act="REVIVE", on="2026-03-22")
-    assert approve(connection, she, 3).row.status == "ACTIVE", "who comes needs none"
+    approve(connection, she, 3)
     happens(connection, maker, she, 4, act="DEATH", on="2026-03-24")
     assert code_of(approve, connection, she, 4) == "SETTLEMENT_MISSING"
     hear(connection, settled(she, shg_id, LATER))
