@@ -117,6 +117,9 @@ def new_group():
     return Group(*map(UUID, ids[:2]), [UUID(one) for one in ids[2:7]], ids[7:])
 
 
+_BOUNDED = {name for name, head in model.OWN.items() if head != "L10"}  # By what there is.
+
+
 class Draft(NamedTuple):
     """A meeting that is to be entered anew, as the revision that is due."""
 
@@ -176,7 +179,7 @@ class Sitting:
         for fill in chance.sample([self.save, self.repay, self.draw, self.lend, self.borrow, self.repay_lenders, self.note, self.move, self.ask], 9):
             fill()
         self.agree_anew()
-        if final and chance.random() < 0.35:
+        if final and chance.random() < 0.45:
             self.take_back(final)
         self.part()
         if chance.random() < 0.03:
@@ -225,7 +228,7 @@ class Sitting:
 
     def repay(self):
         for loan_id, lent in self.lent.items():
-            if lent.head == "A01" and self.chance.random() < 0.7:
+            if lent.head == "A01" and self.chance.random() < 0.5:
                 stands = model.standing(loan_id, self.before)
                 principal, owed = self.amount(stands.outstanding_paise), loan.interest_owed(lent.terms, stands, self.sheet.held_on)
                 interest = self.chance.choice((owed, 0, self.amount(2 * owed + RUPEE)))
@@ -259,13 +262,13 @@ class Sitting:
             new = {one.member_id for one in self.screens["loans"]}
             if member_id not in new and not touched & set(hers) and self.chance.random() < 0.03:
                 self.settle(member_id, hers)
-            elif member_id not in new and not touched & set(hers) and self.chance.random() < 0.03:
+            elif member_id not in new and not touched & set(hers) and self.chance.random() < (0.08 if hers else 0.02):
                 self.go(member_id, [one for one in hers if self.chance.random() < 0.8])
-        if self.chance.random() < 0.03:
-            own = {name: self.amount(self.at[head, ""]) for name, head in model.OWN.items() if head != "L10"}
-            surplus = {self.chance.choice(("surplus_paise", "deficit_paise")): self.amount()}
+        if self.chance.random() < 0.06:
+            goes = self.chance.choice((("investments_paise", "savings_with_federation_paise", "deficit_paise"), ("funds_paise", "surplus_paise")))
+            own = {name: self.amount(self.at[model.OWN[name], ""]) if name in _BOUNDED else self.amount() for name in goes}
             borrowed = [one for one, of in self.lent.items() if of.head != "A01" and self.at[of.head, one] and one not in touched]
-            self.go("", [one for one in borrowed if self.chance.random() < 0.5], **own, **surplus)
+            self.go("", [one for one in borrowed if self.chance.random() < 0.8], **own)
 
     def settle(self, member_id, loan_ids):
         """By what she has first her loans, one after the other, and what then is left to her, all or some of it."""
@@ -300,7 +303,7 @@ class Sitting:
                     self.at[posting.head, posting.whose] += model.grown(posting)
 
     def lend(self):
-        for _ in range(self.chance.choice((0, 0, 1, 2))):
+        for _ in range(self.chance.choice((0, 1, 1, 2))):
             months, agreed = self.agreed(self.chance.randint(1, 24))
             terms = (self.amount() + RUPEE, self.chance.choice((0, 1200, 1850, 2400)), months)
             self.enter("loans", LoanGiven(new_id(), self.chance.choice(self.members), *terms, "A goat", "OWN", "", self.paid(), agreed))
@@ -340,7 +343,7 @@ class Sitting:
         repaid = {one.loan_id for one in self.screens["repayments"]} | {one.borrowing_id for one in self.screens["borrowing_repayments"]}
         for loan_id, lent in self.lent.items():
             left = model.standing(loan_id, self.before).outstanding_paise
-            if left and loan_id not in repaid and self.chance.random() < 0.15:
+            if left and loan_id not in repaid and self.chance.random() < 0.2:
                 if lent.head == "A01" and self.chance.random() < 0.5:
                     self.enter("write_offs", WriteOff(loan_id, left, "She has nothing"))
                 else:
@@ -382,7 +385,7 @@ class Sitting:
                 if not {debit.whose, credit.whose} & anew and not is_transfer:
                     kinds[debit.head, credit.head].append((meeting.sheet.meeting_id, number))
         rarest = sorted(kinds, key=lambda kind: (min(self.reached["reversed", head] for head in kind), self.chance.random()))
-        for kind in rarest[:4]:
+        for kind in rarest[:5]:
             key = self.chance.choice(kinds[kind])
             if key not in self.taken_back:
                 self.enter("reversals", Reversal(*key))
@@ -993,15 +996,16 @@ class Life(RuleBasedStateMachine):
         names = (*model.HERS, "settlement_payable_paise")
         has = {one: {name: stands.get((head, one), 0) for name, head in zip(names, model.OF_MEMBERS, strict=True)} for one in self.stays}
         saved = [OpeningMember(one, **of) for one, of in has.items()]
-        loans, borrowings = [], []
+        loans, borrowings, self.beyond = [], [], set()
         for loan_id, one in model.lent(self.kept).items():
             at = model.standing(loan_id, self.kept)
-            falls = loan.dues(one.terms, at, on)
+            # What was rescheduled, and of which a payment was then taken back, is owed beyond what was rescheduled: its schedule is another.
+            self.beyond |= {loan_id} if at.outstanding_paise > one.terms.principal_paise else set()
+            terms = (max(one.terms.principal_paise, at.outstanding_paise), at.outstanding_paise)
+            falls = loan.dues(replace(one.terms, principal_paise=terms[0]), at, on)
             interest = loan.interest_owed(one.terms, at, loan.counted_through(one.terms, on))
             if not (at.outstanding_paise or interest):
                 continue
-            # What was rescheduled, and of which a payment was then taken back, is owed beyond what was rescheduled.
-            terms = (max(one.terms.principal_paise, at.outstanding_paise), at.outstanding_paise)
             owed = (one.terms.annual_rate_basis_points, months_of(one.terms), falls.overdue_paise, interest)
             agreed, begun = Agreed(**shown(one.terms)), one.terms.given_on.isoformat()
             if one.head == "A01":
@@ -1058,7 +1062,7 @@ class Life(RuleBasedStateMachine):
                 assert not loan.interest_owed(one.terms, at, on)
                 continue
             assert carried[1].standing.outstanding_paise == at.outstanding_paise
-            if one.terms.principal_paise >= at.outstanding_paise:
+            if loan_id not in self.beyond and one.terms.principal_paise >= at.outstanding_paise:
                 assert carried[1].terms == one.terms
                 for day in days:
                     real, hand = loan.dues(carried[1].terms, carried[1].standing, day), loan.dues(one.terms, at, day)
