@@ -108,9 +108,28 @@ class Ledger:
         for lost in sheet.write_offs:
             item = items["INSTITUTION_WRITTEN_OFF" if self._of_institution(lost.loan_id) else "WRITTEN_OFF"]
             yield item.debit, "", item.credit, lost.loan_id, lost.principal_paise
+        for code, debit_of, credit_of, paise in self._left(sheet):
+            yield items[code].debit, debit_of, items[code].credit, credit_of, paise
+        for one in sheet.settlements:
+            money, bank = (BANK, one.paid.bank_id) if one.paid.bank_id else (CASH, "")
+            yield items["SETTLEMENT_PAID"].debit, one.member_id, money, bank, one.paid_paise
         for back in sheet.reversals:
             was = reversed_lines[back.meeting_id, back.line]
             yield was.credit, was.credit_of, was.debit, was.debit_of, was.amount_paise
+
+    def _left(self, sheet: pb.MeetingSheet) -> Iterator[tuple[str, str, str, int]]:
+        """Of who is settled: item, whose each side is, amount."""
+        for one in sheet.settlements:
+            her = one.member_id
+            yield "COMPULSORY_SETTLED", her, her, one.compulsory_paise
+            yield "VOLUNTARY_SETTLED", her, her, one.voluntary_paise
+            yield "SHARE_SETTLED", her, her, one.share_capital_paise
+            yield "SURPLUS_SHARED", her, her, one.surplus_share_paise
+            yield "KEPT_BACK", her, her, one.deficit_share_paise + one.other_paise
+        for off in sheet.set_offs:
+            her = self.loans[off.loan_id].member_id
+            yield "PRINCIPAL_SET_OFF", her, off.loan_id, off.principal_paise
+            yield "INTEREST_SET_OFF", her, off.loan_id, off.interest_paise
 
     def _of_institution(self, loan_id: str) -> bool:
         return loan_id in self.loans and self.loans[loan_id].head == self._items["LENT_TO_INSTITUTION"].debit

@@ -191,7 +191,8 @@ def post_of_settled(sheet: Sheet, loans: dict[str, Lent], post: Callable[[Accoun
         for name, head in HERS.items():
             post((head, one.member_id), payable, getattr(one, name))
         post(("E08", one.member_id), payable, one.surplus_share_paise)
-        post(payable, ("I06", one.member_id), one.deficit_share_paise + one.other_paise)
+        post(payable, ("I06", one.member_id), one.deficit_share_paise)
+        post(payable, ("I06", one.member_id), one.other_paise)
     for off in sheet.set_offs:
         payable = ("L08", loans[off.loan_id].member_id)
         post(payable, ("A01", off.loan_id), off.principal_paise)

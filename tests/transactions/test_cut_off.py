@@ -624,7 +624,9 @@ def test_what_was_agreed_anew_is_worked_out_anew_by_its_new_terms():
 
 
 def test_only_a_cut_off_opens_and_what_takes_it_back_does_not():
-    assert Head.RETAINED_SURPLUS not in {head for item in ITEMS.values() for head in (item.debit, item.credit)}
+    moved = [Line(1, item.debit, item.credit, 7) for item in ITEMS.values() if item.debit and item.credit]
+    assert not any(is_opening(line) or is_opening(line._replace(debit=line.credit, credit=line.debit)) for line in moved)
+    assert Head.RETAINED_SURPLUS not in {head for item in ITEMS.values() if item.screen != "TRANSFERS" for head in (item.debit, item.credit)}
     assert all(is_opening(line) for line in lines(FULL, {}, {}))
     assert not any(is_opening(line._replace(debit=line.credit, credit=line.debit)) for line in lines(FULL, {}, {}))
 

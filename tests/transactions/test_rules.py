@@ -45,10 +45,14 @@ from services.transactions.rules.sheet import (
     BorrowingRepayment,
     Entry,
     LoanGiven,
+    LoanOut,
     Paid,
     Repayment,
     Reversal,
     Saving,
+    SetOff,
+    Settlement,
+    Transfer,
     Withdrawal,
     WriteOff,
     content,
@@ -110,6 +114,9 @@ def test_the_chart_has_every_head_once_and_each_item_two_sides():
     assert len(chart_version()) == 16
 
 
+ANOTHER = new_id()  # An institution.
+
+
 def screens():
     """Of every item a sheet that enters nothing else, and what it is of; 7 rupees of it."""
     paise = 7 * RUPEE
@@ -131,11 +138,12 @@ def screens():
     for code, item in ITEMS.items():
         if item.screen in ENTRY_SCREENS:
             of = TWO if item.of_member else ""
-            own[code] = ({"entries": (Entry(code, paise, of, "" if of else "somebody", BY_BANK if item.by_bank_only else Paid()),)}, of)
+            plain = Entry(code, paise, of, "" if of else "somebody", BY_BANK if item.by_bank_only else Paid())
+            group = ANOTHER if item.of_institution else ""
+            own[code] = ({"entries": (plain._replace(institution_id=group),)}, of or group)
     return own
 
 
-ANOTHER = new_id()  # An institution.
 LENT = {
     "of SHG": Loan(GROUP.id, Head.INSTITUTION_LOANS, ANOTHER, Terms(9, 0, 1, FORMED_ON), Standing(9, 0, FORMED_ON)),
 }
@@ -145,10 +153,54 @@ BORROWINGS = LENT | {
 }
 
 
+def leaves():
+    """Of each item of who leaves a sheet with 7 rupees of it, and whose its two sides are."""
+    paise, found = 7 * RUPEE, {}
+    for name, code in SETTLED.items():
+        found[code] = ({"settlements": (Settlement(TWO, "LEFT", **{name: paise}),)}, TWO, TWO)
+    found["PRINCIPAL_SET_OFF"] = ({"set_offs": (SetOff(LOAN, paise),)}, BOOKS.loans[LOAN].borrower_id, LOAN)
+    found["INTEREST_SET_OFF"] = ({"set_offs": (SetOff(LOAN, 0, paise),)}, BOOKS.loans[LOAN].borrower_id, LOAN)
+    for name, code in MOVED.items():
+        whose = TWO if ITEMS[code].of_member else ""
+        of = (ANOTHER, whose) if ITEMS[code].debit == Head.BETWEEN_GROUPS else (whose, ANOTHER)
+        found[code] = ({"transfers_out": (Transfer(NEW, ANOTHER, whose, **{name: paise}),)}, *of)
+    for code, loan_id in MOVED_LOANS.items():
+        of = (ANOTHER, loan_id) if ITEMS[code].debit == Head.BETWEEN_GROUPS else (loan_id, ANOTHER)
+        found[code] = ({"transfers_out": (Transfer(NEW, ANOTHER),), "loans_out": (LoanOut(loan_id, NEW, paise),)}, *of)
+    return found
+
+
+SETTLED = {
+    "compulsory_paise": "COMPULSORY_SETTLED",
+    "voluntary_paise": "VOLUNTARY_SETTLED",
+    "share_capital_paise": "SHARE_SETTLED",
+    "surplus_share_paise": "SURPLUS_SHARED",
+    "deficit_share_paise": "KEPT_BACK",
+}
+MOVED = {
+    "compulsory_paise": "COMPULSORY_MOVED",
+    "voluntary_paise": "VOLUNTARY_MOVED",
+    "share_capital_paise": "SHARE_MOVED",
+    "funds_paise": "FUNDS_MOVED",
+    "investments_paise": "INVESTMENTS_MOVED",
+    "savings_with_federation_paise": "WITH_FEDERATION_MOVED",
+    "surplus_paise": "SURPLUS_MOVED",
+    "deficit_paise": "DEFICIT_MOVED",
+}
+MOVED_LOANS = {"LOAN_MOVED": LOAN, "BANK_LOAN_MOVED": "of BANK", "VO_LOAN_MOVED": "of VO", "CLF_LOAN_MOVED": "of CLF"}
+
+
+@pytest.mark.parametrize("code", [*SETTLED.values(), "PRINCIPAL_SET_OFF", "INTEREST_SET_OFF", *MOVED.values(), *MOVED_LOANS])
+def test_who_leaves_posts_one_line_an_item_and_moves_no_money(code):
+    changes, debit_of, credit_of = leaves()[code]
+    loans = {**BOOKS.loans, **BORROWINGS}
+    assert lines(sheet(GROUP, **changes), loans, {}) == (Line(1, ITEMS[code].debit, ITEMS[code].credit, 7 * RUPEE, debit_of, credit_of),)
+
+
 LOST = {"WRITTEN_OFF": LOAN, "INSTITUTION_WRITTEN_OFF": "of SHG"}
 
 
-@pytest.mark.parametrize("code", [code for code in ITEMS if code not in (*MOVES, *LOST)])
+@pytest.mark.parametrize("code", [code for code in ITEMS if code in screens()])
 def test_every_item_posts_one_line_to_exactly_its_head(code):
     changes, of = screens()[code]
     item = ITEMS[code]
@@ -168,7 +220,7 @@ def test_what_is_written_off_becomes_an_expense_and_moves_no_money(code):
 
 
 def test_every_item_is_tried():
-    assert set(screens()) | set(MOVES) | set(LOST) == set(ITEMS)
+    assert set(screens()) | set(leaves()) | set(MOVES) | set(LOST) == set(ITEMS)
 
 
 @pytest.mark.parametrize(

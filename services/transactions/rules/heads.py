@@ -150,6 +150,10 @@ def _out(title: str, screen: str, head: Head, *, of_member: bool = False, by_ban
     return Item(title, screen, head, MONEY, of_member, by_bank_only, of_institution)
 
 
+def _hers(title: str, screen: str, debit: Head, credit: Head) -> Item:
+    return Item(title, screen, debit, credit, of_member=True)
+
+
 ITEMS: Mapping[str, Item] = MappingProxyType(
     {
         # Screens of their own in the sheet.
@@ -176,6 +180,27 @@ ITEMS: Mapping[str, Item] = MappingProxyType(
         "SENT": Item("Cash on its way to the bank", "BANK", Head.CASH_IN_TRANSIT, Head.CASH),
         "ARRIVED": Item("Cash arrived at the bank", "BANK", Head.BANK, Head.CASH_IN_TRANSIT),
         "TRANSFER": Item("From one account to another", "BANK", Head.BANK, Head.BANK),
+        # Of who leaves.
+        "COMPULSORY_SETTLED": _hers("Compulsory savings settled", "SETTLEMENTS", Head.COMPULSORY_SAVINGS, Head.SETTLEMENT_PAYABLE),
+        "VOLUNTARY_SETTLED": _hers("Voluntary savings settled", "SETTLEMENTS", Head.VOLUNTARY_SAVINGS, Head.SETTLEMENT_PAYABLE),
+        "SHARE_SETTLED": _hers("Share capital settled", "SETTLEMENTS", Head.SHARE_CAPITAL, Head.SETTLEMENT_PAYABLE),
+        "SURPLUS_SHARED": _hers("Her part of the surplus", "SETTLEMENTS", Head.SAVINGS_INTEREST, Head.SETTLEMENT_PAYABLE),
+        "KEPT_BACK": _hers("Her part of the deficit, or what else is kept back", "SETTLEMENTS", Head.SETTLEMENT_PAYABLE, Head.OTHER_INCOME),
+        "PRINCIPAL_SET_OFF": _hers("Principal set off", "SETTLEMENTS", Head.SETTLEMENT_PAYABLE, Head.MEMBER_LOANS),
+        "INTEREST_SET_OFF": _hers("Interest set off", "SETTLEMENTS", Head.SETTLEMENT_PAYABLE, Head.LOAN_INTEREST),
+        # What goes to another group; what comes from one is the same the other way.
+        "COMPULSORY_MOVED": _hers("Compulsory savings moved", "TRANSFERS", Head.COMPULSORY_SAVINGS, Head.BETWEEN_GROUPS),
+        "VOLUNTARY_MOVED": _hers("Voluntary savings moved", "TRANSFERS", Head.VOLUNTARY_SAVINGS, Head.BETWEEN_GROUPS),
+        "SHARE_MOVED": _hers("Share capital moved", "TRANSFERS", Head.SHARE_CAPITAL, Head.BETWEEN_GROUPS),
+        "LOAN_MOVED": Item("Loan to a member moved", "TRANSFERS", Head.BETWEEN_GROUPS, Head.MEMBER_LOANS),
+        "BANK_LOAN_MOVED": Item("Borrowing from a bank moved", "TRANSFERS", Head.BORROWING_BANK, Head.BETWEEN_GROUPS),
+        "VO_LOAN_MOVED": Item("Borrowing from the VO moved", "TRANSFERS", Head.BORROWING_VO, Head.BETWEEN_GROUPS),
+        "CLF_LOAN_MOVED": Item("Borrowing from the CLF moved", "TRANSFERS", Head.BORROWING_CLF, Head.BETWEEN_GROUPS),
+        "FUNDS_MOVED": Item("Funds and grants moved", "TRANSFERS", Head.FUNDS, Head.BETWEEN_GROUPS),
+        "INVESTMENTS_MOVED": Item("Investments moved", "TRANSFERS", Head.BETWEEN_GROUPS, Head.INVESTMENTS),
+        "WITH_FEDERATION_MOVED": Item("Savings and shares with the federation moved", "TRANSFERS", Head.BETWEEN_GROUPS, Head.SAVINGS_WITH_FEDERATION),
+        "SURPLUS_MOVED": Item("Surplus moved", "TRANSFERS", Head.RETAINED_SURPLUS, Head.BETWEEN_GROUPS),
+        "DEFICIT_MOVED": Item("Deficit moved", "TRANSFERS", Head.BETWEEN_GROUPS, Head.RETAINED_SURPLUS),
         # Entries.
         "FINE": _in("Fine", "FINES", Head.FINES, of_member=True),
         "SHARE_CAPITAL": _in("Share capital", "MEMBER_RECEIPTS", Head.SHARE_CAPITAL, of_member=True),

@@ -8,7 +8,7 @@ from services.kernel.errors import Conflict, Invalid
 from services.kernel.money import rupees
 from services.kernel.policies import Policies
 from services.transactions.rules.books import Books, Loan
-from services.transactions.rules.heads import CHART, Head, Side
+from services.transactions.rules.heads import CHART, ITEMS, Head, Side
 from services.transactions.rules.journal import Account, Balances, Half, Id
 from services.transactions.rules.loan import interest_owed
 from services.transactions.rules.sheet import NOTE_LENGTH_MAX, SETTLEMENT_PAID, Sheet, check_line
@@ -21,24 +21,36 @@ HERS = {
     "voluntary_paise": Head.VOLUNTARY_SAVINGS,
     "share_capital_paise": Head.SHARE_CAPITAL,
 }
+_ITEM_OF = {
+    "compulsory_paise": "COMPULSORY_SETTLED",
+    "voluntary_paise": "VOLUNTARY_SETTLED",
+    "share_capital_paise": "SHARE_SETTLED",
+    "surplus_share_paise": "SURPLUS_SHARED",
+    "deficit_share_paise": "KEPT_BACK",
+    "other_paise": "KEPT_BACK",
+}
 
 
 def settled_lines(sheet: Sheet, loans: Mapping[Id, Loan]) -> Iterator[tuple[Half, Half, int]]:
     """What is debited and credited, and how much, which may be nothing: into settlement payable, and from there to her loans and to her."""
     for one in sheet.settlements:
-        her = one.member_id
-        payable = (Head.SETTLEMENT_PAYABLE, her)
-        for field, head in HERS.items():
-            yield (head, her), payable, getattr(one, field)
-        yield (Head.SAVINGS_INTEREST, her), payable, one.surplus_share_paise
-        yield payable, (Head.OTHER_INCOME, her), one.deficit_share_paise + one.other_paise
+        for field, code in _ITEM_OF.items():
+            yield *halves(code, one.member_id, one.member_id), getattr(one, field)
     for off in sheet.set_offs:
-        payable = (Head.SETTLEMENT_PAYABLE, loans[off.loan_id].borrower_id)
-        yield payable, (Head.MEMBER_LOANS, off.loan_id), off.principal_paise
-        yield payable, (Head.LOAN_INTEREST, off.loan_id), off.interest_paise
+        borrower_id = loans[off.loan_id].borrower_id
+        yield *halves("PRINCIPAL_SET_OFF", borrower_id, off.loan_id), off.principal_paise
+        yield *halves("INTEREST_SET_OFF", borrower_id, off.loan_id), off.interest_paise
     for one in sheet.settlements:
         money = (Head.BANK, one.paid.bank_id) if one.paid.bank_id else (Head.CASH, "")
         yield (Head.SETTLEMENT_PAYABLE, one.member_id), money, one.paid_paise
+
+
+def halves(code: str, debit_of: Id, credit_of: Id) -> tuple[Half, Half]:
+    """The two sides of an item of the chart that moves no money, and whose each is."""
+    item = ITEMS[code]
+    assert item.debit, code
+    assert item.credit, code
+    return (item.debit, debit_of), (item.credit, credit_of)
 
 
 def check_settlements(sheet: Sheet, policies: Policies) -> None:

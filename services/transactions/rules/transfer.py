@@ -12,19 +12,26 @@ from services.kernel.errors import Conflict, Invalid
 from services.kernel.month import parse_date
 from services.kernel.policies import Policies
 from services.transactions.rules.books import Books, Loan
-from services.transactions.rules.heads import PLACES, Head
-from services.transactions.rules.journal import GROWS_BY_DEBIT, Half, Id, Line
+from services.transactions.rules.heads import ITEMS, PLACES, Head
+from services.transactions.rules.journal import Half, Id, Line
 from services.transactions.rules.loan import Standing
-from services.transactions.rules.settlement import HERS
+from services.transactions.rules.settlement import halves
 from services.transactions.rules.sheet import LOAN_ONCE, MEMBER_ONCE, Sheet, Transfer
 
-# What is the group's own, by the fields that say how much; a deficit is the same head the other way.
-OWN = {
-    "funds_paise": Head.FUNDS,
-    "investments_paise": Head.INVESTMENTS,
-    "savings_with_federation_paise": Head.SAVINGS_WITH_FEDERATION,
-    "surplus_paise": Head.RETAINED_SURPLUS,
-    "deficit_paise": Head.RETAINED_SURPLUS,
+# Items of the chart: of what is a member's and of what is the group's own by the fields that say how much, of loans by their head.
+_HERS = {"compulsory_paise": "COMPULSORY_MOVED", "voluntary_paise": "VOLUNTARY_MOVED", "share_capital_paise": "SHARE_MOVED"}
+_OWN = {
+    "funds_paise": "FUNDS_MOVED",
+    "investments_paise": "INVESTMENTS_MOVED",
+    "savings_with_federation_paise": "WITH_FEDERATION_MOVED",
+    "surplus_paise": "SURPLUS_MOVED",
+    "deficit_paise": "DEFICIT_MOVED",
+}
+_LOANS = {
+    Head.MEMBER_LOANS: "LOAN_MOVED",
+    Head.BORROWING_BANK: "BANK_LOAN_MOVED",
+    Head.BORROWING_VO: "VO_LOAN_MOVED",
+    Head.BORROWING_CLF: "CLF_LOAN_MOVED",
 }
 
 
@@ -33,21 +40,22 @@ def transfer_lines(sheet: Sheet, loans: Mapping[Id, Loan]) -> Iterator[tuple[Hal
     with_whom = {one.transfer_id: one.institution_id for name in _BOTH for one in getattr(sheet, name)}
     for name, goes in _BOTH.items():
         for one in getattr(sheet, name):
-            for fields, of in ((HERS, one.member_id), (OWN, "")):
-                for field, head in fields.items():
-                    yield _line((head, of), one.institution_id, getattr(one, field), goes=goes != (field == "deficit_paise"))
+            for field, code in {**_HERS, **_OWN}.items():
+                yield *_sides(code, one.member_id, one.institution_id, goes=goes), getattr(one, field)
     for out in sheet.loans_out:
-        yield _line((loans[out.loan_id].head, out.loan_id), with_whom[out.transfer_id], out.outstanding_paise, goes=True)
+        yield *_sides(_LOANS[loans[out.loan_id].head], out.loan_id, with_whom[out.transfer_id], goes=True), out.outstanding_paise
     for come in sheet.loans_in:
-        yield _line((loans[come.of_loan_id].head, come.loan_id), with_whom[come.transfer_id], come.outstanding_paise, goes=False)
+        yield *_sides(_LOANS[loans[come.of_loan_id].head], come.loan_id, with_whom[come.transfer_id], goes=False), come.outstanding_paise
 
 
 _BOTH = {"transfers_out": True, "transfers_in": False}
 
 
-def _line(what: Half, institution_id: Id, paise: int, *, goes: bool) -> tuple[Half, Half, int]:
-    between = (Head.BETWEEN_GROUPS, institution_id)
-    return (between, what, paise) if GROWS_BY_DEBIT[what[0]] == goes else (what, between, paise)
+def _sides(code: str, of: Id, institution_id: Id, *, goes: bool) -> tuple[Half, Half]:
+    """As the chart has it for what goes, and the other way for what comes."""
+    by_debit = ITEMS[code].debit is Head.BETWEEN_GROUPS
+    debit, credit = halves(code, institution_id if by_debit else of, of if by_debit else institution_id)
+    return (debit, credit) if goes else (credit, debit)
 
 
 def is_transfer(line: Line) -> bool:
@@ -70,7 +78,7 @@ def check_transfers(sheet: Sheet, _policies: Policies) -> None:
             field = f"{name}[{place}]"
             if one.institution_id == sheet.institution_id:
                 raise Invalid("TRANSFER_TO_ITSELF", "Name the other group.", field=f"{field}.institution_id")
-            others = OWN if one.member_id else HERS
+            others = _OWN if one.member_id else _HERS
             if mixed := next((key for key in others if getattr(one, key)), ""):
                 sentence = "With a member goes what she has; what is the group's own goes by itself."
                 raise Invalid("TRANSFER_MIXED", sentence, field=f"{field}.{mixed}")
