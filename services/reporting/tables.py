@@ -1,6 +1,6 @@
 """Stores figures by region and month, what each subject adds to them, and how fresh they are."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Index, Integer, MetaData, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Index, Integer, MetaData, PrimaryKeyConstraint, SmallInteger, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
@@ -48,19 +48,21 @@ bookkeeping = Table(
 )
 
 # What was changed on a day of one due date of the loans under a head (portfolio.py): of blocks, districts and the state. Amounts in paise.
+# A region's rows come over years, each day's beside those of all other regions; its key holds the amounts as well, so that an answer
+# is read from one place of the index and not from a page a row.
 ageing = Table(
     "ageing",
     metadata,
-    Column("level", SmallInteger, primary_key=True),
-    Column("region", Text, primary_key=True),
-    Column("head", Text, primary_key=True),
-    Column("changed_on", Date, primary_key=True),
-    Column("due_on", Date, primary_key=True),
+    Column("level", SmallInteger),
+    Column("region", Text),
+    Column("head", Text),
+    Column("changed_on", Date),
+    Column("due_on", Date),
     Column("scheduled", BigInteger, nullable=False),
     Column("collected", BigInteger, nullable=False),
     Column("loans", BigInteger, nullable=False),
     Column("outstanding", BigInteger, nullable=False),
-    postgresql_with={"fillfactor": 70},
+    PrimaryKeyConstraint(*("level", "region", "head", "changed_on", "due_on"), postgresql_include=["scheduled", "collected", "loans", "outstanding"]),
 )
 
 # When the newest event heard from each source was told. A quiet night looks like a queue that stands still; which of the

@@ -17,7 +17,7 @@ from services.kernel.tally import total
 from services.transactions.rules import loan, packed
 from services.transactions.rules.agreed import terms_kept
 from services.transactions.rules.anomaly import Mark, Wanted
-from services.transactions.rules.books import Books, Chain, GivenOver, Institution, Loan, Member, Recorded, Reversible, Span
+from services.transactions.rules.books import Books, Chain, GivenOver, Institution, Loan, Member, Other, Recorded, Reversible, Span
 from services.transactions.rules.heads import CHART, Head, SubLedger
 from services.transactions.rules.journal import HAS_ACCOUNTS, Account, Held, Id, Line, added, effect, still_standing
 from services.transactions.rules.meeting import brought_in, payments_taken_back
@@ -103,16 +103,17 @@ def _lent_to(connection: Connection, institution_id: UUID, member_ids: Collectio
     return {str(one) for one in connection.execute(select(loans.c.loan_id).where(*of)).scalars()}
 
 
-def _groups(connection: Connection, sheets: Collection[Sheet]) -> tuple[Mapping[Id, str], Mapping[Id, GivenOver]]:
-    """The active institutions that transfers and entries name, each with its kind; and the transfers that are named and known."""
+def _groups(connection: Connection, sheets: Collection[Sheet]) -> tuple[Mapping[Id, Other], Mapping[Id, GivenOver]]:
+    """The institutions that transfers and entries name, and the transfers that are named and known."""
     moves = [one for sheet in sheets for one in (*sheet.transfers_out, *sheet.transfers_in)]
     named = {one.institution_id for one in moves} | {one.institution_id for sheet in sheets for one in sheet.entries if one.institution_id}
     if not named:
         return {}, {}
-    of = (sight.among(institutions.c.institution_id, [UUID(one) for one in named]), institutions.c.status == ACTIVE)
-    kinds = {str(row.institution_id): row.kind for row in connection.execute(select(institutions.c.institution_id, institutions.c.kind).where(*of))}
+    of = select(institutions.c.institution_id, institutions.c.kind, institutions.c.status)
+    rows = connection.execute(of.where(sight.among(institutions.c.institution_id, [UUID(one) for one in named])))
+    others = {str(row.institution_id): Other(row.kind, row.status == ACTIVE) for row in rows}
     found = connection.execute(_GIVEN_OVER.where(sight.among(transfers.c.transfer_id, [UUID(one.transfer_id) for one in moves])))
-    return kinds, {str(row.transfer_id): _given_over(row) for row in found}
+    return others, {str(row.transfer_id): _given_over(row) for row in found}
 
 
 _GIVEN_OVER = select(transfers, meetings.c.status, meetings.c.held_on).join(meetings, meetings.c.meeting_id == transfers.c.meeting_id)

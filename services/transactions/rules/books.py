@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import NamedTuple
 
 from services.kernel.approval import MeetingStatus
 from services.transactions.rules.heads import Head
@@ -129,6 +130,13 @@ class Reversible:
     takes_back: bool = False
 
 
+class Other(NamedTuple):
+    """An institution between which and this one something moves."""
+
+    kind: str
+    active: bool
+
+
 @dataclass(frozen=True, slots=True)
 class GivenOver:
     """What went out of other books, as those that it comes to must say it; `loans` by their ids there, as they stood."""
@@ -160,7 +168,7 @@ class Books:
     """What is known of those that meetings name; who is not known is not there. `balances` are all of the institution's, and
     `members` besides those named all who are there now.
 
-    `others` are the kinds of the active institutions that transfers and entries name, and `given_over` the transfers that are named and known.
+    `others` are the institutions that transfers and entries name, and `given_over` the transfers that are named and known.
     Of who is settled `loans` are all that she has.
 
     Where a line of a loan is taken back, `given_in` says in which meeting the loan began, and `history` is the meetings that count from
@@ -175,7 +183,7 @@ class Books:
     recorded: Mapping[Id, Recorded] = field(default_factory=dict)
     reversible: Mapping[tuple[Id, int], Reversible] = field(default_factory=dict)
     below: frozenset[Id] = frozenset()  # Of the borrowers named, the active institutions directly below this one.
-    others: Mapping[Id, str] = field(default_factory=dict)
+    others: Mapping[Id, Other] = field(default_factory=dict)
     given_over: Mapping[Id, GivenOver] = field(default_factory=dict)
     given_in: Mapping[Id, Id] = field(default_factory=dict)
     history: Sequence[Held] = ()

@@ -121,10 +121,10 @@ def check_out(sheet: Sheet, books: Books) -> None:
             raise Conflict("TRANSFER_EXISTS", "This transfer was entered already.", field=f"transfers_out[{place}].transfer_id")
     for name in ("transfers_out", "entries"):
         for place, named in enumerate(getattr(sheet, name)):
-            other = books.others.get(named.institution_id, kind)
-            if named.institution_id and other != kind:
+            other = books.others.get(named.institution_id)
+            if other and other.kind != kind:
                 sentence = "Between groups of one kind only: this is a {other}."
-                raise Conflict("GROUP_OTHER", sentence, field=f"{name}[{place}].institution_id", other=other)
+                raise Conflict("GROUP_OTHER", sentence, field=f"{name}[{place}].institution_id", other=other.kind)
     for place, out in enumerate(sheet.loans_out):
         loan = books.loans.get(out.loan_id)
         of_member = loan is not None and loan.head == Head.MEMBER_LOANS
@@ -160,14 +160,17 @@ def _differs(one: Transfer, said: Transfer, field: str) -> str:
 
 
 def awaited(sheet: Sheet, books: Books) -> Iterator[tuple[str, str, Id]]:
-    """By field and kind, what is still to come: approval at the other group, or a group that is not active yet."""
+    """By field and kind, what is still to come: approval at the other group, or a group that is not active yet. With one that was closed
+    what is between the two is still paid.
+    """
     for place, one in enumerate(sheet.transfers_in):
         went = books.given_over.get(one.transfer_id)
         if went is None or not went.approved:
             yield f"transfers_in[{place}].transfer_id", "TRANSFER", one.transfer_id
     for name in ("transfers_out", "entries"):
         for place, named in enumerate(getattr(sheet, name)):
-            if named.institution_id and named.institution_id not in books.others:
+            other = books.others.get(named.institution_id)
+            if named.institution_id and (other is None or (name == "transfers_out" and not other.active)):
                 yield f"{name}[{place}].institution_id", "INSTITUTION", named.institution_id
 
 
