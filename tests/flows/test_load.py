@@ -12,6 +12,7 @@ import threading
 
 import pytest
 
+from deploy.demo import books
 from deploy.machine import MachineError
 from deploy.machine.layout import LOAD_VENV
 from deploy.machine.setup import prepare
@@ -70,13 +71,14 @@ def test_the_sender_loses_nothing_while_the_server_restarts(world, crowd, python
     before = meetings_stored(world, crowd)
 
     def restart():
+        books.wait_until("the sender has begun", lambda: meetings_stored(world, crowd) > before)
         world.machine.stop("up-serve")
         world.machine.start("up-serve")
 
-    timer = threading.Timer(3, restart)
-    timer.start()
+    restarting = threading.Thread(target=restart)
+    restarting.start()
     done = run(python, "-m", "loadtests.sender", "--people", str(crowd[1]), "--seconds", "8", "--devices", "2")
-    timer.join()
+    restarting.join()
     world.machine.wait_well("up-serve")
     assert done.returncode == 0, done.stdout + done.stderr
     assert acknowledged(done) > 0

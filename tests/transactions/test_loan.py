@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
-from fractions import Fraction
 
 import pytest
 from hypothesis import assume, given
@@ -18,8 +17,6 @@ from services.transactions.rules.schedule import (
     Moratorium,
     Rounding,
     Terms,
-    exact_instalment,
-    instalment_paise,
     schedule,
 )
 
@@ -40,13 +37,6 @@ any_terms = st.builds(
     instalments=st.integers(1, 120),
     given_on=any_day,
     rounding_paise=st.sampled_from((1, 50, 100, 1000)),
-)
-ordinary_terms = st.builds(
-    Terms,
-    principal_paise=st.integers(5_000, 10**7).map(lambda rupees: rupees * 100),
-    annual_rate_basis_points=st.integers(0, 3600),
-    instalments=st.integers(1, 36),
-    given_on=any_day,
 )
 
 
@@ -70,100 +60,6 @@ def loans_in_the_books(draw):
         interest = draw(st.integers(0, 2 * interest_owed(terms, standing, day)))
         standing = after_payment(terms, standing, principal, interest, day)
     return terms, standing, day
-
-
-@pytest.mark.parametrize(
-    ("terms", "exact", "exact_interest"),
-    [
-        (loan(10_000, 24, 10), "1113.2653", "1132.65"),
-        (loan(12_000, 12, 12), "1066.1855", "794.23"),
-        (loan(50_000, 18, 24), "2496.2051", "9908.92"),
-        (loan(5_000, 24, 5), "1060.7920", "303.96"),
-        (loan(20_000, 0, 10), "2000", "0"),
-    ],
-)
-def test_the_exact_instalments_of_the_domain(terms, exact, exact_interest):
-    instalment = exact_instalment(terms)
-    assert round(instalment / 100, 4) == Fraction(exact)
-    assert round((instalment * terms.instalments - terms.principal_paise) / 100, 2) == Fraction(exact_interest)
-
-
-@pytest.mark.parametrize(
-    ("terms", "instalment", "last", "interest"),
-    [(loan(10_000, 24, 10), 1113, 1116, 1133), (loan(12_000, 12, 12), 1066, 1070, 796), (loan(20_000, 0, 10), 2000, 2000, 0)],
-)
-def test_the_rounded_instalments_of_the_domain(terms, instalment, last, interest):
-    rows = schedule(terms)
-    assert instalment_paise(terms) == instalment * 100
-    assert [row.total_paise for row in rows] == [instalment * 100] * (terms.instalments - 1) + [last * 100]
-    assert sum(row.interest_paise for row in rows) == interest * 100
-
-
-def test_the_schedule_of_the_domain():
-    assert [
-        (row.number, month_of(row.due_on), row.interest_paise // 100, row.principal_paise // 100, row.balance_paise // 100)
-        for row in schedule(TEN_THOUSAND)
-    ] == [
-        (1, "2026-12", 200, 913, 9087),
-        (2, "2027-01", 182, 931, 8156),
-        (3, "2027-02", 163, 950, 7206),
-        (4, "2027-03", 144, 969, 6237),
-        (5, "2027-04", 125, 988, 5249),
-        (6, "2027-05", 105, 1008, 4241),
-        (7, "2027-06", 85, 1028, 3213),
-        (8, "2027-07", 64, 1049, 2164),
-        (9, "2027-08", 43, 1070, 1094),
-        (10, "2027-09", 22, 1094, 0),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("terms", "totals"),
-    [
-        pytest.param(loan(3, 0, 12), [1_00] * 3, id="a rupee is the least"),
-        pytest.param(Terms(3_50, 0, 12, GIVEN_ON), [1_00] * 3 + [50], id="odd paise come last"),
-        pytest.param(Terms(40, 0, 6, GIVEN_ON), [40], id="less than a unit"),
-        pytest.param(loan(170, 0, 120), [1_00] * 119 + [51_00], id="the last takes what is left, up to half a unit each"),
-        pytest.param(loan(6, 0, 5), [1_00] * 4 + [2_00], id="the last may be twice the others"),
-        # At a rupee nothing but the interest of 50 paise, rounded up, would ever be paid.
-        pytest.param(loan(50, 12, 120), [1_00] * 119 + [51_00], id="rounded interest eats the instalment"),
-        pytest.param(loan(1_000, 24, 1), [1_020_00], id="one month"),
-        pytest.param(loan(10_000, 24, 2, rounding_paise=1), [5150_50, 5150_49], id="to the paisa"),
-    ],
-)
-def test_small_and_short_loans(terms, totals):
-    assert [row.total_paise for row in schedule(terms)] == totals
-    assert instalment_paise(terms) == totals[0]
-
-
-@given(any_terms)
-def test_a_schedule_repays_the_principal_in_equal_instalments_but_the_last(terms):
-    rows = schedule(terms)
-    instalment = instalment_paise(terms)
-    assert sum(row.principal_paise for row in rows) == terms.principal_paise
-    assert all(row.total_paise == instalment for row in rows[:-1])
-    assert rows[-1].total_paise > 0
-    assert len(rows) <= terms.instalments
-    assert [row.number for row in rows] == list(range(1, len(rows) + 1))
-    left = terms.principal_paise
-    for row in rows:
-        assert abs(row.interest_paise - Fraction(left * terms.annual_rate_basis_points, 120_000)) <= Fraction(terms.rounding_paise, 2)
-        assert row.principal_paise >= 0
-        assert row.balance_paise == left - row.principal_paise >= 0
-        left = row.balance_paise
-    assert left == 0
-    assert all(month_of(row.due_on) == month_of(months_after(terms.given_on, row.number)) for row in rows)
-
-
-@given(ordinary_terms)
-def test_an_ordinary_instalment_is_the_formula_within_a_rupee(terms):
-    """And solves the equation that the formula comes from: what the instalments are worth today is the principal."""
-    discount = 1 / (1 + Fraction(terms.annual_rate_basis_points, 120_000))
-    exact = exact_instalment(terms)
-    assert sum(exact * discount**month for month in range(1, terms.instalments + 1)) == terms.principal_paise
-    assert len(schedule(terms)) == terms.instalments
-    if terms.instalments > 1:
-        assert abs(instalment_paise(terms) - exact) <= 100
 
 
 @pytest.mark.parametrize(
