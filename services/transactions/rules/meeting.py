@@ -18,7 +18,7 @@ from services.transactions.rules.cut_off import arrears_differ, brought, check_f
 from services.transactions.rules.heads import CHART, ITEMS, MONEY, Head, SubLedger
 from services.transactions.rules.journal import Account, Balances, Half, Held, Id, Line, added, effect, still_standing
 from services.transactions.rules.loan import Standing, after_payment, interest_owed
-from services.transactions.rules.settlement import check_set_offs, check_settled, overdrawn, settled_lines
+from services.transactions.rules.settlement import HERS, check_set_offs, check_settled, overdrawn, settled_lines
 from services.transactions.rules.sheet import (
     HEAD_OF,
     LENDERS,
@@ -36,11 +36,11 @@ from services.transactions.rules.sheet import (
 )
 from services.transactions.rules.transfer import (
     awaited,
-    carried_over,
     check_in,
     check_out,
     come_in,
     given_away,
+    given_over,
     is_transfer,
     stood,
     transfer_lines,
@@ -169,8 +169,9 @@ def take_in(sheet: Sheet, books: Books, policies: Policies, today: date) -> Take
     after = loans_after(sheet, posted, books)
     check_settled(sheet, balances, after, books)
     _wait(sheet, books)
-    carried = carried_over(sheet, after)
-    after |= {loan_id: replace(after[loan_id], standing=Standing(0, 0, sheet.held_on)) for loan_id in carried}
+    stood_at = {**books.loans, **after}
+    carried = {out.loan_id: stood_at[out.loan_id].standing for out in sheet.loans_out}
+    after |= given_over(sheet, stood_at)
     return Taken(
         posted,
         {account: balances[account] for account in change},
@@ -201,7 +202,7 @@ def closing_hash(sheet: Sheet, balances: Balances) -> str:
 
 
 def loans_after(sheet: Sheet, posted: tuple[Line, ...], books: Books) -> dict[Id, Loan]:
-    """The loans that are new, and those that something was paid of or agreed anew, as they are after the meeting."""
+    """The loans that are new, and those that something was paid of or agreed anew, as they are after the meeting; those that go, as they go."""
     if sheet.cut_off:
         return opening_loans(sheet, sheet.cut_off)
     after: dict[Id, Loan] = {}
@@ -217,8 +218,9 @@ def loans_after(sheet: Sheet, posted: tuple[Line, ...], books: Books) -> dict[Id
     after |= come_in(sheet, books.loans)
     new = frozenset(after)
     anew = payments_taken_back(sheet, books.reversible)
-    history = history_after(sheet, posted, books) if anew else ()
-    for loan_id, (principal, interest) in payments(posted).items():
+    paid = tuple(line for line in posted if not is_transfer(line))  # To go is not to pay: days that nothing was paid on are not counted off.
+    history = history_after(sheet, paid, books) if anew else ()
+    for loan_id, (principal, interest) in payments(paid).items():
         if loan_id not in new:
             loan = books.loans[loan_id]
             if loan_id in anew:
@@ -531,6 +533,11 @@ def _check_signs(sheet: Sheet, balances: Balances, change: Balances) -> None:
 
 def _paid_to_her(sheet: Sheet, head: Head, member_id: Id) -> str:
     """Where what she had under that head was paid back to her; if nowhere, it is that a line was taken back."""
+    for name in ("settlements", "transfers_out"):
+        for place, one in enumerate(getattr(sheet, name)):
+            key = next((key for key, of in HERS.items() if of == head and one.member_id == member_id and getattr(one, key)), "")
+            if key:
+                return f"{name}[{place}].{key}"
     if head == Head.SHARE_CAPITAL:
         name, of_her = "entries", [one.member_id == member_id and ITEMS[one.item].debit == head for one in sheet.entries]
     else:

@@ -73,11 +73,13 @@ def given_away(line: Line) -> tuple[Id, int]:
 
 def check_transfers(sheet: Sheet, _policies: Policies) -> None:
     """Refuse what no state of the books could make right."""
+    for name in (*_BOTH, "entries"):
+        for place, one in enumerate(getattr(sheet, name)):
+            if one.institution_id == sheet.institution_id:
+                raise Invalid("TRANSFER_TO_ITSELF", "Name the other group.", field=f"{name}[{place}].institution_id")
     for name in _BOTH:
         for place, one in enumerate(getattr(sheet, name)):
             field = f"{name}[{place}]"
-            if one.institution_id == sheet.institution_id:
-                raise Invalid("TRANSFER_TO_ITSELF", "Name the other group.", field=f"{field}.institution_id")
             others = _OWN if one.member_id else _HERS
             if mixed := next((key for key in others if getattr(one, key)), ""):
                 sentence = "With a member goes what she has; what is the group's own goes by itself."
@@ -89,12 +91,16 @@ def check_transfers(sheet: Sheet, _policies: Policies) -> None:
 
 
 def _check_loans(sheet: Sheet) -> None:
-    """Each goes with a transfer of the sheet, and has a new id where it comes."""
+    """Each goes with a transfer of the sheet, as it was agreed, and has a new id where it comes."""
     for name, loans in (("transfers_out", "loans_out"), ("transfers_in", "loans_in")):
         named = {one.transfer_id for one in getattr(sheet, name)}
         for place, one in enumerate(getattr(sheet, loans)):
             if one.transfer_id not in named:
                 raise Invalid("TRANSFER_UNKNOWN", "This meeting has no such transfer.", field=f"{loans}[{place}].transfer_id")
+    ended = {one.loan_id for one in sheet.reschedules} | {one.loan_id for one in sheet.write_offs}
+    for place, out in enumerate(sheet.loans_out):
+        if out.loan_id in ended:
+            raise Invalid(*LOAN_ONCE, field=f"loans_out[{place}].loan_id")
     for place, come in enumerate(sheet.loans_in):
         parse_date(come.counted_through, f"loans_in[{place}].counted_through")
     new = [*(one.loan_id for one in sheet.loans), *(one.borrowing_id for one in sheet.borrowings)]
@@ -174,9 +180,9 @@ def awaited(sheet: Sheet, books: Books) -> Iterator[tuple[str, str, Id]]:
                 yield f"{name}[{place}].institution_id", "INSTITUTION", named.institution_id
 
 
-def carried_over(sheet: Sheet, after: Mapping[Id, Loan]) -> dict[Id, Standing]:
-    """How the loans that go stood when they went; `after` is what all payments of the meeting, this one too, leave of them."""
-    return {out.loan_id: replace(after[out.loan_id].standing, outstanding_paise=out.outstanding_paise) for out in sheet.loans_out}
+def given_over(sheet: Sheet, loans: Mapping[Id, Loan]) -> dict[Id, Loan]:
+    """The loans that went, of which nothing is left here."""
+    return {out.loan_id: replace(loans[out.loan_id], standing=Standing(0, 0, sheet.held_on)) for out in sheet.loans_out}
 
 
 def come_in(sheet: Sheet, loans: Mapping[Id, Loan]) -> dict[Id, Loan]:
