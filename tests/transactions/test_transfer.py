@@ -3,15 +3,24 @@
 from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
+from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
 
+from protos import transactions_pb2 as pb
+from services.chassis.mailbox import outbox
 from services.kernel.errors import Refused
 from services.kernel.policies import Policies
+from services.transactions import queries
+from services.transactions.rules import packed, statements
+from services.transactions.rules.agreed import Agreed
 from services.transactions.rules.books import Loan, Member, Span
 from services.transactions.rules.heads import Head
-from services.transactions.rules.journal import Account, Line, effect
-from services.transactions.rules.loan import Standing, interest_owed
+from services.transactions.rules.journal import Account, Line, added, effect
+from services.transactions.rules.loan import Order, Standing, dues, interest_owed, unpaid_since
 from services.transactions.rules.meeting import Waiting, lines, take_in
 from services.transactions.rules.record import Outcome, Posting, admit, admit_all, gone
 from services.transactions.rules.settlement import HERS
@@ -22,6 +31,7 @@ from services.transactions.rules.sheet import (
     LoanGiven,
     LoanIn,
     LoanOut,
+    Paid,
     Repayment,
     Reschedule,
     Reversal,
@@ -32,13 +42,20 @@ from services.transactions.rules.sheet import (
     WriteOff,
 )
 from services.transactions.rules.transfer import OWN, is_transfer
+from services.transactions.servicer import showing
+from services.transactions.tables import transfers
 from tests.transactions.builders import (
+    BLOCK,
     RUPEE,
     TODAY,
+    Desk,
     Group,
     entered,
     final,
     following,
+    hear,
+    hear_institution,
+    hear_member,
     new_id,
     savings,
     sheet,
@@ -427,7 +444,7 @@ def test_she_who_comes_must_be_a_member():
 def test_it_comes_to_the_group_to_which_it_went_and_not_before_and_once():
     elsewhere = {TRANSFER: replace(GIVEN[TRANSFER], to_id=new_id())}
     assert refused_in(elsewhere) == ("TRANSFER_ELSEWHERE", "transfers_in[0].transfer_id")
-    assert refused_in(held_on=MOVED_ON - timedelta(days=1)) in {("MEMBER_ELSEWHERE", "transfers_in[0].member_id")}
+    assert refused_in(held_on=MOVED_ON - timedelta(days=1)) == ("MEMBER_ELSEWHERE", "transfers_in[0].member_id")
     later = {TRANSFER: replace(GIVEN[TRANSFER], held_on=MOVED_ON + timedelta(days=1))}
     assert refused_in(later) == ("TRANSFER_EARLY", "transfers_in[0].transfer_id")
     taken = {TRANSFER: replace(GIVEN[TRANSFER], taken_in=new_id())}
@@ -502,3 +519,459 @@ def test_of_a_group_that_was_closed_since_the_money_still_comes():
     after = entered(out(there, NEW, **ENTRY), there)
     later = following(after, NEW, held_on=LATER, entries=money)
     assert admit(upload(later), after, NEW.bookkeeper(), Policies(), TODAY), "something is between the two"
+
+
+# In the books of two groups.
+
+
+class Pair:
+    """Two groups of a VO, each at its desk, and who moves from the one to the other."""
+
+    def __init__(self, connection, members=(5, 5)):
+        parent_id = UUID(new_id())
+        made = [Group(parent_id=parent_id, member_ids=[UUID(new_id()) for _ in range(count)]) for count in members]
+        self.old, self.new = (Desk(connection, hear(connection, group)) for group in made)
+        self.connection = connection
+        self.stays = Counter()
+
+    @property
+    def desks(self):
+        return self.old, self.new
+
+    def out(self, *member_ids, loan_ids=(), own=None, old=None, new=None):
+        """The lists of a meeting in which these go with all that they have, and with all of their loans unless these are said."""
+        old, new = old or self.old, new or self.new
+        has, lent = old.balances, old.standing().loans
+        gone = [Transfer(new_id(), new.group.id, one, *(has.get(Account(head, one), 0) for head in HERS.values())) for one in member_ids]
+        going = [(one.transfer_id, of) for one in gone for of, (_, loan) in lent.items() if loan.borrower_id == one.member_id]
+        if own:
+            gone.append(Transfer(new_id(), new.group.id, **own))
+            going += [(gone[-1].transfer_id, of) for of, (_, loan) in lent.items() if not loan.borrower_id]
+        loans_out = tuple(LoanOut(of, to, lent[of][1].standing.outstanding_paise) for to, of in going if not loan_ids or of in loan_ids)
+        return {"transfers_out": tuple(gone), "loans_out": loans_out}
+
+    def move(self, *member_ids, on=MOVED_ON, old=None, new=None):
+        """Profiles tell that they are of the other group from that day on."""
+        old, new = old or self.old, new or self.new
+        ended = [{"institution_id": old.group.id, "region": old.group.region, "to_on": on.isoformat()}]
+        for one in member_ids:
+            self.stays[one] += 1
+            hear_member(self.connection, new.group, one, version=1 + self.stays[one], ended_stays=ended, since_on=on.isoformat())
+            old.group.member_ids.remove(UUID(one))
+            new.group.member_ids.append(UUID(one))
+
+    def incoming(self, new=None):
+        """The lists of a meeting that takes in all that waits, as Pull says it; and the new ids of the loans by the old."""
+        shown = shown_of(new or self.new).incoming
+        moves = tuple(Transfer(**{name: getattr(one.transfer, name) for name in Transfer._fields}) for one in shown)
+        loans = tuple(
+            LoanIn(**{**{name: getattr(loan, name) for name in LoanIn._fields}, "loan_id": new_id()}) for one in shown for loan in one.loans
+        )
+        return {"transfers_in": moves, "loans_in": loans}, {loan.of_loan_id: loan.loan_id for loan in loans}
+
+    def over(self, *member_ids, on=MOVED_ON, **changes):
+        """They go, and are taken in on the same day: both meetings, and the new ids of the loans by the old."""
+        went = keep(self.old, held_on=on, **{**self.out(*member_ids), **changes})
+        assert approve_all(self.old)
+        self.move(*member_ids, on=on)
+        lists, ids = self.incoming()
+        return went, keep(self.new, held_on=on, **lists), ids
+
+
+def shown_of(desk, known=None, on=LATER):
+    found = desk.standing(known)
+    return showing.position(found, (known or queries.Known()).version, on, on if known else None, 1, Order.INTEREST_FIRST)
+
+
+def keep(desk, **changes):
+    one = desk.next(**changes)
+    assert desk.send(one) == ["APPLIED"]
+    return one
+
+
+def approve_all(desk):
+    """All that wait, in order."""
+    chain = desk.standing().chain
+    rows = queries.undecided_from(desk.connection, desk.group.institution_id, chain.approved_through + 1)
+    sheets = [packed.unpack_sheet(row) for row in rows]
+    return desk.approve(*sheets) == [""] * len(sheets)
+
+
+def by_head(*desks):
+    return dict(sum((Counter({of.head: paise for of, paise in desk.balances.items() if not of.of}) for desk in desks), Counter()))
+
+
+def summed(*desks):
+    found = {}
+    for desk in desks:
+        found = added(found, {of: paise for of, paise in desk.balances.items() if not of.of})
+    return {of.head: paise for of, paise in found.items() if paise}
+
+
+def between(desk, other):
+    return desk.balances.get(Account(Head.BETWEEN_GROUPS, other.group.id), 0)
+
+
+def lent(desk, loan_id):
+    return desk.standing().loans[loan_id][1]
+
+
+def owed(loan):
+    """What is asked of it on every day of the next year, what interest is owed, and since when."""
+    days = [LATER + timedelta(days=one) for one in range(365)]
+    asked = [(dues(loan.terms, loan.standing, on), interest_owed(loan.terms, loan.standing, on)) for on in days]
+    return asked, unpaid_since(loan.terms, loan.standing)
+
+
+def told(desk, subject, event):
+    return desk.connection.execute(select(outbox.c.body).where(outbox.c.subject == str(subject), outbox.c.event == event)).scalars().all()
+
+
+def approved_of(desk, one):
+    [body] = told(desk, one.meeting_id, "MeetingApproved")
+    return pb.MeetingApproved.FromString(body)
+
+
+@pytest.fixture
+def pair(connection):
+    made = Pair(connection)
+    yield made
+    assert queries.adrift(connection) == []
+
+
+KINDS_OF_LOANS = {
+    "at meetings": {"months": 10},
+    "the same principal": {"months": 10, "agreed": Agreed(method="EQUAL_PRINCIPAL")},
+    "flat": {"months": 10, "agreed": Agreed(method="FLAT")},
+    "by the month": {"months": 10, "agreed": Agreed(frequency="MONTHLY")},
+    "by the day": {"months": 9, "agreed": Agreed(frequency="QUARTERLY", day_count="ACTUAL/365")},
+    "by the week": {"months": 0, "agreed": Agreed(frequency="WEEKLY", instalments=30)},
+    "after a rest": {"months": 10, "agreed": Agreed(moratorium=3, moratorium_interest="ACCRUED")},
+}
+
+
+def lend(desk, member_id, rupees=333, rate=2400, months=10, agreed=None, held_on=GIVEN_ON, **changes):
+    """A meeting at which so much is lent to her, and the loan's id."""
+    loan_id = new_id()
+    given_her = LoanGiven(loan_id, member_id, rupees * RUPEE, rate, months, **({"agreed": agreed} if agreed else {}))
+    enough = (Saving(member_id, rupees * RUPEE, 9 * RUPEE), *savings(desk.group)[1:])
+    return keep(desk, held_on=held_on, savings=enough, loans=(given_her,), **changes), loan_id
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_LOANS)
+def test_of_her_loans_the_same_is_owed_where_she_comes_as_where_she_was(pair, kind):
+    """Of the one interest is unpaid, the other was rescheduled."""
+    she = pair.old.group.members[0]
+    _, loan_id = lend(pair.old, she, **KINDS_OF_LOANS[kind])
+    _, other_id = lend(pair.old, she, rupees=77, entries=(Entry("SHARE_CAPITAL", 30 * RUPEE, she),))
+    some = (Repayment(loan_id, 31 * RUPEE, 50), Repayment(other_id, 7 * RUPEE, 0))
+    anew = Reschedule(other_id, 1800, KINDS_OF_LOANS[kind]["months"], KINDS_OF_LOANS[kind].get("agreed", Agreed()), "Rains")
+    keep(pair.old, held_on=THEN, repayments=some, reschedules=(anew,))
+    before = {of: lent(pair.old, of) for of in (loan_id, other_id)}
+    had = pair.old.balances
+    version = pair.old.standing().chain.version
+
+    went, came, ids = pair.over(she)
+
+    assert set(ids) == {loan_id, other_id}
+    for of, now in ids.items():
+        after = lent(pair.new, now)
+        assert (after.institution_id, after.borrower_id, after.head) == (pair.new.group.id, she, Head.MEMBER_LOANS)
+        assert (after.terms, after.standing) == (before[of].terms, before[of].standing)
+        assert owed(after) == owed(before[of])
+    assert any(lent(pair.new, now).standing.interest_unpaid_paise for now in ids.values())
+    for head in HERS.values():
+        assert pair.new.balances[Account(head, she)] == had[Account(head, she)] > 0
+    assert not {of for of in pair.old.balances if of.of in {she, loan_id, other_id}}
+    assert between(pair.old, pair.new) == -between(pair.new, pair.old) != 0
+    assert pair.old.standing().loans == {}
+    shown = shown_of(pair.old, queries.Known(version, 0, 0))
+    assert {(one.loan_id, one.outstanding_paise, one.borrower_id if hasattr(one, "borrower_id") else "") for one in shown.loans} == {
+        (loan_id, 0, ""),
+        (other_id, 0, ""),
+    }
+    assert approve_all(pair.new)
+    assert (approved_of(pair.old, went).number, approved_of(pair.new, came).number) == (went.number, came.number)
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_LOANS)
+def test_what_she_pays_where_she_comes_counts_as_it_would_have_where_she_was(pair, connection, kind):
+    """Also what she pays in the meeting in which she goes. Beside her a twin pays the same, and stays."""
+    twin = Desk(connection, hear(connection, Group(parent_id=pair.old.group.parent_id)))
+    found = {}
+    for desk in (pair.old, twin):
+        she = desk.group.members[0]
+        _, loan_id = lend(desk, she, **KINDS_OF_LOANS[kind])
+        found[desk.group.id] = she, loan_id
+    she, loan_id = found[pair.old.group.id]
+    paid = 20 * RUPEE, 1 * RUPEE
+    leaves = pair.out(she)
+    leaves["loans_out"] = (leaves["loans_out"][0]._replace(outstanding_paise=313 * RUPEE),)
+    _, _, ids = pair.over(she, repayments=(Repayment(loan_id, *paid),), **leaves)
+    keep(twin, held_on=MOVED_ON, repayments=(Repayment(found[twin.group.id][1], *paid),))
+    assert owed(lent(pair.new, ids[loan_id])) == owed(lent(twin, found[twin.group.id][1]))
+    for desk, of in ((pair.new, ids[loan_id]), (twin, found[twin.group.id][1])):
+        keep(desk, held_on=LATER, repayments=(Repayment(of, 40 * RUPEE, 3 * RUPEE),))
+    assert owed(lent(pair.new, ids[loan_id])) == owed(lent(twin, found[twin.group.id][1]))
+    assert summed(*pair.desks) == summed(twin)
+
+
+def test_the_new_group_waits_until_the_old_one_is_final(pair):
+    she = pair.old.group.members[0]
+    _, loan_id = lend(pair.old, she)
+    assert approve_all(pair.old)
+    assert list(shown_of(pair.new).incoming) == []
+    went = keep(pair.old, held_on=MOVED_ON, **pair.out(she))
+    pair.move(she)
+    assert list(shown_of(pair.new).incoming) == [], "it is not final"
+    # What will be said is known to who gives it over; nobody else can say it yet.
+    undone = pair.connection.begin_nested()
+    assert pair.old.approve(went) == [""]
+    lists, ids = pair.incoming()
+    one = pair.new.next(held_on=MOVED_ON, **lists)
+    undone.rollback()
+    assert pair.new.send(one) == ["TRANSFER_WAITING"]
+    assert pair.old.approve(went, unseen=True) == ["MEETING_FLAGGED"]
+    assert pair.old.approve(went) == [""]
+    [incoming] = shown_of(pair.new).incoming
+    assert (incoming.held_on, incoming.transfer.institution_id, incoming.transfer.member_id) == ("2026-10-05", pair.old.group.id, she)
+    assert (incoming.transfer.compulsory_paise, incoming.transfer.voluntary_paise) == (333 * RUPEE, 9 * RUPEE)
+    assert [(loan.loan_id, loan.of_loan_id, loan.outstanding_paise, loan.counted_through) for loan in incoming.loans] == [
+        ("", loan_id, 333 * RUPEE, "2026-08-10")
+    ]
+    assert list(shown_of(pair.old).incoming) == []
+    assert pair.new.send(one) == ["APPLIED"]
+    assert list(shown_of(pair.new).incoming) == []
+    assert lent(pair.new, ids[loan_id]).standing.outstanding_paise == 333 * RUPEE
+    assert pair.new.approve(one, unseen=True) == ["MEETING_FLAGGED"]
+    assert approve_all(pair.new)
+    assert [pair.old.send(went), pair.new.send(one)] == [["ALREADY_APPLIED"]] * 2
+    assert pair.new.send(pair.new.next(held_on=LATER, **lists)) == ["LOAN_EXISTS"]
+    again = {**lists, "loans_in": tuple(loan._replace(loan_id=new_id()) for loan in lists["loans_in"])}
+    assert pair.new.send(pair.new.next(held_on=LATER, **again)) == ["TRANSFER_TAKEN"]
+
+
+def test_handed_back_she_has_not_gone_and_may_go_with_something_else(pair):
+    she = pair.old.group.members[0]
+    _, loan_id = lend(pair.old, she)
+    keep(pair.old, held_on=THEN, repayments=(Repayment(loan_id, 30 * RUPEE, 1 * RUPEE),))
+    before, had = lent(pair.old, loan_id), pair.old.balances
+    went = keep(pair.old, held_on=MOVED_ON, **pair.out(she))
+    pair.old.reject(went)
+    assert (lent(pair.old, loan_id), pair.old.balances) == (before, had)
+    assert pair.connection.execute(select(transfers)).all() == []
+    # The same transfer, after a payment, with more saved.
+    [one], [loan] = went.transfers_out, went.loans_out
+    changed = {
+        "savings": (Saving(she, 5 * RUPEE, 0),),
+        "repayments": (Repayment(loan_id, 3 * RUPEE, 12 * RUPEE),),
+        "transfers_out": (one._replace(compulsory_paise=one.compulsory_paise + 5 * RUPEE),),
+        "loans_out": (loan._replace(outstanding_paise=300 * RUPEE),),
+    }
+    again = pair.old.again(went, **changed)
+    assert pair.old.send(again) == ["APPLIED"]
+    assert approve_all(pair.old)
+    pair.move(she)
+    [incoming] = shown_of(pair.new).incoming
+    assert incoming.transfer.compulsory_paise == 338 * RUPEE
+    # Of August 6.66 as 7, of September 6.06 as 6, less 13.
+    assert [(of.outstanding_paise, of.interest_unpaid_paise, of.counted_through) for of in incoming.loans] == [(300 * RUPEE, 0, "2026-10-05")]
+    lists, ids = pair.incoming()
+    keep(pair.new, held_on=MOVED_ON, **lists)
+    assert lent(pair.new, ids[loan_id]).standing == Standing(300 * RUPEE, 0, MOVED_ON)
+
+
+def test_handed_back_where_she_comes_she_may_be_taken_in_again(pair):
+    she = pair.old.group.members[0]
+    _, loan_id = lend(pair.old, she)
+    _, came, ids = pair.over(she)
+    had, stood = pair.new.balances, lent(pair.new, ids[loan_id])
+    pair.new.reject(came)
+    assert (pair.new.balances, pair.new.standing().loans) == ({}, {})
+    assert len(shown_of(pair.new).incoming) == 1
+    again = pair.new.again(came)
+    assert pair.new.send(again) == ["APPLIED"]
+    assert (pair.new.balances, lent(pair.new, ids[loan_id])) == (had, stood)
+    pair.new.reject(again)
+    # Or in another meeting, under another id.
+    lists, others = pair.incoming()
+    keep(pair.new, held_on=MOVED_ON, **lists)
+    assert lent(pair.new, others[loan_id]) == stood
+    assert pair.new.send(pair.new.again(again)) == ["TRANSFER_TAKEN"]
+
+
+def test_a_payment_of_before_taken_back_where_she_was_is_owed_there(pair):
+    she = pair.old.group.members[0]
+    _, loan_id = lend(pair.old, she)
+    paid = keep(pair.old, held_on=THEN, repayments=(Repayment(loan_id, 33 * RUPEE, 7 * RUPEE),))
+    _, _, ids = pair.over(she)
+    now = lent(pair.new, ids[loan_id])
+    keep(pair.old, held_on=LATER, reversals=(Reversal(paid.meeting_id, 1), Reversal(paid.meeting_id, 2)))
+    assert lent(pair.new, ids[loan_id]) == now, "what went is what went"
+    left = lent(pair.old, loan_id)
+    assert (left.standing.outstanding_paise, left.borrower_id) == (33 * RUPEE, she)
+    assert approve_all(pair.old)
+    # It follows her in a transfer of its own, and is a loan of its own there.
+    keep(pair.old, held_on=LATER, **pair.out(she))
+    assert approve_all(pair.old)
+    assert approve_all(pair.new)
+    lists, more = pair.incoming()
+    keep(pair.new, held_on=LATER, **lists)
+    assert (lent(pair.new, more[loan_id]).terms, lent(pair.new, more[loan_id]).standing) == (left.terms, left.standing)
+    assert between(pair.old, pair.new) + between(pair.new, pair.old) == 0
+    assert summed(*pair.desks).get(Head.MEMBER_LOANS) == 333 * RUPEE
+
+
+def test_a_payment_taken_back_where_she_came_is_as_if_it_had_never_been_made(pair):
+    she = pair.old.group.members[0]
+    _, loan_id = lend(pair.old, she)
+    keep(pair.old, held_on=THEN, repayments=(Repayment(loan_id, 33 * RUPEE, 1 * RUPEE),))
+    _, _, ids = pair.over(she)
+    came = lent(pair.new, ids[loan_id])
+    assert came.standing.interest_unpaid_paise == 6 * RUPEE
+    paid = keep(pair.new, held_on=LATER, repayments=(Repayment(ids[loan_id], 50 * RUPEE, 20 * RUPEE),))
+    assert owed(lent(pair.new, ids[loan_id])) != owed(came)
+    assert approve_all(pair.new)
+    back = keep(pair.new, held_on=LATER, reversals=(Reversal(paid.meeting_id, 1), Reversal(paid.meeting_id, 2)))
+    assert owed(lent(pair.new, ids[loan_id])) == owed(came)
+    pair.new.reject(back)
+    assert lent(pair.new, ids[loan_id]).standing.outstanding_paise == 250 * RUPEE
+    keep(pair.new, held_on=LATER, reversals=(Reversal(paid.meeting_id, 2),))
+    assert lent(pair.new, ids[loan_id]).standing.outstanding_paise == 250 * RUPEE
+    assert interest_owed(came.terms, lent(pair.new, ids[loan_id]).standing, LATER) == interest_owed(came.terms, came.standing, LATER)
+
+
+def test_four_meetings_of_an_upload_may_hold_it(pair):
+    """Where she goes, and where she comes: meetings held before and after it go with it, in whatever order."""
+    she, stays, *_ = pair.old.group.members
+    loan_id, others_id = new_id(), new_id()
+    given_them = {
+        "savings": savings(pair.old.group, 200),
+        "loans": (LoanGiven(loan_id, she, 100 * RUPEE, 2400, 10), LoanGiven(others_id, stays, 100 * RUPEE, 2400, 10)),
+    }
+    goes = (Transfer(new_id(), pair.new.group.id, she, 200 * RUPEE),)
+    meetings = [
+        {"held_on": GIVEN_ON, **given_them},
+        {"held_on": THEN, "transfers_out": goes, "loans_out": (LoanOut(loan_id, goes[0].transfer_id, 100 * RUPEE),)},
+        {"held_on": MOVED_ON, "repayments": (Repayment(others_id, 10 * RUPEE, 0),)},
+        {"held_on": LATER, "savings": savings(pair.old.group)[1:]},
+    ]
+
+    def offline(desk, meetings):
+        """As a device closes them one on the other, before anything is sent."""
+        probe = sheet(desk.group, **{name: value for one in meetings for name, value in one.items() if name not in {"held_on"}})
+        books, closed_ones = queries.books(desk.connection, [probe]), []
+        for one in meetings:
+            closed_ones.append(following(books, desk.group, **one))
+            books = entered(closed_ones[-1], books)
+        return closed_ones
+
+    sent = offline(pair.old, meetings)
+    assert pair.old.send(*reversed(sent)) == ["APPLIED"] * 4
+    assert pair.old.send(*sent) == ["ALREADY_APPLIED"] * 4
+    assert approve_all(pair.old)
+    pair.move(she, on=THEN)
+    lists, ids = pair.incoming()
+    there = offline(
+        pair.new,
+        [
+            {"held_on": THEN, "savings": savings(pair.new.group)[:-1]},
+            {"held_on": THEN, **lists},
+            {"held_on": MOVED_ON, "repayments": (Repayment(ids[loan_id], 30 * RUPEE, 2 * RUPEE),)},
+            {"held_on": LATER, "savings": savings(pair.new.group)},
+        ],
+    )
+    assert pair.new.send(*reversed(there)) == ["APPLIED"] * 4
+    assert pair.new.send(*there) == ["ALREADY_APPLIED"] * 4
+    assert lent(pair.new, ids[loan_id]).standing.outstanding_paise == 70 * RUPEE
+    assert pair.connection.execute(select(transfers.c.taken_in)).scalar_one() == UUID(there[1].meeting_id)
+    pair.new.reject(there[0])
+    assert pair.connection.execute(select(transfers.c.taken_in)).scalar_one() is None
+    assert pair.new.balances == {}
+
+
+# What is told.
+
+
+def test_what_is_told_of_it_is_no_saving_no_loan_and_no_repayment(pair):
+    she = pair.old.group.members[0]
+    _, loan_id = lend(pair.old, she)
+    keep(pair.old, held_on=THEN, repayments=(Repayment(loan_id, 33 * RUPEE, 1 * RUPEE),))
+    assert approve_all(pair.old)
+    went, came, ids = pair.over(she)
+    assert approve_all(pair.new)
+    out, into = approved_of(pair.old, went), approved_of(pair.new, came)
+    for one in (out, into):
+        flows = (one.savings_paise, one.savings_withdrawn_paise, one.loans_disbursed_paise, one.loans_disbursed)
+        assert (*flows, one.principal_repaid_paise, one.interest_received_paise, one.fines_paise) == (0,) * 7
+        assert list(one.heads) == []
+    between_them = 342 * RUPEE - 300 * RUPEE
+    assert {of.head: (of.debit_paise, of.credit_paise) for of in out.openings} == {
+        "A01": (0, 300 * RUPEE),
+        "L01": (333 * RUPEE, 0),
+        "L02": (9 * RUPEE, 0),
+        "L11": (300 * RUPEE, 300 * RUPEE + between_them),
+    }
+    assert {of.head: (of.credit_paise, of.debit_paise) for of in into.openings} == {of.head: (of.debit_paise, of.credit_paise) for of in out.openings}
+    changed = Counter()
+    for due in (*out.dues, *into.dues):
+        changed.update(
+            {(due.head, due.due_on, name): getattr(due, name) for name in ("scheduled_paise", "collected_paise", "loans", "outstanding_paise")}
+        )
+    assert len(out.dues) == len(into.dues) == 10, "of September the interest alone is unpaid"
+    assert set(changed.values()) == {0}
+    [body] = told(pair.old, she, "MemberSettled")
+    moved = pb.MemberSettled.FromString(body)
+    assert (moved.institution_id, moved.meeting_id, moved.settled_on, moved.reason) == (pair.old.group.id, went.meeting_id, "2026-10-05", "MOVED")
+    assert pair.old.approve(went) == [""]
+    assert len(told(pair.old, she, "MemberSettled")) == 1
+    assert told(pair.new, ids[loan_id], "LoanBooked") == told(pair.old, ids[loan_id], "LoanBooked") == []
+
+
+def books_out(desk, book, *asked):
+    found = queries.approved_from(desk.connection, desk.group.approver(), desk.group.institution_id, GIVEN_ON)
+    return book(found.now, found.meetings, *asked, GIVEN_ON, TODAY)
+
+
+def test_receipts_and_payments_hold_the_money_between_groups_and_passbooks_what_went(pair):
+    she = pair.old.group.members[0]
+    _, loan_id = lend(pair.old, she)
+    assert approve_all(pair.old)
+    before = {desk.group.id: books_out(desk, statements.receipts_and_payments) for desk in pair.desks}
+    goes = {"entries": (Entry("GROUP_PAID", 5 * RUPEE, institution_id=pair.new.group.id),)}
+    went = keep(pair.old, held_on=MOVED_ON, **pair.out(she), **goes)
+    assert approve_all(pair.old)
+    pair.move(she)
+    lists, ids = pair.incoming()
+    came = keep(pair.new, held_on=MOVED_ON, **lists, entries=(Entry("GROUP_RECEIVED", 5 * RUPEE, institution_id=pair.old.group.id),))
+    assert approve_all(pair.new)
+    after = {desk.group.id: books_out(desk, statements.receipts_and_payments) for desk in pair.desks}
+
+    def more(desk, name):
+        heads = [{one.head: one.paise for one in getattr(found[desk.group.id], name)} for found in (before, after)]
+        return {head: paise for head, paise in heads[1].items() if heads[0].get(head) != paise}
+
+    assert (more(pair.old, "receipts"), more(pair.old, "payments")) == ({}, {Head.BETWEEN_GROUPS: 5 * RUPEE})
+    assert (more(pair.new, "receipts"), more(pair.new, "payments")) == ({Head.BETWEEN_GROUPS: 5 * RUPEE}, {})
+    assert between(pair.old, pair.new) == (342 - 333 - 5) * RUPEE == -between(pair.new, pair.old)
+
+    there, here = (
+        books_out(desk, statements.passbook, she, dict.fromkeys(queries.loans_of(pair.connection, desk.group.institution_id, UUID(she)), she))
+        for desk in pair.desks
+    )
+    assert {(one.head, one.loan_id): one.closing_paise for one in there.accounts} == {
+        ("L01", ""): 0,
+        ("L02", ""): 0,
+        ("L03", ""): 0,
+        ("A01", loan_id): 0,
+    }
+    assert [(one.head, one.in_paise, one.out_paise, one.balance_paise) for one in there.entries if one.meeting_id == went.meeting_id] == [
+        ("L01", 0, 333 * RUPEE, 0),
+        ("L02", 0, 9 * RUPEE, 0),
+        ("A01", 333 * RUPEE, 0, 0),
+    ]
+    assert [(one.head, one.loan_id, one.in_paise, one.out_paise, one.balance_paise) for one in here.entries if one.meeting_id == came.meeting_id] == [
+        ("L01", "", 333 * RUPEE, 0, 333 * RUPEE),
+        ("L02", "", 9 * RUPEE, 0, 9 * RUPEE),
+        ("A01", ids[loan_id], 0, 333 * RUPEE, 333 * RUPEE),
+    ]
