@@ -40,10 +40,10 @@ GATES_MS = {"block": 50.0, "district": 200.0, "state": 1000.0}
 _LOANS = """
 create temporary table told as
 with loan as (
-    select n, '9.' || (900 + n %% %(districts)s) || '.' || (9000 + n %% %(blocks)s) as block,
+    select n, '9.' || (900 + at %% %(districts)s) || '.' || (9000 + at) as block,
         current_date - (1 + random() * %(days)s)::int as given_on, random() < 0.1 as dated, (1 + (random() * 4)::int) * 100000 as paise,
         case when random() < 0.05 then (random() * 11)::int else 12 end as paid, (random() * 40 - 20)::int as late
-    from generate_series(%(first)s, %(last)s) as n
+    from generate_series(%(first)s, %(last)s) as n, lateral (select n::bigint * %(blocks)s / %(count)s as at) as place
 ), due as (
     select loan.*, k, case when dated then (given_on + k * interval '1 month')::date
         else (date_trunc('month', given_on) + (k + 1) * interval '1 month')::date - 1 end as due_on
@@ -58,16 +58,18 @@ select block, paid_on, due_on, 0, paise, -1, -(13 - k) * paise from paid where k
 union all
 select block, paid_on, next_on, 0, 0, 1, (12 - k) * paise from paid where k <= paid and paid_on <= current_date and k < 12
 """
+_GATHERED = """
+insert into gathered select block, changed_on, due_on, sum(scheduled), sum(collected), sum(loans), sum(outstanding) from told group by 1, 2, 3
+"""
+# As they come: day by day, each block's beside those of all others.
 _ADDED = """
 insert into ageing (level, region, head, changed_on, due_on, scheduled, collected, loans, outstanding)
-select 3, block, 'A01', changed_on, due_on, sum(scheduled), sum(collected), sum(loans), sum(outstanding) from told group by 2, 4, 5
-on conflict (level, region, head, changed_on, due_on) do update set scheduled = ageing.scheduled + excluded.scheduled,
-    collected = ageing.collected + excluded.collected, loans = ageing.loans + excluded.loans, outstanding = ageing.outstanding + excluded.outstanding
+select 3, block, 'A01', changed_on, due_on, sum(scheduled), sum(collected), sum(loans), sum(outstanding) from gathered group by 2, 4, 5 order by 4, 2
 """
 _WIDER = """
 insert into ageing (level, region, head, changed_on, due_on, scheduled, collected, loans, outstanding)
 select %(level)s, array_to_string((string_to_array(region, '.'))[:%(level)s], '.'), head, changed_on, due_on,
-    sum(scheduled), sum(collected), sum(loans), sum(outstanding) from ageing where level = %(level)s + 1 group by 2, 3, 4, 5
+    sum(scheduled), sum(collected), sum(loans), sum(outstanding) from ageing where level = %(level)s + 1 group by 2, 3, 4, 5 order by 4, 2
 """
 
 
@@ -90,12 +92,16 @@ def make_loans(count: int, state: str) -> int:
     with psycopg.connect(address("reporting"), autocommit=True) as connection:
         connection.execute("set synchronous_commit = off")
         connection.execute("truncate ageing")
+        connection.execute(
+            "create temporary table gathered as select region as block, changed_on, due_on, scheduled, collected, loans, outstanding from ageing"
+        )
         for first in track(range(0, count, STEP), "loans", transient=True):
-            known = {"districts": DISTRICTS, "blocks": DISTRICTS * BLOCKS_A_DISTRICT, "days": DAYS, "first": first}
+            known = {"districts": DISTRICTS, "blocks": DISTRICTS * BLOCKS_A_DISTRICT, "days": DAYS, "first": first, "count": count}
             with connection.cursor() as cursor:
                 psycopg.ClientCursor(connection).execute(_LOANS.replace("'9.'", f"'{state}.'"), {**known, "last": min(first + STEP, count) - 1})
-                cursor.execute(_ADDED)
+                cursor.execute(_GATHERED)
                 cursor.execute("drop table told")
+        connection.execute(_ADDED)
         for level in (2, 1):
             connection.execute(_WIDER, {"level": level})
         connection.execute("vacuum (analyze) ageing")

@@ -287,12 +287,8 @@ def stands_by(loan: Lent, loan_id: str, meetings: list[Meeting]) -> Standing:
 def went(loan_id: str, meetings: list[Meeting]) -> Standing:
     """How a loan stood that went to another group with the last of these meetings: after whatever else was paid of it there."""
     *before, last = meetings
-    loan = lent(before)[loan_id]
-    stays = [
-        posting for number in range(1, last.lines + 1) if "L11" not in {half.head for half in last.line(number)} for posting in last.line(number)
-    ]
-    stands = stands_by(loan, loan_id, [*before, Meeting(last.sheet, stays)])
-    return after_payment(loan.terms, stands, 0, 0, last.sheet.held_on)
+    stays = [posting for number in range(1, last.lines + 1) if "L11" not in {half.head for half in last.line(number)} for posting in last.line(number)]
+    return stands_by(lent(before)[loan_id], loan_id, [*before, Meeting(last.sheet, stays)])
 
 
 def flagged(sheet: Sheet, usual_paise: int, due: set[str]) -> set[str]:
