@@ -6,7 +6,8 @@ from datetime import date, timedelta
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given as drawn
+from hypothesis import settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -45,7 +46,6 @@ from services.transactions.rules.transfer import OWN, is_transfer
 from services.transactions.servicer import showing
 from services.transactions.tables import transfers
 from tests.transactions.builders import (
-    BLOCK,
     RUPEE,
     TODAY,
     Desk,
@@ -597,10 +597,6 @@ def approve_all(desk):
     return desk.approve(*sheets) == [""] * len(sheets)
 
 
-def by_head(*desks):
-    return dict(sum((Counter({of.head: paise for of, paise in desk.balances.items() if not of.of}) for desk in desks), Counter()))
-
-
 def summed(*desks):
     found = {}
     for desk in desks:
@@ -809,7 +805,8 @@ def test_a_payment_of_before_taken_back_where_she_was_is_owed_there(pair):
     keep(pair.old, held_on=LATER, reversals=(Reversal(paid.meeting_id, 1), Reversal(paid.meeting_id, 2)))
     assert lent(pair.new, ids[loan_id]) == now, "what went is what went"
     left = lent(pair.old, loan_id)
-    assert (left.standing.outstanding_paise, left.borrower_id) == (33 * RUPEE, she)
+    # Of August and September she owed 13, and with her went the 6 of September.
+    assert (left.borrower_id, left.standing) == (she, Standing(33 * RUPEE, 7 * RUPEE, MOVED_ON))
     assert approve_all(pair.old)
     # It follows her in a transfer of its own, and is a loan of its own there.
     keep(pair.old, held_on=LATER, **pair.out(she))
@@ -859,7 +856,7 @@ def test_four_meetings_of_an_upload_may_hold_it(pair):
 
     def offline(desk, meetings):
         """As a device closes them one on the other, before anything is sent."""
-        probe = sheet(desk.group, **{name: value for one in meetings for name, value in one.items() if name not in {"held_on"}})
+        probe = sheet(desk.group, **{name: value for one in meetings for name, value in one.items() if name != "held_on"})
         books, closed_ones = queries.books(desk.connection, [probe]), []
         for one in meetings:
             closed_ones.append(following(books, desk.group, **one))
@@ -975,3 +972,220 @@ def test_receipts_and_payments_hold_the_money_between_groups_and_passbooks_what_
         ("L02", "", 9 * RUPEE, 0, 9 * RUPEE),
         ("A01", ids[loan_id], 0, 333 * RUPEE, 333 * RUPEE),
     ]
+
+
+# Groups that merge, and that split.
+
+
+def surplus(heads):
+    """What it has earned and not given away."""
+    net = {"I": 1, "E": -1}
+    return sum(net.get(head[0], 0) * paise for head, paise in heads.items()) + heads.get(Head.RETAINED_SURPLUS, 0)
+
+
+def at_work(desk, earned):
+    """Two months of a group that saves, lends, borrows of a bank and a VO, has funds and puts money by; the ids of what it borrowed."""
+    one, two, three, *_ = desk.group.members
+    in_bank = Paid("TRANSFER", desk.group.bank_ids[0])
+    of_bank, of_vo = new_id(), new_id()
+    lent_to = {each: new_id() for each in (one, two, three)}
+    keep(
+        desk,
+        held_on=GIVEN_ON,
+        savings=tuple(Saving(each, 300 * RUPEE, 20 * RUPEE) for each in desk.group.members),
+        entries=(
+            *(Entry("SHARE_CAPITAL", 10 * RUPEE, each) for each in desk.group.members),
+            Entry("REVOLVING_FUND", 1500 * RUPEE, paid=in_bank),
+            Entry("INVESTED", 400 * RUPEE, paid=in_bank),
+            Entry("SAVED_WITH_FEDERATION", 150 * RUPEE),
+            Entry("FINE", 3 * RUPEE, two),
+        ),
+        borrowings=(Borrowing(of_bank, "BANK", 5000 * RUPEE, 700, 24, paid=in_bank), Borrowing(of_vo, "VO", 1000 * RUPEE, 1200, 12)),
+        loans=(
+            LoanGiven(lent_to[one], one, 700 * RUPEE, 2400, 10),
+            LoanGiven(lent_to[two], two, 333 * RUPEE, 1800, 0, agreed=Agreed(frequency="WEEKLY", instalments=30)),
+            LoanGiven(lent_to[three], three, 600 * RUPEE, 1200, 12, paid=in_bank, agreed=Agreed(method="FLAT")),
+        ),
+    )
+    keep(
+        desk,
+        held_on=THEN,
+        repayments=(Repayment(lent_to[one], 70 * RUPEE, 5 * RUPEE), Repayment(lent_to[three], 50 * RUPEE, 6 * RUPEE)),
+        borrowing_repayments=(BorrowingRepayment(of_bank, 200 * RUPEE, 20 * RUPEE, in_bank), BorrowingRepayment(of_vo, 90 * RUPEE, 9 * RUPEE)),
+        entries=(Entry("BANK_INTEREST", 11 * RUPEE, paid=in_bank), Entry("GROUP_INCOME", earned * RUPEE), Entry("RENT", 7 * RUPEE)),
+    )
+    assert approve_all(desk)
+    return of_bank, of_vo
+
+
+@pytest.mark.parametrize("earned", [1, 100])
+def test_a_group_that_merges_with_another_gives_over_all_and_ends_with_nothing(pair, connection, earned):
+    """One that has earned something, and one that has lost something."""
+    borrowed = at_work(pair.old, earned)
+    at_work(pair.new, 2)
+    members, bank_id, there = pair.old.group.members, pair.old.group.bank_ids[0], pair.new.group.id
+    had, has = summed(pair.old), summed(pair.new)
+    lent_there = {of: loan for of, (_, loan) in pair.old.standing().loans.items()}
+    assert (surplus(had) > 0) == (earned == 100)
+    own = {
+        "funds_paise": had[Head.FUNDS],
+        "investments_paise": had[Head.INVESTMENTS],
+        "savings_with_federation_paise": had[Head.SAVINGS_WITH_FEDERATION],
+        "surplus_paise": max(surplus(had), 0),
+        "deficit_paise": max(-surplus(had), 0),
+    }
+    money = (
+        Entry("GROUP_PAID", had[Head.CASH], institution_id=there),
+        Entry("GROUP_PAID", had[Head.BANK], institution_id=there, paid=Paid("TRANSFER", bank_id)),
+    )
+    went = keep(pair.old, held_on=MOVED_ON, **pair.out(*members, own=own), entries=money)
+    assert {one.loan_id for one in went.loans_out} == lent_there.keys() > set(borrowed)
+    assert approve_all(pair.old)
+    assert {head: paise for head, paise in summed(pair.old).items() if head[0] in "AL"} == {Head.RETAINED_SURPLUS: -surplus(had)}
+    assert [of for of in pair.old.balances if of.of] == []
+    assert pair.old.standing().loans == {}
+
+    # It is closed before the other group meets.
+    ended = [{"to_on": MOVED_ON.isoformat()}]
+    hear_institution(connection, pair.old.group, 2, status="STATUS_INACTIVE", ended_periods=ended)
+    pair.move(*members)
+    lists, ids = pair.incoming()
+    assert len(lists["transfers_in"]) == 6
+    came_by = (
+        Entry("GROUP_RECEIVED", had[Head.CASH], institution_id=pair.old.group.id),
+        Entry("GROUP_RECEIVED", had[Head.BANK], institution_id=pair.old.group.id, paid=Paid("TRANSFER", pair.new.group.bank_ids[0])),
+    )
+    came = keep(pair.new, held_on=LATER, **lists, entries=came_by)
+    assert approve_all(pair.new)
+    assert between(pair.new, pair.old) == 0
+    together = Counter(has)
+    together.update({head: paise for head, paise in had.items() if head[0] in "AL"} | {Head.RETAINED_SURPLUS: surplus(had)})
+    assert summed(pair.new) == {head: paise for head, paise in together.items() if paise}
+    for of, loan in lent_there.items():
+        now = lent(pair.new, ids[of])
+        assert (now.head, now.borrower_id, owed(now)) == (loan.head, loan.borrower_id, owed(loan))
+    dues_of_both = Counter()
+    for due in (*approved_of(pair.old, went).dues, *approved_of(pair.new, came).dues):
+        dues_of_both.update({(due.head, due.due_on): due.scheduled_paise, (due.head, due.due_on, "owed"): due.outstanding_paise})
+    assert set(dues_of_both.values()) == {0}
+    assert [len(told(pair.old, one, "MemberSettled")) for one in members] == [1] * 5
+    # What was borrowed is repaid by the group that has it now.
+    keep(pair.new, held_on=LATER, borrowing_repayments=(BorrowingRepayment(ids[borrowed[1]], 910 * RUPEE, 18 * RUPEE),))
+    assert Account(Head.BORROWING_VO, ids[borrowed[1]]) not in pair.new.balances
+
+
+def test_a_group_that_splits_gives_a_new_one_its_part(connection):
+    """Three of eight go, with three eighths of the fund, of the surplus and of the money, and with what the VO has lent."""
+    pair = Pair(connection, (8, 0))
+    of_bank, of_vo = at_work(pair.old, 100)
+    go = pair.old.group.members[2:5]
+    had = summed(pair.old)
+    lent_there = {of: loan for of, (_, loan) in pair.old.standing().loans.items()}
+    part = {name: had[head] * 3 // 8 for name, head in (("funds_paise", Head.FUNDS), ("investments_paise", Head.INVESTMENTS))}
+    lists = pair.out(*go, own={**part, "surplus_paise": surplus(had) * 3 // 8})
+    lists["loans_out"] = tuple(one for one in lists["loans_out"] if one.loan_id != of_bank)
+    assert {one.loan_id for one in lists["loans_out"]} == {of_vo, *(of for of, loan in lent_there.items() if loan.borrower_id == go[0])}
+    money = Entry("GROUP_PAID", had[Head.CASH] * 3 // 8, institution_id=pair.new.group.id)
+    keep(pair.old, held_on=MOVED_ON, **lists, entries=(money,))
+    assert approve_all(pair.old)
+    pair.move(*go)
+    taken, ids = pair.incoming()
+    first = keep(pair.new, held_on=MOVED_ON, **taken, entries=(money._replace(item="GROUP_RECEIVED", institution_id=pair.old.group.id),))
+    assert (first.number, list(shown_of(pair.new).incoming)) == (1, [])
+    assert pair.new.send(pair.new.next(held_on=MOVED_ON, **{**taken, "loans_in": ()})) == ["TRANSFER_TAKEN"]
+    assert approve_all(pair.new)
+    assert summed(*pair.desks) == had
+    assert between(pair.old, pair.new) + between(pair.new, pair.old) == 0
+    assert set(pair.old.standing().loans) == lent_there.keys() - ids.keys()
+    for of, now in ids.items():
+        assert owed(lent(pair.new, now)) == owed(lent_there[of])
+    for one in go:
+        assert pair.new.balances[Account(Head.COMPULSORY_SAVINGS, one)] == 300 * RUPEE
+    keep(pair.new, held_on=LATER, savings=savings(pair.new.group))
+    keep(pair.old, held_on=LATER, savings=savings(pair.old.group))
+    assert queries.adrift(connection) == []
+
+
+# To and fro.
+
+
+class Fro:
+    """Two groups in the rules alone."""
+
+    def __init__(self, counts):
+        self.groups = [Group(member_ids=[UUID(new_id()) for _ in range(count)]) for count in counts]
+        first, second = self.groups
+        self.books = [first.books(others={second.id: "SHG"}), second.books(others={first.id: "SHG"})]
+
+    @property
+    def loans(self):
+        return {of: loan for at in (0, 1) for of, loan in self.books[at].loans.items() if loan.institution_id == self.groups[at].id}
+
+    @property
+    def heads(self):
+        both = added(self.books[0].balances, self.books[1].balances)
+        return {of.head: paise for of, paise in both.items() if not of.of and paise}
+
+    def keep(self, at, **changes):
+        books = replace(self.books[at], loans={**self.books[at].loans, **self.loans})
+        one = following(books, self.groups[at], **changes)
+        went = given_over(one, books) if one.transfers_out else {}
+        self.books[at] = final(one, books)
+        return went
+
+    def move(self, at, member_id, on):
+        """She goes to the other; the new ids of her loans by the old."""
+        other, books = 1 - at, self.books[at]
+        has = (books.balances.get(Account(head, member_id), 0) for head in HERS.values())
+        goes = Transfer(new_id(), self.groups[other].id, member_id, *has)
+        hers = [(of, loan) for of, loan in self.loans.items() if loan.borrower_id == member_id and loan.standing.outstanding_paise]
+        loans_out = tuple(LoanOut(of, goes.transfer_id, loan.standing.outstanding_paise) for of, loan in hers)
+        went = self.keep(at, held_on=on, transfers_out=(goes,), loans_out=loans_out)
+        she = self.books[at].members[member_id]
+        ended = (*she.ended, (self.groups[at].id, Span(she.since_on, on)))
+        for place in (0, 1):
+            members = {**self.books[place].members, member_id: Member(self.groups[other].id, active=True, since_on=on, ended=ended)}
+            self.books[place] = replace(self.books[place], members=members, given_over={**self.books[place].given_over, **went})
+        self.groups[at].member_ids.remove(UUID(member_id))
+        self.groups[other].member_ids.append(UUID(member_id))
+        lists = said(went)
+        self.keep(other, held_on=on, **lists)
+        return {loan.of_loan_id: loan.loan_id for loan in lists["loans_in"]}
+
+
+AMOUNTS = st.integers(1, 500 * RUPEE)
+
+
+@settings(max_examples=60, deadline=None)
+@drawn(st.data())
+def test_moved_to_and_fro_nothing_is_won_or_lost_and_the_same_is_owed(data):
+    fro = Fro(data.draw(st.tuples(st.integers(1, 3), st.integers(1, 2))))
+    for at in (0, 1):
+        members = fro.groups[at].members
+        save = tuple(Saving(one, 2000 * RUPEE, data.draw(AMOUNTS)) for one in members)
+        lend_to = data.draw(st.lists(st.tuples(st.sampled_from(members), st.sampled_from(sorted(KINDS_OF_LOANS))), max_size=3))
+        loans = tuple(LoanGiven(new_id(), one, data.draw(AMOUNTS), data.draw(st.integers(0, 3600)), **KINDS_OF_LOANS[kind]) for one, kind in lend_to)
+        fro.keep(at, held_on=GIVEN_ON, savings=save, loans=loans, entries=(Entry("SHARE_CAPITAL", data.draw(AMOUNTS), members[0]),))
+    on = GIVEN_ON
+    for _ in range(data.draw(st.integers(1, 5))):
+        on += timedelta(days=data.draw(st.integers(0, 20)))
+        for of, loan in fro.loans.items():
+            if loan.standing.outstanding_paise and data.draw(st.booleans()):
+                at = [group.id for group in fro.groups].index(loan.institution_id)
+                paid = Repayment(of, data.draw(st.integers(0, loan.standing.outstanding_paise)), data.draw(st.integers(0, 20 * RUPEE)))
+                fro.keep(at, held_on=on, repayments=(paid,))
+        at, member_id = data.draw(st.sampled_from([(at, one) for at in (0, 1) for one in fro.groups[at].members]))
+        heads, loans = fro.heads, fro.loans
+        ids = fro.move(at, member_id, on)
+        assert fro.heads == heads
+        assert Head.BETWEEN_GROUPS not in heads
+        for of, now in ids.items():
+            assert fro.loans[of].standing.outstanding_paise == 0
+            for day in (on, on + timedelta(days=1), on + timedelta(days=100)):
+                assert asked(fro.loans[now], day) == asked(loans[of], day)
+        moved = {*ids, *ids.values()}
+        assert {of: loan for of, loan in fro.loans.items() if of not in moved} == {of: loan for of, loan in loans.items() if of not in moved}
+
+
+def asked(loan, on):
+    return dues(loan.terms, loan.standing, on), interest_owed(loan.terms, loan.standing, on), unpaid_since(loan.terms, loan.standing)
