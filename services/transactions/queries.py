@@ -128,8 +128,13 @@ def _given_over(row: Row[Any]) -> GivenOver:
         row.status == MeetingStatus.APPROVED,
         str(row.taken_in or ""),
         Transfer(str(row.transfer_id), to_id, **row.said),
-        {loan_id: loan.Standing(left, interest, date.fromisoformat(through)) for loan_id, left, interest, through in row.loans},
+        _stood(row.loans),
     )
+
+
+def _stood(kept: Sequence[Sequence[Any]]) -> dict[Id, loan.Standing]:
+    """As sync.py keeps them."""
+    return {loan_id: loan.Standing(left, interest, date.fromisoformat(through)) for loan_id, left, interest, through in kept}
 
 
 def _history(connection: Connection, institution_id: UUID, loan_ids: Collection[Id]) -> tuple[Mapping[Id, Id], Sequence[Held]]:
@@ -329,7 +334,13 @@ def history_from(connection: Connection, institution_id: UUID, first_ids: Collec
     back = select(reversals).where(sight.among(reversals.c.meeting_id, [row.meeting_id for row in rows]))
     for row in connection.execute(back):
         taken_back.setdefault(str(row.meeting_id), []).append((str(row.of_meeting_id), row.of_line))
-    return still_standing([_held(row) for row in rows], taken_back)
+    gave: dict[UUID, dict[Id, loan.Standing]] = {}
+    out = select(transfers.c.meeting_id, transfers.c.loans).where(
+        sight.among(transfers.c.meeting_id, [row.meeting_id for row in rows if row.content])
+    )
+    for row in connection.execute(out):
+        gave.setdefault(row.meeting_id, {}).update(_stood(row.loans))
+    return still_standing([_held(row, gave.get(row.meeting_id, {})) for row in rows], taken_back)
 
 
 # Of a cut-off, and of what comes from another group, the content is read: it says what interest was owed.
@@ -340,9 +351,9 @@ _OF_SHEET = [
 ]
 
 
-def _held(row: Row[Any]) -> Held:
+def _held(row: Row[Any], gave: Mapping[Id, loan.Standing]) -> Held:
     stood = brought_in(packed.unpack_sheet(row)) if row.content else {}
-    return Held(str(row.meeting_id), row.number, row.held_on, packed.unpack_lines(row), stood)
+    return Held(str(row.meeting_id), row.number, row.held_on, packed.unpack_lines(row), stood, gave)
 
 
 def counted_at(connection: Connection, institution_id: UUID, number: int) -> Row[UUID, date] | None:

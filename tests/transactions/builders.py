@@ -135,7 +135,7 @@ def entered(one: Sheet, books: Books) -> Books:
     """The books with the meeting in them, and all of their history."""
     posting = Posting(upload(one), take_in(one, books, Policies(), TODAY))
     given_in = {**books.given_in, **dict.fromkeys(posting.given, one.meeting_id)}
-    return replace(after(posting, books), given_in=given_in, history=history_after(one, posting.taken.lines, books))
+    return replace(after(posting, books), given_in=given_in, history=history_after(one, posting.taken.lines, books, posting.taken.carried))
 
 
 def final(one: Sheet, books: Books) -> Books:

@@ -230,6 +230,18 @@ def test_a_payment_taken_back_in_the_meeting_in_which_she_goes_is_owed_with_its_
     assert interest_owed(was.terms, went, LATER) == interest_owed(was.terms, Standing(100 * RUPEE, 0, GIVEN_ON), LATER)
 
 
+def test_a_payment_of_before_taken_back_after_she_went_is_owed_here_with_its_interest():
+    """Also where one upload holds both."""
+    [paid_in] = {meeting_id for meeting_id, recorded in BOOKS.recorded.items() if recorded.number == 2}
+    one = out(**OF_HER)
+    after = final(one, BOOKS)
+    back = out(after, reversals=(Reversal(paid_in, 1), Reversal(paid_in, 2)))
+    # Of 100 rupees 4 of interest are owed by then, of 90 and 1.50 that went 3.50.
+    assert entered(back, after).loans[LOAN].standing == Standing(10 * RUPEE, 50, MOVED_ON)
+    answered = admit_all({0: upload(one), 1: upload(back)}, BOOKS, OLD.bookkeeper(), Policies(), TODAY)
+    assert answered.books.loans[LOAN].standing == Standing(10 * RUPEE, 50, MOVED_ON)
+
+
 def test_nothing_is_left_of_a_loan_that_went():
     books = entered(out(**OF_HER), BOOKS)
     assert [books.loans[one].standing for one in (LOAN, HERS_TOO)] == [Standing(0, 0, MOVED_ON)] * 2
@@ -805,8 +817,8 @@ def test_a_payment_of_before_taken_back_where_she_was_is_owed_there(pair):
     keep(pair.old, held_on=LATER, reversals=(Reversal(paid.meeting_id, 1), Reversal(paid.meeting_id, 2)))
     assert lent(pair.new, ids[loan_id]) == now, "what went is what went"
     left = lent(pair.old, loan_id)
-    # Of August and September she owed 13, and with her went the 6 of September.
-    assert (left.borrower_id, left.standing) == (she, Standing(33 * RUPEE, 7 * RUPEE, MOVED_ON))
+    # Of 333 rupees she owed 14 by then, and with her went the 6 of September that she owed of 300.
+    assert (left.borrower_id, left.standing) == (she, Standing(33 * RUPEE, 8 * RUPEE, MOVED_ON))
     assert approve_all(pair.old)
     # It follows her in a transfer of its own, and is a loan of its own there.
     keep(pair.old, held_on=LATER, **pair.out(she))

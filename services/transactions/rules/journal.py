@@ -78,13 +78,16 @@ def added(balances: Balances, change: Balances, sign: int = 1) -> dict[Account, 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A meeting with its lines, as the books keep it. `brought` is how loans stood that a cut-off carries on."""
+    """A meeting with its lines, as the books keep it. `brought` is how loans stood that a cut-off carries on or that come from another group,
+    `gave` how those stood that go to one.
+    """
 
     meeting_id: Id
     number: int
     held_on: date
     lines: tuple[Line, ...]
     brought: Mapping[Id, Standing] = field(default_factory=dict)
+    gave: Mapping[Id, Standing] = field(default_factory=dict)
 
     @property
     def named(self) -> set[Id]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from types import MappingProxyType
 
 from services.kernel.approval import MeetingStatus
 from services.kernel.canonical import Content, content_hash
@@ -238,15 +239,18 @@ def loans_after(sheet: Sheet, posted: tuple[Line, ...], books: Books) -> dict[Id
     return after
 
 
+_NONE: Mapping[Id, Standing] = MappingProxyType({})
+
+
 def payments_taken_back(sheet: Sheet, reversible: Mapping[tuple[Id, int], Reversible]) -> dict[Id, tuple[int, int]]:
     """Of each loan or borrowing of which this sheet takes back a line, what had been paid by it; of lines that there are not, nothing."""
     found = (reversible.get((one.meeting_id, one.line)) for one in sheet.reversals)
     return payments(tuple(was.line for was in found if was))
 
 
-def history_after(sheet: Sheet, posted: tuple[Line, ...], books: Books) -> tuple[Held, ...]:
+def history_after(sheet: Sheet, posted: tuple[Line, ...], books: Books, carried: Mapping[Id, Standing] = _NONE) -> tuple[Held, ...]:
     """The meetings that count, this one too, with the lines that still stand after it."""
-    held = Held(sheet.meeting_id, sheet.number, sheet.held_on, posted, brought_in(sheet))
+    held = Held(sheet.meeting_id, sheet.number, sheet.held_on, posted, brought_in(sheet), carried)
     return still_standing((*books.history, held), {sheet.meeting_id: sheet.reversals})
 
 
@@ -282,7 +286,10 @@ def replayed(loan_id: Id, given_in: Id, loan: Loan, history: Iterable[Held]) -> 
         elif principal or interest or held.meeting_id in ended:
             stands = after_payment(terms[0], stands, principal, interest, held.held_on)
         if held.meeting_id != given_in and any(_ends(line, loan_id) for line in held.lines):
-            stands = replace(stands, interest_unpaid_paise=0)
+            # What was taken back since of payments before did not go with it.
+            went = held.gave.get(loan_id)
+            kept = stands.interest_unpaid_paise - interest_owed(terms[0], went, held.held_on) if went else 0
+            stands = replace(stands, interest_unpaid_paise=max(kept, 0))
         if held.meeting_id in ended:
             terms = terms[1:]
     return stands

@@ -163,7 +163,7 @@ def after(posting: Posting, books: Books) -> Books:
         recorded={**books.recorded, sheet.meeting_id: recorded},
         reversible={**books.reversible, **back},
         given_over={**books.given_over, **_taken_in(sheet, books), **gone(posting)},
-        history=history_after(sheet, taken.lines, books) if books.history else (),
+        history=history_after(sheet, taken.lines, books, taken.carried) if books.history else (),
     )
 
 
