@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from services.kernel.canonical import content_hash
 from services.transactions.rules.agreed import terms_of
-from services.transactions.rules.loan import Standing, after_payment
+from services.transactions.rules.loan import Standing, after_payment, interest_owed
 from services.transactions.rules.schedule import Terms
 from services.transactions.rules.sheet import BankMove, BankStatement, Paid, Sheet
 
@@ -267,7 +267,7 @@ def stands_by(loan: Lent, loan_id: str, meetings: list[Meeting]) -> Standing:
     terms = loan.first
     never = {(back.meeting_id, back.line) for one in meetings for back in one.sheet.reversals}
     stands = Standing(0, 0, terms.given_on)
-    for one in meetings:
+    for place, one in enumerate(meetings):
         begins = loan_id in {given.loan_id for given in one.sheet.loans} | {taken.borrowing_id for taken in one.sheet.borrowings}
         for number in range(1, one.lines + 1 - len(one.sheet.reversals)):
             for posting in one.line(number) if (one.sheet.meeting_id, number) not in never else ():
@@ -276,19 +276,22 @@ def stands_by(loan: Lent, loan_id: str, meetings: list[Meeting]) -> Standing:
                 elif posting.whose == loan_id:
                     paid = (-grown(posting), 0) if posting.head in OF_LOANS else (0, grown(posting))
                     stands = after_payment(terms, stands, *paid, one.sheet.held_on)
-                    if {"E09", "L11"} & {half.head for half in one.line(number)}:
-                        stands = replace(stands, interest_unpaid_paise=0)
+                    heads = {half.head for half in one.line(number)}
+                    if heads & {"E09", "L11"}:  # What of its interest went to another group, that had not been taken back by then.
+                        went_paise = interest_owed(terms, went(loan, loan_id, meetings[: place + 1]), one.sheet.held_on) if "L11" in heads else 10**18
+                        stands = replace(stands, interest_unpaid_paise=max(stands.interest_unpaid_paise - went_paise, 0))
         if one.sheet.meeting_id in loan.anew:
             stands = after_payment(terms, stands, 0, 0, one.sheet.held_on)
             terms = loan.anew[one.sheet.meeting_id]
     return stands
 
 
-def went(loan_id: str, meetings: list[Meeting]) -> Standing:
+def went(loan: Lent, loan_id: str, meetings: list[Meeting]) -> Standing:
     """How a loan stood that went to another group with the last of these meetings: after whatever else was paid of it there."""
     *before, last = meetings
-    stays = [posting for number in range(1, last.lines + 1) if "L11" not in {half.head for half in last.line(number)} for posting in last.line(number)]
-    return stands_by(lent(before)[loan_id], loan_id, [*before, Meeting(last.sheet, stays)])
+    lines = [last.line(number) for number in range(1, last.lines + 1)]
+    stays = [posting for line in lines if "L11" not in {half.head for half in line} for posting in line]
+    return stands_by(loan, loan_id, [*before, Meeting(last.sheet, stays)])
 
 
 def flagged(sheet: Sheet, usual_paise: int, due: set[str]) -> set[str]:

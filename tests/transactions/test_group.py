@@ -61,6 +61,7 @@ from services.transactions.servicer import showing
 from services.transactions.tables import meetings
 from tests.transactions import model
 from tests.transactions.builders import FORMED_ON, RUPEE, Group, closed, hear_institution, hear_member, upload
+from tests.transactions.builders import drawn_id as new_id
 from tests.transactions.model import Meeting
 
 SERVICE = "transactions"
@@ -104,12 +105,6 @@ DONE = {
 }
 REACHED = {*model.RECEIVED, *model.PAID_OUT, *SCREENS, *TAKEN_BACK, *ANSWERS, *DONE}
 TIMES_MIN = {"APPLIED": 60, "approved": 25, "handed back": 8, "revision": 10, "ALREADY_APPLIED": 20, "LOCK_LOST": 3}
-
-
-def new_id():
-    """A UUIDv7 of the first half of 2026 by the chance that Hypothesis sets anew for each life: one that failed can be lived again."""
-    drawn = f"{random.getrandbits(96):024x}"
-    return str(UUID(f"019e{drawn[:8]}7{drawn[8:11]}8{drawn[11:]}{drawn[:2]}"))
 
 
 def new_group():
@@ -944,9 +939,10 @@ class Life(RuleBasedStateMachine):
         assert stands.balances.get(("L11", self.group.id), 0) == -by_hand.get(("L11", other.id), 0) - paid
         assert queries.adrift(self.connection) == []
         for one in loans:
-            was, at = model.lent(self.kept)[one.of_loan_id], model.went(one.of_loan_id, self.kept[: places[one.transfer_id] + 1])
+            place = places[one.transfer_id]
+            was = model.lent(self.kept[:place])[one.of_loan_id]
             carried = stands.loans[one.loan_id][1]
-            assert (carried.terms, carried.standing) == (model.lent(self.kept[: places[one.transfer_id]])[one.of_loan_id].terms, at)
+            assert (carried.terms, carried.standing) == (was.terms, model.went(was, one.of_loan_id, self.kept[: place + 1]))
             assert (carried.head, carried.borrower_id) == (was.head, was.member_id)
         self.reached["taken in by another group"] += 1
 
