@@ -26,12 +26,15 @@ from services.transactions.rules.meeting import Waiting, lines, take_in
 from services.transactions.rules.record import Outcome, Posting, admit, admit_all, gone
 from services.transactions.rules.settlement import HERS
 from services.transactions.rules.sheet import (
+    ActiveLoan,
     Borrowing,
     BorrowingRepayment,
+    CutOff,
     Entry,
     LoanGiven,
     LoanIn,
     LoanOut,
+    OpeningMember,
     Paid,
     Repayment,
     Reschedule,
@@ -50,6 +53,7 @@ from tests.transactions.builders import (
     TODAY,
     Desk,
     Group,
+    cut_off,
     entered,
     final,
     following,
@@ -540,7 +544,7 @@ class Pair:
 
     def __init__(self, connection, members=(5, 5)):
         parent_id = UUID(new_id())
-        made = [Group(parent_id=parent_id, member_ids=[UUID(new_id()) for _ in range(count)]) for count in members]
+        made = [Group(parent_id=parent_id, member_ids=[UUID(new_id()) for _ in range(size)]) for size in members]
         self.old, self.new = (Desk(connection, hear(connection, group)) for group in made)
         self.connection = connection
         self.stays = Counter()
@@ -985,6 +989,90 @@ def test_receipts_and_payments_hold_the_money_between_groups_and_passbooks_what_
     ]
 
 
+def test_the_other_group_is_one_that_there_is_and_of_the_same_kind(pair, connection):
+    she = pair.old.group.members[0]
+    lend(pair.old, she)
+    unheard = Group()
+    far = Desk(connection, unheard)
+    lists = pair.out(she, new=far)
+    for changes, field in ((lists, "transfers_out"), ({"entries": (Entry("GROUP_PAID", RUPEE, institution_id=unheard.id),)}, "entries")):
+        undone = connection.begin_nested()
+        one = pair.old.next(held_on=MOVED_ON, **changes)
+        assert pair.old.send(one) == ["INSTITUTION_WAITING"], field
+        hear_institution(connection, unheard, status="STATUS_SUBMITTED")
+        assert pair.old.send(one) == ["INSTITUTION_WAITING"], field
+        hear_institution(connection, unheard, 2, kind="KIND_VO")
+        assert pair.old.send(one) == ["GROUP_OTHER"], field
+        hear_institution(connection, unheard, 3)
+        assert pair.old.send(one) == ["APPLIED"], field
+        undone.rollback()
+
+
+def test_she_who_comes_is_waited_for_and_who_goes_may_have_gone(pair):
+    """Profiles may tell that she moved before what she has goes with her, and after."""
+    she = pair.old.group.members[0]
+    lend(pair.old, she)
+    lists = pair.out(she)
+    pair.move(she, on=THEN)
+    keep(pair.old, held_on=MOVED_ON, **lists)
+    assert approve_all(pair.old)
+    taken, _ = pair.incoming()
+    pair.move(she, on=LATER, old=pair.new, new=pair.old)
+    one = pair.new.next(held_on=LATER, **taken)
+    hear_member(pair.connection, pair.old.group, she, version=9)
+    assert pair.new.send(one) == ["MEMBER_WAITING"]
+    hear_member(pair.connection, pair.new.group, she, version=10)
+    assert pair.new.send(one) == ["APPLIED"]
+
+
+def test_she_comes_back_with_what_she_went_with(pair):
+    """Her loan goes on under its third id; what she paid where she came, and what was agreed anew there, counts."""
+    she = pair.old.group.members[0]
+    _, loan_id = lend(pair.old, she)
+    _, _, ids = pair.over(she)
+    assert approve_all(pair.new)
+    there = ids[loan_id]
+    came = lent(pair.new, there)
+    anew = keep(pair.new, held_on=MOVED_ON, reschedules=(Reschedule(there, 1200, 6, reason="Rains"),))
+    pair.new.reject(anew)
+    assert (lent(pair.new, there).terms, owed(lent(pair.new, there))) == (came.terms, owed(came))
+    paid = keep(pair.new, held_on=LATER, repayments=(Repayment(there, 33 * RUPEE, 5 * RUPEE),))
+    keep(pair.new, held_on=LATER, reschedules=(Reschedule(there, 1200, 6, reason="Rains"),))
+    had, before = summed(*pair.desks), lent(pair.new, there)
+    assert (before.terms.principal_paise, len(before.earlier)) == (300 * RUPEE, 1)
+    keep(pair.new, held_on=LATER, **pair.out(she, old=pair.new, new=pair.old))
+    assert approve_all(pair.new)
+    pair.move(she, on=LATER, old=pair.new, new=pair.old)
+    lists, back = pair.incoming(pair.old)
+    keep(pair.old, held_on=LATER, **lists)
+    now = lent(pair.old, back[there])
+    assert (now.terms, now.standing, now.earlier) == (before.terms, before.standing, ())
+    assert summed(*pair.desks) == had
+    assert [desk.balances.get(Account(Head.COMPULSORY_SAVINGS, she), 0) for desk in pair.desks] == [333 * RUPEE, 0]
+    # What she paid there and was taken back is owed there.
+    keep(pair.new, held_on=LATER, reversals=(Reversal(paid.meeting_id, 1),))
+    assert lent(pair.new, there).standing.outstanding_paise == 33 * RUPEE
+
+
+def test_a_loan_that_a_cut_off_brought_goes_as_it_stood_on_paper(connection):
+    pair = Pair(connection)
+    she, loan_id = pair.old.group.members[0], new_id()
+    on_paper = ActiveLoan(loan_id, she, 1000 * RUPEE, 700 * RUPEE, "2026-05-10", 2400, 10, arrears_paise=200 * RUPEE, interest_due_paise=44 * RUPEE)
+    said_here = CutOff(40, "2026-08-03", (OpeningMember(she, 30, 500 * RUPEE, 20 * RUPEE),), (on_paper,))
+    assert pair.old.send(cut_off(pair.old.group, said_here, held_on=GIVEN_ON)) == ["APPLIED"]
+    assert approve_all(pair.old)
+    before = lent(pair.old, loan_id)
+    assert before.standing.interest_unpaid_paise == 44 * RUPEE
+    paid = keep(pair.old, held_on=THEN, savings=savings(pair.old.group), repayments=(Repayment(loan_id, 50 * RUPEE, 10 * RUPEE),))
+    went = keep(pair.old, held_on=MOVED_ON, **pair.out(she))
+    pair.old.reject(went)
+    pair.old.reject(paid)
+    assert lent(pair.old, loan_id) == before
+    _, _, ids = pair.over(she)
+    assert owed(lent(pair.new, ids[loan_id])) == owed(before)
+    assert queries.adrift(connection) == []
+
+
 # Groups that merge, and that split.
 
 
@@ -1123,8 +1211,8 @@ def test_a_group_that_splits_gives_a_new_one_its_part(connection):
 class Fro:
     """Two groups in the rules alone."""
 
-    def __init__(self, counts):
-        self.groups = [Group(member_ids=[UUID(new_id()) for _ in range(count)]) for count in counts]
+    def __init__(self, sizes):
+        self.groups = [Group(member_ids=[UUID(new_id()) for _ in range(size)]) for size in sizes]
         first, second = self.groups
         self.books = [first.books(others={second.id: Other("SHG", True)}), second.books(others={first.id: Other("SHG", True)})]
 
@@ -1175,7 +1263,9 @@ def test_moved_to_and_fro_nothing_is_won_or_lost_and_the_same_is_owed(data):
         members = fro.groups[at].members
         save = tuple(Saving(one, 2000 * RUPEE, data.draw(AMOUNTS)) for one in members)
         lend_to = data.draw(st.lists(st.tuples(st.sampled_from(members), st.sampled_from(sorted(KINDS_OF_LOANS))), max_size=3))
-        loans = tuple(LoanGiven(new_id(), one, data.draw(AMOUNTS), data.draw(st.integers(0, 3600)), **KINDS_OF_LOANS[kind]) for one, kind in lend_to)
+        loans = tuple(
+            LoanGiven(new_id(), one, data.draw(AMOUNTS), data.draw(st.integers(0, 3600)), **KINDS_OF_LOANS[kind]) for one, kind in lend_to
+        )
         fro.keep(at, held_on=GIVEN_ON, savings=save, loans=loans, entries=(Entry("SHARE_CAPITAL", data.draw(AMOUNTS), members[0]),))
     on = GIVEN_ON
     for _ in range(data.draw(st.integers(1, 5))):
