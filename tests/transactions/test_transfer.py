@@ -20,10 +20,10 @@ from services.transactions.rules import packed, statements
 from services.transactions.rules.agreed import Agreed
 from services.transactions.rules.books import Loan, Member, Other, Span
 from services.transactions.rules.heads import Head
-from services.transactions.rules.journal import Account, Line, added, effect
+from services.transactions.rules.journal import Account, Line, added, effect, is_opening
 from services.transactions.rules.loan import Order, Standing, dues, interest_owed, unpaid_since
 from services.transactions.rules.meeting import Waiting, lines, take_in
-from services.transactions.rules.record import Outcome, Posting, admit, admit_all, gone
+from services.transactions.rules.record import Outcome, Posting, admit, admit_all, gone, totals
 from services.transactions.rules.settlement import HERS
 from services.transactions.rules.sheet import (
     ActiveLoan,
@@ -178,6 +178,12 @@ def test_what_is_the_groups_own_goes_and_comes_likewise(field, swapped):
         Line(4, *(deficit if swapped else surplus)),
         Line(5, Head.BORROWING_BANK, Head.BETWEEN_GROUPS, 500 * RUPEE, BORROWED, NEW.id),
     )
+    told = totals(posted(one, books), 0)
+    assert (told.heads, {head: debit - credit for head, (debit, credit) in told.openings.items()}) == (
+        {},
+        {"A06": -1500, "A07": -500, "L04": 50000, "L06": 4000, "L10": -600 if swapped else 600, "L11": -51400 if swapped else -52600},
+    )
+    assert not any(is_opening(line) for line in posted(one, books)), "which only a cut-off brings"
     given = given_over(one, books)
     there = replace(books_of_new(given), loans=books.loans)
     entry = said(given)
