@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from protos import transactions_pb2 as pb
+from services.chassis.database import transaction
 from services.chassis.mailbox import outbox
 from services.kernel.errors import Refused
 from services.kernel.policies import Policies
@@ -53,6 +54,7 @@ from tests.transactions.builders import (
     TODAY,
     Desk,
     Group,
+    clear,
     cut_off,
     entered,
     final,
@@ -65,6 +67,7 @@ from tests.transactions.builders import (
     upload,
 )
 from tests.transactions.builders import drawn_id as new_id
+from tests.transactions.test_commands import at_once, desks
 
 SERVICE = "transactions"
 GIVEN_ON, THEN, MOVED_ON, LATER = date(2026, 8, 10), date(2026, 9, 14), date(2026, 10, 5), date(2026, 11, 2)
@@ -640,6 +643,11 @@ def owed(loan):
     return asked, unpaid_since(loan.terms, loan.standing)
 
 
+def taken_in(desk):
+    """By which meetings what comes to it was, if by any."""
+    return desk.connection.execute(select(transfers.c.taken_in).where(transfers.c.to_id == desk.group.institution_id)).scalars().all()
+
+
 def told(desk, subject, event):
     return desk.connection.execute(select(outbox.c.body).where(outbox.c.subject == str(subject), outbox.c.event == event)).scalars().all()
 
@@ -776,7 +784,7 @@ def test_handed_back_she_has_not_gone_and_may_go_with_something_else(pair):
     went = keep(pair.old, held_on=MOVED_ON, **pair.out(she))
     pair.old.reject(went)
     assert (lent(pair.old, loan_id), pair.old.balances) == (before, had)
-    assert pair.connection.execute(select(transfers)).all() == []
+    assert taken_in(pair.new) == []
     # The same transfer, after a payment, with more saved.
     [one], [loan] = went.transfers_out, went.loans_out
     changed = {
@@ -902,9 +910,9 @@ def test_four_meetings_of_an_upload_may_hold_it(pair):
     assert pair.new.send(*reversed(there)) == ["APPLIED"] * 4
     assert pair.new.send(*there) == ["ALREADY_APPLIED"] * 4
     assert lent(pair.new, ids[loan_id]).standing.outstanding_paise == 70 * RUPEE
-    assert pair.connection.execute(select(transfers.c.taken_in)).scalar_one() == UUID(there[1].meeting_id)
+    assert taken_in(pair.new) == [UUID(there[1].meeting_id)]
     pair.new.reject(there[0])
-    assert pair.connection.execute(select(transfers.c.taken_in)).scalar_one() is None
+    assert taken_in(pair.new) == [None]
     assert pair.new.balances == {}
 
 
@@ -1077,6 +1085,35 @@ def test_a_loan_that_a_cut_off_brought_goes_as_it_stood_on_paper(connection):
     _, _, ids = pair.over(she)
     assert owed(lent(pair.new, ids[loan_id])) == owed(before)
     assert queries.adrift(connection) == []
+
+
+@pytest.mark.parametrize("handed_back", [False, True])
+def test_two_devices_that_take_her_in_at_once_take_her_in_once(up, handed_back):
+    """In the first meeting of a group, of which nothing is stored yet, and in one whose first was handed back."""
+    with transaction(SERVICE) as connection:
+        pair = Pair(connection)
+        she = pair.old.group.members[0]
+        _, loan_id = lend(pair.old, she)
+        keep(pair.old, held_on=MOVED_ON, **pair.out(she))
+        assert approve_all(pair.old)
+        pair.move(she)
+        if handed_back:
+            pair.new.reject(keep(pair.new, held_on=MOVED_ON))
+        lists, ids = pair.incoming()
+        mine = pair.new.next(held_on=MOVED_ON, **lists)
+        theirs = pair.new.next(held_on=MOVED_ON, **pair.incoming()[0])
+    try:
+        first, second, waited = at_once(*(desks(pair.new.group, lambda desk, one=one: desk.send(one)) for one in (mine, theirs)))
+        assert (first, second, waited) == (["APPLIED"], ["MEETING_OUT_OF_SEQUENCE"], True)
+        with transaction(SERVICE) as connection:
+            new = Desk(connection, pair.new.group)
+            assert taken_in(new) == [UUID(mine.meeting_id)]
+            assert set(new.standing().loans) == {ids[loan_id]}
+            assert queries.adrift(connection) == []
+    finally:
+        with transaction(SERVICE) as connection:
+            for desk in pair.desks:
+                clear(connection, desk.group)
 
 
 # Groups that merge, and that split.
