@@ -831,7 +831,10 @@ def test_a_payment_of_before_taken_back_where_she_was_is_owed_there(pair):
     paid = keep(pair.old, held_on=THEN, repayments=(Repayment(loan_id, 33 * RUPEE, 7 * RUPEE),))
     _, _, ids = pair.over(she)
     now = lent(pair.new, ids[loan_id])
-    keep(pair.old, held_on=LATER, reversals=(Reversal(paid.meeting_id, 1), Reversal(paid.meeting_id, 2)))
+    back = {"held_on": LATER, "reversals": (Reversal(paid.meeting_id, 1), Reversal(paid.meeting_id, 2))}
+    pair.old.reject(keep(pair.old, **back))
+    assert pair.old.standing().loans == {}, "neither principal nor interest"
+    keep(pair.old, **back)
     assert lent(pair.new, ids[loan_id]) == now, "what went is what went"
     left = lent(pair.old, loan_id)
     # Of 333 rupees she owed 14 by then, and with her went the 6 of September that she owed of 300.
@@ -1078,10 +1081,10 @@ def test_a_loan_that_a_cut_off_brought_goes_as_it_stood_on_paper(connection):
     before = lent(pair.old, loan_id)
     assert before.standing.interest_unpaid_paise == 44 * RUPEE
     paid = keep(pair.old, held_on=THEN, savings=savings(pair.old.group), repayments=(Repayment(loan_id, 50 * RUPEE, 10 * RUPEE),))
-    went = keep(pair.old, held_on=MOVED_ON, **pair.out(she))
-    pair.old.reject(went)
+    keep(pair.old, held_on=MOVED_ON, **pair.out(she))
     pair.old.reject(paid)
-    assert lent(pair.old, loan_id) == before
+    assert lent(pair.old, loan_id) == before, "the meeting in which it went stood on that one"
+    assert taken_in(pair.new) == []
     _, _, ids = pair.over(she)
     assert owed(lent(pair.new, ids[loan_id])) == owed(before)
     assert queries.adrift(connection) == []
