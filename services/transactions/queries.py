@@ -104,13 +104,14 @@ def _lent_to(connection: Connection, institution_id: UUID, member_ids: Collectio
 
 
 def _groups(connection: Connection, sheets: Collection[Sheet]) -> tuple[Mapping[Id, Other], Mapping[Id, GivenOver]]:
-    """The institutions that transfers and entries name, and the transfers that are named and known."""
+    """The institutions that transfers and entries name and that are or were in being, and the transfers that are named and known."""
     moves = [one for sheet in sheets for one in (*sheet.transfers_out, *sheet.transfers_in)]
     named = {one.institution_id for one in moves} | {one.institution_id for sheet in sheets for one in sheet.entries if one.institution_id}
     if not named:
         return {}, {}
     of = select(institutions.c.institution_id, institutions.c.kind, institutions.c.status)
-    rows = connection.execute(of.where(sight.among(institutions.c.institution_id, [UUID(one) for one in named])))
+    begun = or_(institutions.c.status == ACTIVE, institutions.c.ended.is_not(None))
+    rows = connection.execute(of.where(sight.among(institutions.c.institution_id, [UUID(one) for one in named]), begun))
     others = {str(row.institution_id): Other(row.kind, row.status == ACTIVE) for row in rows}
     found = connection.execute(_GIVEN_OVER.where(sight.among(transfers.c.transfer_id, [UUID(one.transfer_id) for one in moves])))
     return others, {str(row.transfer_id): _given_over(row) for row in found}

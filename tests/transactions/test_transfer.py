@@ -1309,9 +1309,7 @@ def test_moved_to_and_fro_nothing_is_won_or_lost_and_the_same_is_owed(data):
         members = fro.groups[at].members
         save = tuple(Saving(one, 2000 * RUPEE, data.draw(AMOUNTS)) for one in members)
         lend_to = data.draw(st.lists(st.tuples(st.sampled_from(members), st.sampled_from(sorted(KINDS_OF_LOANS))), max_size=3))
-        loans = tuple(
-            LoanGiven(new_id(), one, data.draw(AMOUNTS), data.draw(st.integers(0, 3600)), **KINDS_OF_LOANS[kind]) for one, kind in lend_to
-        )
+        loans = tuple(LoanGiven(new_id(), one, data.draw(AMOUNTS), data.draw(st.integers(0, 3600)), **KINDS_OF_LOANS[kind]) for one, kind in lend_to)
         fro.keep(at, held_on=GIVEN_ON, savings=save, loans=loans, entries=(Entry("SHARE_CAPITAL", data.draw(AMOUNTS), members[0]),))
     on = GIVEN_ON
     for _ in range(data.draw(st.integers(1, 5))):
