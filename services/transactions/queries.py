@@ -130,12 +130,13 @@ def _given_over(row: Row[Any]) -> GivenOver:
         str(row.taken_in or ""),
         Transfer(str(row.transfer_id), to_id, **row.said),
         _stood(row.loans),
+        {loan_id: _terms(*agreed) for loan_id, *_, agreed in row.loans},
     )
 
 
 def _stood(kept: Sequence[Sequence[Any]]) -> dict[Id, loan.Standing]:
     """As sync.py keeps them."""
-    return {loan_id: loan.Standing(left, interest, date.fromisoformat(through)) for loan_id, left, interest, through in kept}
+    return {loan_id: loan.Standing(left, interest, date.fromisoformat(through)) for loan_id, left, interest, through, _ in kept}
 
 
 def _history(connection: Connection, institution_id: UUID, loan_ids: Collection[Id]) -> tuple[Mapping[Id, Id], Sequence[Held]]:

@@ -206,7 +206,7 @@ loans = Table(
 Index("loans_institution", loans.c.institution_id)
 
 # What went to another group in one of its meetings, and the meeting there that took it in. `said` is the transfer as the sheet has it but for
-# its id and group, `loans` each loan or borrowing that went with it: [id, outstanding, interest unpaid, counted through].
+# its id and group, `loans` each loan or borrowing that went with it: [id, outstanding, interest unpaid, counted through, terms as in `earlier`].
 transfers = Table(
     "transfers",
     metadata,

@@ -450,6 +450,15 @@ def refused_in(given=GIVEN, books=None, entry=ENTRY, **changes):
     return refused_of(one, there, NEW)
 
 
+def test_what_is_left_there_and_agreed_anew_changes_nothing_of_what_went():
+    plain = books_of_new(GIVEN)
+    anew = replace(BOOKS.loans[LOAN], terms=replace(BOOKS.loans[LOAN].terms, annual_rate_basis_points=0, instalments=1))
+    there = replace(plain, loans={**plain.loans, LOAN: anew})
+    taken = take_in(out(there, NEW, **ENTRY), there, Policies(), TODAY)
+    [now] = [one.loan_id for one in ENTRY["loans_in"] if one.of_loan_id == LOAN]
+    assert taken.loans[now].terms == BOOKS.loans[LOAN].terms
+
+
 def test_it_waits_until_the_other_group_is_final():
     for given in ({}, given_over(out(**OF_HER), approved=False)):
         there = books_of_new(given)

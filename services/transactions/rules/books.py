@@ -139,7 +139,7 @@ class Other(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class GivenOver:
-    """What went out of other books, as those that it comes to must say it; `loans` by their ids there, as they stood."""
+    """What went out of other books, as those that it comes to must say it; `loans` by their ids there, as they stood, and their terms then."""
 
     from_id: Id
     to_id: Id
@@ -148,6 +148,7 @@ class GivenOver:
     taken_in: Id
     said: Transfer
     loans: Mapping[Id, Standing]
+    terms: Mapping[Id, Terms]
 
     @property
     def kept(self) -> dict[str, object]:

@@ -216,7 +216,7 @@ def loans_after(sheet: Sheet, posted: tuple[Line, ...], books: Books) -> dict[Id
         begun = date.fromisoformat(taken.effective_on) if taken.effective_on else sheet.held_on
         terms, standing = terms_of(taken, taken.principal_paise, begun), Standing(taken.principal_paise, 0, begun)
         after[taken.borrowing_id] = Loan(sheet.institution_id, HEAD_OF[taken.lender], "", terms, standing)
-    after |= come_in(sheet, books.loans)
+    after |= come_in(sheet, books)
     new = frozenset(after)
     anew = payments_taken_back(sheet, books.reversible)
     paid = tuple(line for line in posted if not is_transfer(line))  # To go is not to pay: days that nothing was paid on are not counted off.

@@ -170,16 +170,13 @@ def after(posting: Posting, books: Books) -> Books:
 def gone(posting: Posting) -> dict[Id, GivenOver]:
     """What goes to other groups with this meeting."""
     sheet, taken = posting.sheet, posting.taken
-    loans = {
-        one.transfer_id: {of.loan_id: taken.carried[of.loan_id] for of in sheet.loans_out if of.transfer_id == one.transfer_id}
-        for one in sheet.transfers_out
-    }
-    return {
-        one.transfer_id: GivenOver(
-            sheet.institution_id, one.institution_id, sheet.held_on, approved=False, taken_in="", said=one, loans=loans[one.transfer_id]
-        )
-        for one in sheet.transfers_out
-    }
+    found = {}
+    for one in sheet.transfers_out:
+        loan_ids = [of.loan_id for of in sheet.loans_out if of.transfer_id == one.transfer_id]
+        loans, terms = {of: taken.carried[of] for of in loan_ids}, {of: taken.loans[of].terms for of in loan_ids}
+        place = (sheet.institution_id, one.institution_id, sheet.held_on)
+        found[one.transfer_id] = GivenOver(*place, approved=False, taken_in="", said=one, loans=loans, terms=terms)
+    return found
 
 
 def _taken_in(sheet: Sheet, books: Books) -> dict[Id, GivenOver]:

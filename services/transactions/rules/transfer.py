@@ -185,16 +185,14 @@ def given_over(sheet: Sheet, loans: Mapping[Id, Loan]) -> dict[Id, Loan]:
     return {out.loan_id: replace(loans[out.loan_id], standing=Standing(0, 0, sheet.held_on)) for out in sheet.loans_out}
 
 
-def come_in(sheet: Sheet, loans: Mapping[Id, Loan]) -> dict[Id, Loan]:
-    """The loans that come, on the terms that they had there."""
-    whose = {one.transfer_id: one.member_id for one in sheet.transfers_in}
-    standing = stood(sheet)
-    return {
-        come.loan_id: Loan(
-            sheet.institution_id, loans[come.of_loan_id].head, whose[come.transfer_id], loans[come.of_loan_id].terms, standing[come.loan_id]
-        )
-        for come in sheet.loans_in
-    }
+def come_in(sheet: Sheet, books: Books) -> dict[Id, Loan]:
+    """The loans that come, on the terms that they had there when they went; what is left of one there may be agreed anew since."""
+    found, standing = {}, stood(sheet)
+    for come in sheet.loans_in:
+        went = books.given_over[come.transfer_id]
+        head = books.loans[come.of_loan_id].head
+        found[come.loan_id] = Loan(sheet.institution_id, head, went.said.member_id, went.terms[come.of_loan_id], standing[come.loan_id])
+    return found
 
 
 def stood(sheet: Sheet) -> dict[Id, Standing]:
