@@ -23,7 +23,7 @@ from services.transactions.rules.journal import HAS_ACCOUNTS, Account, Held, Id,
 from services.transactions.rules.meeting import brought_in, payments_taken_back
 from services.transactions.rules.record import Pending
 from services.transactions.rules.schedule import Terms
-from services.transactions.rules.sheet import Reversal, Sheet, Transfer, named_borrowers, named_loans, named_members
+from services.transactions.rules.sheet import Reversal, Sheet, Transfer, leaving, named_borrowers, named_loans, named_members
 from services.transactions.tables import FLAGGED, balances, chains, institutions, loans, meetings, members, refused, reversals, superseded, transfers
 
 ACTIVE = "ACTIVE"
@@ -60,8 +60,6 @@ def books(connection: Connection, sheets: Collection[Sheet]) -> Books:
     institution_id = next(iter(sheets)).institution_id
     for sheet in sheets:
         loan_ids |= named_loans(sheet)
-    if settled := {one.member_id for sheet in sheets for one in sheet.settlements}:
-        loan_ids |= _lent_to(connection, UUID(institution_id), settled)
     sought = {
         "institution_id": institution_id,
         "member_ids": _array(set[Id]().union(*map(named_members, sheets))),
@@ -73,6 +71,7 @@ def books(connection: Connection, sheets: Collection[Sheet]) -> Books:
     (kind, lies_in, status, formed_on, since_on, ended, banks, compulsory), chain, (held, known, lent, stored, below) = row[:8], row[8:15], row[15:]
     stand_at = {Account(Head(head), "" if of == _WHOLE else of): paise for head, of, paise, _, _ in held or ()}
     memos = {of: (interest or 0, through) for _, of, _, interest, through in held or () if through}
+    lent = [*(lent or ()), *_lent_to(connection, UUID(institution_id), {one for sheet in sheets for one in leaving(sheet)})]
     return Books(
         Institution(
             kind,
@@ -89,7 +88,7 @@ def books(connection: Connection, sheets: Collection[Sheet]) -> Books:
         chain_of(chain) if chain[0] is not None else Chain(),
         stand_at,
         {one: _member(*rest) for one, *rest in known or ()},
-        {one: _loan(one, rest, stand_at, memos) for one, *rest in lent or ()},
+        {one: _loan(one, rest, stand_at, memos) for one, *rest in lent},
         {one: Recorded(of, revision, number, MeetingStatus(state), bytes.fromhex(mark)) for one, of, revision, number, state, mark in stored or ()},
         seen,
         frozenset(below or ()),
@@ -98,9 +97,13 @@ def books(connection: Connection, sheets: Collection[Sheet]) -> Books:
     )
 
 
-def _lent_to(connection: Connection, institution_id: UUID, member_ids: Collection[Id]) -> set[Id]:
+def _lent_to(connection: Connection, institution_id: UUID, member_ids: Collection[Id]) -> list[list[Any]]:
+    """All loans of who leaves, as _BOOKS has them. Read after the chain, as _history."""
+    if not member_ids:
+        return []
+    columns = [loans.c[name] for name in ("loan_id", "institution_id", "head", "borrower_id", "earlier", *TERMS)]
     of = (loans.c.institution_id == institution_id, sight.among(loans.c.borrower_id, [UUID(one) for one in member_ids]))
-    return {str(one) for one in connection.execute(select(loans.c.loan_id).where(*of)).scalars()}
+    return [[str(one) if isinstance(one, UUID) else one for one in row] for row in connection.execute(select(*columns).where(*of))]
 
 
 def _groups(connection: Connection, sheets: Collection[Sheet]) -> tuple[Mapping[Id, Other], Mapping[Id, GivenOver]]:
@@ -129,14 +132,15 @@ def _given_over(row: Row[Any]) -> GivenOver:
         row.status == MeetingStatus.APPROVED,
         str(row.taken_in or ""),
         Transfer(str(row.transfer_id), to_id, **row.said),
-        _stood(row.loans),
-        {loan_id: _terms(*agreed) for loan_id, *_, agreed in row.loans},
+        {
+            loan_id: Loan(str(row.from_id), Head(head), row.said.get("member_id", ""), _terms(*agreed), _standing(*stood))
+            for loan_id, *stood, agreed, head in row.loans
+        },
     )
 
 
-def _stood(kept: Sequence[Sequence[Any]]) -> dict[Id, loan.Standing]:
-    """As sync.py keeps them."""
-    return {loan_id: loan.Standing(left, interest, date.fromisoformat(through)) for loan_id, left, interest, through, _ in kept}
+def _standing(left: int, interest: int, through: str) -> loan.Standing:
+    return loan.Standing(left, interest, date.fromisoformat(through))
 
 
 def _history(connection: Connection, institution_id: UUID, loan_ids: Collection[Id]) -> tuple[Mapping[Id, Id], Sequence[Held]]:
@@ -341,7 +345,7 @@ def history_from(connection: Connection, institution_id: UUID, first_ids: Collec
         sight.among(transfers.c.meeting_id, [row.meeting_id for row in rows if row.content])
     )
     for row in connection.execute(out):
-        gave.setdefault(row.meeting_id, {}).update(_stood(row.loans))
+        gave.setdefault(row.meeting_id, {}).update({loan_id: _standing(*stood) for loan_id, *stood, _, _ in row.loans})
     return still_standing([_held(row, gave.get(row.meeting_id, {})) for row in rows], taken_back)
 
 

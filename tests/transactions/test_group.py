@@ -200,6 +200,8 @@ class Sitting:
         return entry._replace(effective_on="") if isinstance(entry, Borrowing) and entry.effective_on > self.sheet.held_on.isoformat() else entry
 
     def may_be_paid(self, screen, entry):
+        if isinstance(entry, Entry) and entry.item == "SETTLEMENT_PAID":
+            return False  # She may owe something again.
         if screen == "repayments":
             return entry.loan_id in self.lent and entry.principal_paise <= model.standing(entry.loan_id, self.before).outstanding_paise
         if screen == "borrowing_repayments":
@@ -245,7 +247,10 @@ class Sitting:
         """Last of all: whoever goes leaves nothing behind."""
         for head, of in [one for one in self.at if one[1] and one[0] in {"L08", "L11"}]:
             paise = self.at[head, of]
-            if paise and self.chance.random() < 0.6:
+            owes = {self.lent[loan_id].member_id for loan_id in self.lent if self.at["A01", loan_id]} | {
+                one.member_id for one in self.screens["loans"]
+            }
+            if paise and of not in owes and self.chance.random() < 0.6:
                 amount = self.amount(abs(paise)) if head == "L08" or self.chance.random() < 0.2 else min(abs(paise), 10**8)
                 item = "SETTLEMENT_PAID" if head == "L08" else "GROUP_PAID" if paise > 0 else "GROUP_RECEIVED"
                 whose = {"member_id": of} if head == "L08" else {"institution_id": of}
@@ -255,10 +260,11 @@ class Sitting:
         for member_id in sorted({of for (head, of), paise in self.at.items() if head in {"L01", "L02", "L03"} and of and paise}):
             hers = [loan_id for loan_id in self.lent if self.lent[loan_id].member_id == member_id and self.at["A01", loan_id]]
             new = {one.member_id for one in self.screens["loans"]}
-            if member_id not in new and not touched & set(hers) and self.chance.random() < 0.03:
+            paid = any(one.item == "SETTLEMENT_PAID" and one.member_id == member_id for one in self.screens["entries"])
+            if not paid and member_id not in new and not touched & set(hers) and self.chance.random() < 0.03:
                 self.settle(member_id, hers)
             elif member_id not in new and not touched & set(hers) and self.chance.random() < (0.08 if hers else 0.02):
-                self.go(member_id, [one for one in hers if self.chance.random() < 0.8])
+                self.go(member_id, hers)
         if self.chance.random() < 0.06:
             goes = self.chance.choice((("investments_paise", "savings_with_federation_paise", "deficit_paise"), ("funds_paise", "surplus_paise")))
             own = {name: self.amount(self.at[model.OWN[name], ""]) if name in _BOUNDED else self.amount() for name in goes}
@@ -268,9 +274,11 @@ class Sitting:
     def settle(self, member_id, loan_ids):
         """By what she has first her loans, one after the other, and what then is left to her, all or some of it."""
         has = {name: self.at[head, member_id] for name, head in model.HERS.items()}
-        surplus = self.amount(100 * RUPEE) if self.chance.random() < 0.3 else 0
+        stands = model.position(self.before)
+        earned = surplus({account: paise for account, paise in stands.items() if account[0] != "L09"})
+        shared = self.amount(min(earned, 100 * RUPEE)) if self.chance.random() < 0.3 else 0
         other = self.amount(sum(has.values()) // 10) if self.chance.random() < 0.3 else 0
-        rest, offs = sum(has.values()) + surplus - other + self.at["L08", member_id], []
+        rest, offs = sum(has.values()) + shared - other + self.at["L08", member_id], []
         for loan_id in loan_ids:
             stands = model.standing(loan_id, self.before)
             interest = self.chance.choice((0, min(rest, loan.interest_owed(self.lent[loan_id].terms, stands, self.sheet.held_on))))
@@ -279,7 +287,7 @@ class Sitting:
             rest -= principal + interest
         reason = self.chance.choice(("LEFT", "EXPELLED", "DIED"))
         paid = {"paid_paise": self.chance.choice((rest, self.amount(rest))), "paid": self.paid(), "receiver_name": "Ram", "receiver_relation": "son"}
-        why = {"surplus_share_paise": surplus, "other_paise": other, "other_reason": "a fine"}
+        why = {"surplus_share_paise": shared, "other_paise": other, "other_reason": "a fine"}
         if self.enter("settlements", Settlement(member_id, reason, **has, **why, **(paid if rest else {}))):
             for off in offs:
                 assert self.enter("set_offs", off)

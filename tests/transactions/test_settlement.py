@@ -151,6 +151,8 @@ BAD = {
     "more than she saved": (hers(voluntary_paise=30 * RUPEE + 1), "SAVINGS_NEGATIVE", "settlements[0].voluntary_paise"),
     "more paid than is left": (hers(paid_paise=88 * RUPEE + 1), "SETTLEMENT_NEGATIVE", "settlements[0]"),
     "paid while she owes": ({"set_offs": OFF[:1]}, "LOAN_STILL_OWED", "settlements[0].paid_paise"),
+    "more shared than was earned": (hers(surplus_share_paise=90 * RUPEE + 1), "SURPLUS_TOO_LARGE", "settlements[0].surplus_share_paise"),
+    "paid beside the settlement": ({"entries": (Entry("SETTLEMENT_PAID", 1, SHE),)}, "PAID_TWICE", "settlements[0].paid_paise"),
     "paid later what was never settled": (
         {"settlements": (), "set_offs": (), "entries": (Entry("SETTLEMENT_PAID", 1, SHE),)},
         "SETTLEMENT_NEGATIVE",
@@ -178,14 +180,17 @@ def test_a_state_may_share_no_surplus():
 
 def test_the_quote_is_what_she_has_less_what_she_owes():
     owed = {one: loan for one, loan in BOOKS.loans.items() if loan.standing.outstanding_paise}
-    found = quote(SHE, BOOKS.balances, owed, 4, LATER, shared=True)
+    four = GROUP.members[:4]
+    found = quote(SHE, BOOKS.balances, owed, four, LATER, shared=True)
     assert (found.compulsory_paise, found.voluntary_paise, found.share_capital_paise) == tuple(ALL.values())
     assert (found.surplus_share_paise, found.deficit_share_paise) == (22 * RUPEE, 0), "of 90 rupees a fourth, in whole rupees"
     assert set(found.loans) == {Owes(LOAN, 100 * RUPEE, 2 * RUPEE), Owes(SECOND, 60 * RUPEE, RUPEE)}
     assert found.available_paise == (250 + 22 - 163) * RUPEE
-    assert quote(SHE, BOOKS.balances, owed, 4, LATER, shared=False).available_paise == (250 - 163) * RUPEE
+    assert quote(SHE, BOOKS.balances, owed, four[1:], LATER, shared=True) == found, "she is one of them, left or not"
+    assert quote(SHE, BOOKS.balances, owed, four, LATER, shared=False).available_paise == (250 - 163) * RUPEE
+    assert quote(new_id(), BOOKS.balances, owed, four, LATER, shared=True).surplus_share_paise == 0, "who has nothing has no part"
     poor = {**BOOKS.balances, Account(Head.RETAINED_SURPLUS): -150 * RUPEE}
-    assert quote(SHE, poor, owed, 4, LATER, shared=True)[3:5] == (0, 15 * RUPEE)
+    assert quote(SHE, poor, owed, four, LATER, shared=True)[3:5] == (0, 15 * RUPEE)
 
 
 # In the store.

@@ -41,6 +41,7 @@ from services.transactions.rules.sheet import (
     Reschedule,
     Reversal,
     Saving,
+    SetOff,
     Settlement,
     Transfer,
     Withdrawal,
@@ -224,7 +225,7 @@ def test_money_between_groups_is_no_transfer():
 
 def carried(books=BOOKS, **changes):
     """How her first loan stood when it went."""
-    return given_over(out(books, **{**OF_HER, **changes}), books)[TRANSFER].loans[LOAN]
+    return given_over(out(books, **{**OF_HER, **changes}), books)[TRANSFER].loans[LOAN].standing
 
 
 def test_a_loan_goes_as_it_stands_and_as_the_meeting_leaves_it():
@@ -429,10 +430,12 @@ def test_who_has_left_already_may_still_go_with_what_she_has_and_who_never_was_t
     books = replace(BOOKS, members={**BOOKS.members, SHE: left})
     without = tuple(one for one in sheet(OLD).attendance if one.member_id != SHE)
     assert admit(upload(out(books, attendance=without, **OF_HER)), books, OLD.bookkeeper(), Policies(), TODAY)
-    stranger = replace(BOOKS, members={**BOOKS.members, SHE: Member(NEW.id, active=True)})
+    moved_on = replace(BOOKS, members={**BOOKS.members, SHE: Member(NEW.id, active=True)})
+    assert take_in(out(moved_on, attendance=without, **OF_HER), moved_on, Policies(), TODAY), "another group may have brought what she has"
+    stranger = new_id()
     with pytest.raises(Waiting) as waits:
-        take_in(out(stranger, attendance=without, **OF_HER), stranger, Policies(), TODAY)
-    assert (waits.value.code, waits.value.awaited) == ("MEMBER_WAITING", SHE)
+        take_in(out(transfers_out=(Transfer(TRANSFER, NEW.id, stranger),)), BOOKS, Policies(), TODAY)
+    assert (waits.value.code, waits.value.awaited) == ("MEMBER_WAITING", stranger)
 
 
 # Taken in.
@@ -467,20 +470,32 @@ def test_it_waits_until_the_other_group_is_final():
         assert (waits.value.code, waits.value.field, waits.value.awaited) == ("TRANSFER_WAITING", "transfers_in[0].transfer_id", TRANSFER)
 
 
-def test_she_who_comes_must_be_a_member():
+def test_what_she_had_comes_whoever_she_is_by_then_and_may_be_settled_or_go_on():
+    """She died, or moved on, before the group met; what its books then hold of her can leave them."""
     there = replace(books_of_new(GIVEN), members=NEW.books().members)
-    with pytest.raises(Waiting) as waits:
-        take_in(out(there, NEW, **ENTRY), there, Policies(), TODAY)
-    assert (waits.value.code, waits.value.field, waits.value.awaited) == ("MEMBER_WAITING", "transfers_in[0].member_id", SHE)
-    early = Member(NEW.id, active=True, since_on=LATER, ended=[(OLD.id, Span(None, LATER))])
-    there = replace(there, members={**there.members, SHE: early})
-    assert refused_in(books=there) == ("MEMBER_ELSEWHERE", "transfers_in[0].member_id")
+    here = final(out(there, NEW, **ENTRY), there)
+    hers = {"compulsory_paise": 150 * RUPEE, "voluntary_paise": 7 * RUPEE, "share_capital_paise": 30 * RUPEE}
+    offs = tuple(SetOff(one.loan_id, one.outstanding_paise) for one in ENTRY["loans_in"])
+    settled = following(here, NEW, held_on=LATER, settlements=(Settlement(SHE, "DIED", **hers),), set_offs=offs)
+    assert take_in(settled, here, Policies(), TODAY).balances[Account(Head.SETTLEMENT_PAYABLE, SHE)] == (187 - 110) * RUPEE
+    back = Transfer(new_id(), OLD.id, SHE, **hers)
+    loans_out = tuple(LoanOut(one.loan_id, back.transfer_id, one.outstanding_paise) for one in ENTRY["loans_in"])
+    assert take_in(following(here, NEW, held_on=LATER, transfers_out=(back,), loans_out=loans_out), here, Policies(), TODAY)
+
+
+def test_who_goes_takes_all_that_she_owes_with_her():
+    assert refused_out(**{**OF_HER, "loans_out": LOANS_OUT[:1]}) == ("LOAN_STILL_OWED", "transfers_out[0].member_id")
+
+
+def test_to_a_group_that_was_closed_nothing_goes():
+    books = replace(BOOKS, others={NEW.id: Other("SHG", False)})
+    assert refused_out(books, **OF_HER) == ("GROUP_CLOSED", "transfers_out[0].institution_id")
 
 
 def test_it_comes_to_the_group_to_which_it_went_and_not_before_and_once():
     elsewhere = {TRANSFER: replace(GIVEN[TRANSFER], to_id=new_id())}
     assert refused_in(elsewhere) == ("TRANSFER_ELSEWHERE", "transfers_in[0].transfer_id")
-    assert refused_in(held_on=MOVED_ON - timedelta(days=1)) == ("MEMBER_ELSEWHERE", "transfers_in[0].member_id")
+    assert refused_in(held_on=MOVED_ON - timedelta(days=1)) == ("TRANSFER_EARLY", "transfers_in[0].transfer_id")
     later = {TRANSFER: replace(GIVEN[TRANSFER], held_on=MOVED_ON + timedelta(days=1))}
     assert refused_in(later) == ("TRANSFER_EARLY", "transfers_in[0].transfer_id")
     taken = {TRANSFER: replace(GIVEN[TRANSFER], taken_in=new_id())}
@@ -1034,8 +1049,8 @@ def test_the_other_group_is_one_that_there_is_and_of_the_same_kind(pair, connect
         undone.rollback()
 
 
-def test_she_who_comes_is_waited_for_and_who_goes_may_have_gone(pair):
-    """Profiles may tell that she moved before what she has goes with her, and after."""
+def test_who_goes_may_have_gone_and_moved_on(pair):
+    """Profiles may tell that she moved before what she has goes with her, and that she moved on before it comes."""
     she = pair.old.group.members[0]
     lend(pair.old, she)
     lists = pair.out(she)
@@ -1043,11 +1058,8 @@ def test_she_who_comes_is_waited_for_and_who_goes_may_have_gone(pair):
     keep(pair.old, held_on=MOVED_ON, **lists)
     assert approve_all(pair.old)
     taken, _ = pair.incoming()
-    pair.move(she, on=LATER, old=pair.new, new=pair.old)
+    pair.move(she, on=MOVED_ON, old=pair.new, new=pair.old)
     one = pair.new.next(held_on=LATER, **taken)
-    hear_member(pair.connection, pair.old.group, she, version=9)
-    assert pair.new.send(one) == ["MEMBER_WAITING"]
-    hear_member(pair.connection, pair.new.group, she, version=10)
     assert pair.new.send(one) == ["APPLIED"]
 
 

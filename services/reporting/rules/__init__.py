@@ -218,7 +218,9 @@ class HeadTotal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """The totals of an approved meeting. `openings` are what a cut-off brought in: they stand there, and did not move."""
+    """The totals of an approved meeting. `openings` are what a cut-off brought in, or what went to another group or came
+    from one: they stand there, and are no flow.
+    """
 
     present: int
     due: int

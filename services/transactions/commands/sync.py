@@ -261,7 +261,7 @@ def _transfer(connection: Connection, answered: Answered) -> None:
         meeting_id = UUID(posting.sheet.meeting_id)
         for transfer_id, one in gone(posting).items():
             of = {"transfer_id": UUID(transfer_id), "from_id": UUID(one.from_id), "to_id": UUID(one.to_id), "meeting_id": meeting_id}
-            lent = [[loan_id, *_stood(standing), _terms(one.terms[loan_id])] for loan_id, standing in one.loans.items()]
+            lent = [[loan_id, *_stood(loan.standing), _terms(loan.terms), loan.head] for loan_id, loan in one.loans.items()]
             connection.execute(insert(transfers).values(**of, said=one.kept, loans=lent))
         came = sight.among(transfers.c.transfer_id, [UUID(one.transfer_id) for one in posting.sheet.transfers_in])
         connection.execute(update(transfers).where(came).values(taken_in=meeting_id))

@@ -139,7 +139,7 @@ class Other(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class GivenOver:
-    """What went out of other books, as those that it comes to must say it; `loans` by their ids there, as they stood, and their terms then."""
+    """What went out of other books, as those that it comes to must say it; `loans` by their ids there, as they were."""
 
     from_id: Id
     to_id: Id
@@ -147,8 +147,7 @@ class GivenOver:
     approved: bool
     taken_in: Id
     said: Transfer
-    loans: Mapping[Id, Standing]
-    terms: Mapping[Id, Terms]
+    loans: Mapping[Id, Loan]
 
     @property
     def kept(self) -> dict[str, object]:
@@ -157,9 +156,10 @@ class GivenOver:
 
     def comes(self, transfer_id: Id) -> tuple[Transfer, tuple[LoanIn, ...]]:
         """What the group to which it goes is to say, but for the new ids of the loans."""
+        stood = ((loan_id, loan.standing) for loan_id, loan in sorted(self.loans.items()))
         loans = (
             LoanIn("", transfer_id, loan_id, one.outstanding_paise, one.interest_unpaid_paise, one.accrued_through.isoformat())
-            for loan_id, one in sorted(self.loans.items())
+            for loan_id, one in stood
         )
         return self.said._replace(institution_id=self.from_id), tuple(loans)
 

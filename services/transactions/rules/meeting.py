@@ -371,9 +371,13 @@ def _not_here(sheet: Sheet, books: Books) -> Iterator[tuple[str, Id]]:
         for place, entry in enumerate(getattr(sheet, name)):
             if entry.member_id in missing:
                 yield f"{name}[{place}].member_id", entry.member_id
-    for field, entry in may_have_left(sheet):
+    gone, something = list(may_have_left(sheet)), set[Id]()
+    if gone:  # Who has anything here is given it, wherever she is by now: another group may have brought it.
+        something = {account.of for account, paise in books.balances.items() if paise and account.of}
+        something |= {loan.borrower_id for loan in books.loans.values() if loan.institution_id == of}
+    for field, entry in gone:
         known = books.members.get(entry.member_id)
-        if entry.member_id not in here and not (known and known.left_on(of, on)):
+        if entry.member_id not in here | something and not (known and known.left_on(of, on)):
             yield field, entry.member_id
 
 
@@ -563,6 +567,7 @@ def _spender(sheet: Sheet) -> str:
         "withdrawals": sum(one.compulsory_paise + one.voluntary_paise for one in sheet.withdrawals if not one.paid.bank_id),
         "entries": sum(one.amount_paise for one in sheet.entries if ITEMS[one.item].credit == MONEY and not one.paid.bank_id),
         "borrowing_repayments": sum(one.principal_paise + one.interest_paise for one in sheet.borrowing_repayments if not one.paid.bank_id),
+        "settlements": sum(one.paid_paise for one in sheet.settlements if not one.paid.bank_id),
     }
     most = max(spent, key=lambda name: spent[name])
     return most if spent[most] else "reversals"

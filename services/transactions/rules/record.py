@@ -172,10 +172,11 @@ def gone(posting: Posting) -> dict[Id, GivenOver]:
     sheet, taken = posting.sheet, posting.taken
     found = {}
     for one in sheet.transfers_out:
-        loan_ids = [of.loan_id for of in sheet.loans_out if of.transfer_id == one.transfer_id]
-        loans, terms = {of: taken.carried[of] for of in loan_ids}, {of: taken.loans[of].terms for of in loan_ids}
-        place = (sheet.institution_id, one.institution_id, sheet.held_on)
-        found[one.transfer_id] = GivenOver(*place, approved=False, taken_in="", said=one, loans=loans, terms=terms)
+        loan_ids = (of.loan_id for of in sheet.loans_out if of.transfer_id == one.transfer_id)
+        loans = {of: replace(taken.loans[of], standing=taken.carried[of]) for of in loan_ids}
+        found[one.transfer_id] = GivenOver(
+            sheet.institution_id, one.institution_id, sheet.held_on, approved=False, taken_in="", said=one, loans=loans
+        )
     return found
 
 

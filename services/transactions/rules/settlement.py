@@ -1,6 +1,6 @@
 """The settlement of a member who leaves or died (domain 4.7): what she has, what of her loans is set against it, and what is paid."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from services.transactions.rules.books import Books, Loan
 from services.transactions.rules.heads import CHART, ITEMS, Head, Side
 from services.transactions.rules.journal import Account, Balances, Half, Id
 from services.transactions.rules.loan import interest_owed
-from services.transactions.rules.sheet import NOTE_LENGTH_MAX, SETTLEMENT_PAID, Sheet, check_line
+from services.transactions.rules.sheet import NOTE_LENGTH_MAX, SETTLEMENT_PAID, Settlement, Sheet, check_line
 
 SETTLED_FOR = ("LEFT", "EXPELLED", "DIED")
 RUPEE_PAISE = 100
@@ -70,11 +70,16 @@ def check_settlements(sheet: Sheet, policies: Policies) -> None:
             raise Invalid("SURPLUS_NOT_SHARED", "In this state a member who leaves has no part in the group's surplus.", field=f"{field}.{name}")
         if one.surplus_share_paise and one.deficit_share_paise:
             raise Invalid("SURPLUS_INVALID", "A group has a surplus or a deficit, not both.", field=f"{field}.deficit_share_paise")
-        if one.reason == "DIED" and one.paid_paise:
-            for name in ("receiver_name", "receiver_relation"):
-                if not getattr(one, name).strip():
-                    sentence = "Say who received it, nominee or heir, and what they were to her."
-                    raise Invalid("RECEIVER_MISSING", sentence, field=f"{field}.{name}")
+        _check_paid(sheet, one, field)
+
+
+def _check_paid(sheet: Sheet, one: Settlement, field: str) -> None:
+    if any(entry.item == SETTLEMENT_PAID and entry.member_id == one.member_id for entry in sheet.entries):
+        raise Invalid("PAID_TWICE", "What is paid at once stands in the settlement itself.", field=f"{field}.paid_paise")
+    for name in ("receiver_name", "receiver_relation") if one.reason == "DIED" and one.paid_paise else ():
+        if not getattr(one, name).strip():
+            sentence = "Say who received it, nominee or heir, and what they were to her."
+            raise Invalid("RECEIVER_MISSING", sentence, field=f"{field}.{name}")
 
 
 def check_set_offs(sheet: Sheet, books: Books) -> None:
@@ -90,20 +95,44 @@ def check_set_offs(sheet: Sheet, books: Books) -> None:
 
 
 def check_settled(sheet: Sheet, balances: Balances, after: Mapping[Id, Loan], books: Books) -> None:
-    """Who is settled, or goes to another group, keeps no savings here; and who still owes is paid nothing."""
+    """Who is settled, or goes to another group, keeps no savings here. Who still owes is paid nothing, and takes her loans with her; and no
+    more is shared than the group has.
+    """
     for name in ("settlements", "transfers_out"):
         for place, one in enumerate(getattr(sheet, name)):
             for key, head in HERS.items() if one.member_id else ():
                 if left := balances.get(Account(head, one.member_id), 0):
                     sentence = "She would still have {left} here: settle all that she has, or nothing."
                     raise Conflict("SAVINGS_LEFT", sentence, field=f"{name}[{place}].{key}", left=rupees(left))
-    loans = {**books.loans, **after}
+    earned = max(_surplus(books.balances), 0)
     for place, one in enumerate(sheet.settlements):
-        hers = (loan for loan in loans.values() if loan.borrower_id == one.member_id and loan.institution_id == sheet.institution_id)
-        owed = sum(loan.standing.outstanding_paise for loan in hers)
-        if owed and (one.paid_paise or balances.get(Account(Head.SETTLEMENT_PAYABLE, one.member_id), 0)):
-            sentence = "She still owes {owed}: set it against what she has before anything is paid."
-            raise Conflict("LOAN_STILL_OWED", sentence, field=f"settlements[{place}].paid_paise", owed=rupees(owed))
+        if one.surplus_share_paise > earned:
+            sentence = "The group has earned {earned} beyond its expenses; no more can be shared."
+            raise Conflict("SURPLUS_TOO_LARGE", sentence, field=f"settlements[{place}].surplus_share_paise", earned=rupees(earned))
+    for field, member_id in _paid(sheet, balances):
+        if owed := _owed(member_id, sheet, {**books.loans, **after}):
+            sentence = "She still owes {owed}: set it against what she has before anything is paid, and where she goes it goes with her."
+            raise Conflict("LOAN_STILL_OWED", sentence, field=field, owed=rupees(owed))
+
+
+def _paid(sheet: Sheet, balances: Balances) -> Iterator[tuple[str, Id]]:
+    """By the fields that say so, who is paid, is still to be paid, or takes what she has elsewhere."""
+    for place, one in enumerate(sheet.settlements):
+        if one.paid_paise or balances.get(Account(Head.SETTLEMENT_PAYABLE, one.member_id), 0):
+            yield f"settlements[{place}].paid_paise", one.member_id
+    for place, entry in enumerate(sheet.entries):
+        if entry.item == SETTLEMENT_PAID:
+            yield f"entries[{place}].amount_paise", entry.member_id
+    for place, goes in enumerate(sheet.transfers_out):
+        if goes.member_id:
+            yield f"transfers_out[{place}].member_id", goes.member_id
+
+
+def _owed(member_id: Id, sheet: Sheet, loans: Mapping[Id, Loan]) -> int:
+    """Of the principal, but for the loans that go with her."""
+    goes = {one.loan_id for one in sheet.loans_out}
+    hers = (loan for loan_id, loan in loans.items() if loan.borrower_id == member_id and loan_id not in goes)
+    return sum(loan.standing.outstanding_paise for loan in hers if loan.institution_id == sheet.institution_id)
 
 
 def overdrawn(sheet: Sheet, member_id: Id, missing_paise: int) -> Conflict:
@@ -134,10 +163,12 @@ class Quote(NamedTuple):
     available_paise: int
 
 
-def quote(member_id: Id, balances: Balances, loans: Mapping[Id, Loan], active_members: int, on: date, *, shared: bool) -> Quote:
-    """`loans` are all on which anything is owed. Of a surplus she has an equal part in whole rupees, which never is more than her part."""
+def quote(member_id: Id, balances: Balances, loans: Mapping[Id, Loan], active: Collection[Id], on: date, *, shared: bool) -> Quote:
+    """`loans` are all on which anything is owed, `active` who is of the group. Of a surplus she has an equal part in whole rupees, active or
+    not; where she has saved nothing, or was settled before, none.
+    """
     has = {field: balances.get(Account(head, member_id), 0) for field, head in HERS.items()}
-    part = abs(_surplus(balances)) // max(active_members, 1) // RUPEE_PAISE * RUPEE_PAISE if shared else 0
+    part = abs(_surplus(balances)) // len({member_id, *active}) // RUPEE_PAISE * RUPEE_PAISE if shared and any(has.values()) else 0
     earned = _surplus(balances) > 0
     owed = tuple(
         Owes(loan_id, loan.standing.outstanding_paise, interest_owed(loan.terms, loan.standing, on))

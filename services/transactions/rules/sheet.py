@@ -399,7 +399,7 @@ OPENINGS: Mapping[str, Any] = {
 # Parts of entries that have fields themselves.
 PARTS: Mapping[str, Any] = {"paid": Paid, "agreed": Agreed, "anew": NewSchedule}
 # Every member in these was of the institution that day; to whom a settlement is paid, she left.
-MEMBER_LISTS = ("attendance", "savings", "withdrawals", "entries", "requests", "plans", "loans", "transfers_in")
+MEMBER_LISTS = ("attendance", "savings", "withdrawals", "entries", "requests", "plans", "loans")
 SETTLEMENT_PAID = "SETTLEMENT_PAID"
 
 
@@ -457,6 +457,12 @@ def may_have_left(sheet: Sheet) -> Iterator[tuple[str, Any]]:
         for place, entry in enumerate(getattr(sheet, name)):
             if entry.member_id and (name != "entries" or _of_who_left(entry)):
                 yield f"{name}[{place}].member_id", entry
+
+
+def leaving(sheet: Sheet) -> set[Id]:
+    """Who is settled, paid of her settlement, or goes to another group."""
+    gone = {one.member_id for one in sheet.settlements} | {one.member_id for one in sheet.transfers_out}
+    return (gone | {one.member_id for one in sheet.entries if _of_who_left(one)}) - {""}
 
 
 def named_loans(sheet: Sheet) -> set[Id]:

@@ -119,7 +119,7 @@ def _check_members(sheet: Sheet, name: str) -> None:
 
 
 def check_out(sheet: Sheet, books: Books) -> None:
-    """To a group of the same kind; and with a member go her loans alone, with the group's own what it borrowed."""
+    """To a group of the same kind that is in being; and with a member go her loans alone, with the group's own what it borrowed."""
     kind = books.institution.kind if books.institution else ""
     whose = {one.transfer_id: one.member_id for one in sheet.transfers_out}
     for place, one in enumerate(sheet.transfers_out):
@@ -131,6 +131,9 @@ def check_out(sheet: Sheet, books: Books) -> None:
             if other and other.kind != kind:
                 sentence = "Between groups of one kind only: this is a {other}."
                 raise Conflict("GROUP_OTHER", sentence, field=f"{name}[{place}].institution_id", other=other.kind)
+            if other and name == "transfers_out" and not other.active:
+                sentence = "This group was closed: it could not take it in. Name the one that its members went to."
+                raise Conflict("GROUP_CLOSED", sentence, field=f"{name}[{place}].institution_id")
     for place, out in enumerate(sheet.loans_out):
         loan = books.loans.get(out.loan_id)
         of_member = loan is not None and loan.head == Head.MEMBER_LOANS
@@ -166,17 +169,14 @@ def _differs(one: Transfer, said: Transfer, field: str) -> str:
 
 
 def awaited(sheet: Sheet, books: Books) -> Iterator[tuple[str, str, Id]]:
-    """By field and kind, what is still to come: approval at the other group, or a group that is not active yet. With one that was closed
-    what is between the two is still paid.
-    """
+    """By field and kind, what is still to come: approval at the other group, or a group that has never been active yet."""
     for place, one in enumerate(sheet.transfers_in):
         went = books.given_over.get(one.transfer_id)
         if went is None or not went.approved:
             yield f"transfers_in[{place}].transfer_id", "TRANSFER", one.transfer_id
     for name in ("transfers_out", "entries"):
         for place, named in enumerate(getattr(sheet, name)):
-            other = books.others.get(named.institution_id)
-            if named.institution_id and (other is None or (name == "transfers_out" and not other.active)):
+            if named.institution_id and named.institution_id not in books.others:
                 yield f"{name}[{place}].institution_id", "INSTITUTION", named.institution_id
 
 
@@ -189,9 +189,8 @@ def come_in(sheet: Sheet, books: Books) -> dict[Id, Loan]:
     """The loans that come, on the terms that they had there when they went; what is left of one there may be agreed anew since."""
     found, standing = {}, stood(sheet)
     for come in sheet.loans_in:
-        went = books.given_over[come.transfer_id]
-        head = books.loans[come.of_loan_id].head
-        found[come.loan_id] = Loan(sheet.institution_id, head, went.said.member_id, went.terms[come.of_loan_id], standing[come.loan_id])
+        was = books.given_over[come.transfer_id].loans[come.of_loan_id]
+        found[come.loan_id] = Loan(sheet.institution_id, was.head, was.borrower_id, was.terms, standing[come.loan_id])
     return found
 
 

@@ -171,6 +171,7 @@ class Servicer(TransactionsServiceServicer):
             known = queries.Known(request.since_version, request.since_approved_through, request.since_roster) if same else queries.Known()
             found = queries.standing(connection, interceptors.caller(), institution_id, known)
         shown = showing.position(found, known.version, on, since_on if known.version else None, epoch, _repayment_order())
+        shown.settlement_shares_surplus = _shares_surplus(on)
         self._seen("books.pull", institution_id, *showing.members_of(shown))
         return shown
 
@@ -189,9 +190,11 @@ class Servicer(TransactionsServiceServicer):
             found = queries.standing(connection, interceptors.caller(), institution_id, queries.Known())
             queries.loans_of(connection, institution_id, member_id)  # Refused where she never was of it.
         self._seen("books.settlement", institution_id, member_id)
-        active, lent = sum(row.status == queries.ACTIVE for row in found.members), {loan_id: of for loan_id, (_, of) in found.loans.items()}
-        shared = settings.state().policies.value("settlement_shares_surplus", on) == 1
-        return showing.settlement(settlement.quote(str(member_id), found.balances, lent, active, on, shared=shared))
+        active, lent = (
+            [str(row.member_id) for row in found.members if row.status == queries.ACTIVE],
+            {one: of for one, (_, of) in found.loans.items()},
+        )
+        return showing.settlement(settlement.quote(str(member_id), found.balances, lent, active, on, shared=_shares_surplus(on)))
 
     def Journal(self, request: pb.JournalRequest, _context: grpc.ServicerContext) -> pb.JournalResponse:
         institution_id = parse_id(request.institution_id, "institution_id")
@@ -273,6 +276,10 @@ def _sync(uploads: Mapping[int, Upload], caller: Caller) -> Mapping[int, Outcome
 def _store(uploads: Mapping[int, Upload], caller: Caller) -> Mapping[int, Outcome | Refused]:
     with transaction() as connection:
         return sync.sync_meetings(connection, caller, uploads, settings.state().policies, today())
+
+
+def _shares_surplus(on: date) -> bool:
+    return settings.state().policies.value("settlement_shares_surplus", on) == 1
 
 
 def _repayment_order() -> Order:

@@ -74,14 +74,15 @@ def position(found: Standing, since: int, on: date, since_on: date | None, epoch
         chart_version=chart_version(),
         instance_epoch=epoch,
         repayment_order=order.name,
-        incoming=[_incoming(one) for one in found.incoming],
+        incoming=[_incoming(one, on) for one in found.incoming],
     )
 
 
-def _incoming(one: GivenOver) -> pb.IncomingTransfer:
+def _incoming(one: GivenOver, on: date) -> pb.IncomingTransfer:
     said, loans = one.comes(one.said.transfer_id)
+    positions = [_loan(come.of_loan_id, one.loans[come.of_loan_id], on) for come in loans]
     transfer, carried = pb.Transfer(**said._asdict()), [pb.LoanIn(**come._asdict()) for come in loans]
-    return pb.IncomingTransfer(transfer=transfer, loans=carried, held_on=one.held_on.isoformat())
+    return pb.IncomingTransfer(transfer=transfer, loans=carried, held_on=one.held_on.isoformat(), positions=positions)
 
 
 def _closing_hash(found: Standing) -> str:
