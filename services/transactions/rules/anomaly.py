@@ -37,6 +37,7 @@ FLAGS: Mapping[str, str] = MappingProxyType(
 REFUSED: Mapping[str, str] = MappingProxyType(
     {
         "SAVINGS_NEGATIVE": "Refused: more was paid back to a member than she had.",
+        "SETTLEMENT_NEGATIVE": "Refused: more was paid, set off or kept back than a settlement came to.",
         "REPAYMENT_TOO_LARGE": "Refused: more of a loan was repaid than was outstanding.",
         "CASH_NEGATIVE": "Refused: more was paid out or deposited than there was cash.",
         "BANK_NEGATIVE": "Refused: more was taken from an account than it held.",

@@ -1,6 +1,6 @@
 """The settlement of a member who leaves or died (domain 4.7): what she has, what of her loans is set against it, and what is paid."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import NamedTuple
 
@@ -163,12 +163,14 @@ class Quote(NamedTuple):
     available_paise: int
 
 
-def quote(member_id: Id, balances: Balances, loans: Mapping[Id, Loan], active: Collection[Id], on: date, *, shared: bool) -> Quote:
-    """`loans` are all on which anything is owed, `active` who is of the group. Of a surplus she has an equal part in whole rupees, active or
-    not; where she has saved nothing, or was settled before, none.
+def quote(member_id: Id, balances: Balances, loans: Mapping[Id, Loan], on: date, *, shared: bool) -> Quote:
+    """`loans` are all on which anything is owed. Of a surplus she has an equal part in whole rupees, which never is more than her part.
+
+    Its parts are of those who have savings or shares here: of who left and is not settled yet too, and not of who was settled before.
     """
+    sharing = {of for (head, of), paise in balances.items() if of and paise and head in HERS.values()} if shared else set[Id]()
     has = {field: balances.get(Account(head, member_id), 0) for field, head in HERS.items()}
-    part = abs(_surplus(balances)) // len({member_id, *active}) // RUPEE_PAISE * RUPEE_PAISE if shared and any(has.values()) else 0
+    part = abs(_surplus(balances)) // len(sharing) // RUPEE_PAISE * RUPEE_PAISE if member_id in sharing else 0
     earned = _surplus(balances) > 0
     owed = tuple(
         Owes(loan_id, loan.standing.outstanding_paise, interest_owed(loan.terms, loan.standing, on))

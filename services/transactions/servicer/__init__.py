@@ -190,11 +190,8 @@ class Servicer(TransactionsServiceServicer):
             found = queries.standing(connection, interceptors.caller(), institution_id, queries.Known())
             queries.loans_of(connection, institution_id, member_id)  # Refused where she never was of it.
         self._seen("books.settlement", institution_id, member_id)
-        active, lent = (
-            [str(row.member_id) for row in found.members if row.status == queries.ACTIVE],
-            {one: of for one, (_, of) in found.loans.items()},
-        )
-        return showing.settlement(settlement.quote(str(member_id), found.balances, lent, active, on, shared=_shares_surplus(on)))
+        lent = {loan_id: of for loan_id, (_, of) in found.loans.items()}
+        return showing.settlement(settlement.quote(str(member_id), found.balances, lent, on, shared=_shares_surplus(on)))
 
     def Journal(self, request: pb.JournalRequest, _context: grpc.ServicerContext) -> pb.JournalResponse:
         institution_id = parse_id(request.institution_id, "institution_id")
