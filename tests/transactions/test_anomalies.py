@@ -120,9 +120,9 @@ def test_whom_a_refusal_is_about_stands_in_the_entry_that_it_names(field, place)
 def test_every_flag_and_refusal_that_is_listed_is_one_that_the_books_raise():
     import inspect
 
-    from services.transactions.rules import meeting
+    from services.transactions.rules import meeting, settlement
 
-    code = inspect.getsource(meeting)
+    code = inspect.getsource(meeting) + inspect.getsource(settlement)
     for kind in anomaly.KINDS:
         assert f'"{kind}"' in code, kind
     raised = inspect.getsource(meeting._flags)
