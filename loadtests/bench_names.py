@@ -58,7 +58,7 @@ def of(kind: str, *, tuned: bool) -> list[Pair]:
 def meets(pair: Pair, key: str, coarse: bool | None = None) -> bool:
     """Whether the two have that key in common: "fold" or "skeleton", the coarse one where it is asked for or the state reads so."""
     coarse = pair.where in COARSE_WHERE if coarse is None else coarse
-    return getattr(name_key(pair.one, coarse), key) == getattr(name_key(pair.other, coarse), key)
+    return getattr(name_key(pair.one, coarse=coarse), key) == getattr(name_key(pair.other, coarse=coarse), key)
 
 
 def share(found: Sequence[Pair], key: str, coarse: bool | None = None) -> float:
