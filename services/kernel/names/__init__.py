@@ -71,7 +71,7 @@ def _spelt(*rows: str) -> dict[str, str]:
 # A word in its own script stands here only where its fold is none of the Latin ones.
 _PREFIXES = _spelt(
     "smt shrimati srimati shrimti sreemathi thirumathi tmt محترمہ mohtarma",
-    "sri shri sree shree thiru sushri سری सौ",
+    "sri shri sh sree shree thiru sushri سری सौ",
     "km kum ku कु miss ms mrs mr",
     "late lt स्व swargiya marhoom marhuma مرحوم مرحومہ",
     "dr डॉ",
@@ -80,16 +80,16 @@ _PREFIXES = _spelt(
 )
 # Told in the row's first spelling. Some are names too, where nothing else is there.
 _TITLES = _spelt(
-    "devi debi",
+    "devi debi தேவி",
     "kumari",
     "kumar",
     "kunwar kuwar کنور",
-    "begum begam بیگم",
-    "bibi bi beebi",
+    "begum begam بیگم பேகம்",
+    "bibi bi beevi பீவி",
     "bewa beva বেওয়া",
     "khatoon khatum",
-    "bano",
-    "kaur",
+    "bano பானு",
+    "kaur کور",
     "bai",
     "ben behen bahen",
     "rani",

@@ -48,6 +48,7 @@ _OWN_ROWS = (
     (_Is.CONSONANT, "ৰ:r ৱ:v ୱ:v ச:s য:j ଯ:j ౘ:ch ౙ:j ౚ:r ೞ:l"),
     (_Is.CLOSED, "ৎ:t ੰ:n ൺ:n ൻ:n ർ:r ൽ:l ൾ:l ൿ:k ൔ:m ൕ:y ൖ:l"),
     (_Is.VOWEL, "ॲ:a"),
+    (_Is.SIGN, "ൗ:au"),
     (_Is.NOTHING, "ੱ: ஃ:"),
     # Urdu, with the letters that Sindhi and Kashmiri add. A vowel that is not written is the unwritten one.
     (_Is.CONSONANT, "ب:b پ:p ت:t ٹ:t ث:s ج:j چ:ch ح:h خ:kh د:d ڈ:d ذ:z ر:r ڑ:r ز:z ژ:z س:s ش:sh ص:s ض:z ط:t ظ:z غ:gh ف:f ق:k ک:k گ:g"),
@@ -112,14 +113,20 @@ _HABITS: dict[str, tuple[tuple[str, str], ...]] = {
         ("ന്റ", "ന്ട"),
         ("റ്റ", "ട"),
         ("പത്മ", "പദ്മ"),
+        ("ഞ്ഞ", "ഞ്ജ"),  # കുഞ്ഞമ്മ is Kunjamma.
     ),
     "ARABIC": (
         ("[يى]", "ی"),
         ("[كڪ]", "ک"),
         ("[ههةۃۂەۀ]", "ہ"),
         ("[أإٱ]", "ا"),
-        ("[ءّٓٔ]", ""),
+        ("[ءّٓٔـ]", ""),
         ("یٰ", "ا"),  # سلمیٰ is Salma.
+        ("(?:(?<=^.ا[^اوی])|(?<=^آ[^اوی]))(?=[^اویہےں]ہ?$)(?<!ن)", "ِ"),  # فاطمہ is Fatima and طاہر Tahir, but چاند is Chand.
+        ("ن(?=[دڈ])", "نْ"),
+        ("^م(?=.تا.$)", "मु"),  # ممتاز is Mumtaz.
+        ("^محمد$", "मोहम्मद"),
+        ("(?<=ج)(?=ہا)", "َ"),  # جہاں is Jahan.
         ("(?<=.)النسا", "ुन्निसा"),  # مہرالنساء is Mehrunnisa.
         ("(?<=عبد)ال", "ुल"),
         ("(?<=^[ام]ن)و(?=ر)", "व"),  # انور is Anwar, but نور is Noor.
@@ -128,7 +135,8 @@ _HABITS: dict[str, tuple[tuple[str, str], ...]] = {
         ("^[اع]ی(?![اوی])", "ए"),
         ("^[اع]و", "ओ"),
         ("^عا", "ا"),
-        ("^ی|ی(?=[اآو])", "य"),
+        ("(?<!ی)وتی$", "वती"),  # پاروتی is Parvati, but جیوتی is Jyoti.
+        ("^ی|ی(?=[اآ]|و(?![اآیےہ]))", "य"),
         ("^و|و(?=[اآیے])|(?<=ا)و|و(?=ہ$)", "व"),
         ("(?<=[^اوआ])ہ$", "ا"),  # شبانہ is Shabana, but شاہ is Shah.
         ("ئ(?=[یے])", ""),
@@ -147,8 +155,9 @@ _RUNS = re.compile(
     "|(?P<LETTERED>[\u1c50-\u1c7f\uabc0-\uabff]+)|(?P<LATIN>[^\u0600-\u06ff\u0750-\u077f\u0900-\u0d7f\u1c50-\u1c7f\uabc0-\uabff\ufb50-\ufdff\ufe70-\ufefe]+)"
 )
 _OF_SCRIPT = {script: _compiled(habits) for script, habits in _HABITS.items()}
-_WRITES_NO_SHORT_VOWELS = "ARABIC"
-_UNSEEN = re.compile("[\u00ad\u034f\u061c\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]")
+_STOPS = frozenset("k kh g gh ch j t th d dh p b bh h".split())
+_CLOSES_ON_NASALS = frozenset({"BRAHMIC", "ARABIC"})  # सिंह is singh and چاند chand, but আনন্দ is ananda.
+_UNSEEN = re.compile("[\u00ad\u034f\u061c\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]")
 _LOOKALIKES = str.maketrans("аеорсухіѕјһԁ", "aeopcyxisjhd")  # Cyrillic letters that pass for Latin ones.  # noqa: RUF001 - they do
 _KEPT = frozenset({"Ll", "Lo", "Mc"})
 
@@ -180,14 +189,14 @@ def _is_vowel(sound: str) -> bool:
     return sound[0] in "aeiou" + SCHWA or sound in ("ri", "li")
 
 
-def _without_silent(sounds: list[str]) -> list[str]:
-    """Hindi and its neighbours do not say every schwa: कमला is kamla, रमेश is ramesh."""
+def _without_silent(sounds: list[str], script: str) -> list[str]:
+    """Hindi and its neighbours do not say every schwa: कमला is kamla, रमेश is ramesh; Bengali leaves out the last alone."""
     said = list(sounds)
-    for place in range(len(said) - 1, 1, -1):
-        if said[place] == SCHWA and _is_vowel(said[place - 2]):
-            after = [_is_vowel(sound) for sound in said[place + 1 : place + 3]]
-            if after in ([], [False, True]):
-                del said[place]
+    if said[-1:] == [SCHWA] and len(said) > 2 and (_is_vowel(said[-3]) or (said[-3] == "n" and said[-2] in _STOPS and script in _CLOSES_ON_NASALS)):
+        said.pop()
+    for place in range(len(said) - 3 if script != "BENGALI" else 1, 1, -1):
+        if said[place] == SCHWA and _is_vowel(said[place - 2]) and not _is_vowel(said[place + 1]) and _is_vowel(said[place + 2]):
+            del said[place]
     return said
 
 
@@ -195,14 +204,14 @@ def _said(script: str, written: str) -> str:
     if script == "LATIN":
         spelt = unicodedata.normalize("NFKD", written.casefold().translate(_LOOKALIKES))
         return "".join(letter for letter in spelt if unicodedata.category(letter) in _KEPT)
-    word = unicodedata.normalize("NFKC" if script == _WRITES_NO_SHORT_VOWELS else "NFC", written)
+    word = unicodedata.normalize("NFKC" if script == "ARABIC" else "NFC", written)
     for replaced, meant in _OF_SCRIPT.get(script, ()):
         word = replaced(meant, word)
     sounds = _sounds(word)
     if word[-1:] in _SAYS_M and sounds[-1:] == ["n"]:
         sounds[-1] = "m"
     if written[0] < _SAYS_SCHWA_FROM:
-        sounds = _without_silent(sounds)
+        sounds = _without_silent(sounds, script)
     return "".join(sounds).replace(SCHWA, "a")
 
 

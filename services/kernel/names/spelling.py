@@ -5,10 +5,17 @@ from collections.abc import Callable
 
 _END = "(?=[^aeiouy]|$)"  # The syllable ends here.
 _FOLD = (
-    ("(?<=[ao])w" + _END, "u"),  # Chowdhury
+    ("(?<=[ao])w(?=[^aeiouyw])", "u"),  # Chowdhury
+    ("(?<=.)ao$", "av"),  # Rao, రావు
     ("ck", "k"),
-    ("q", "k"),
-    ("x", "ks"),
+    ("ique$", "iki"),  # Siddique, Siddiqui
+    ("qu(?=[ei])|q", "k"),
+    ("x|ksh", "ks"),  # Laxmi
+    ("shr", "sr"),  # Shri, Sri
+    ("th", "t"),  # What is th in the south is t in the north: Geetha, Gita
+    ("aiah$", "aya"),  # Ramaiah, Ramayya
+    ("(?<=nd)[ae]r$", "ar"),  # Surinder
+    ("^m[ou]ham+[ae]d$", "mohamad"),
     ("ph", "f"),
     ("w", "v"),
     ("zh", "l"),
@@ -35,9 +42,11 @@ _SKELETON = (
     ("khs", "ks"),  # Rukhsana, Ruksana
     ("ks", "ch"),  # Lakshmi, Laxmi, Lachhmi
     ("tch", "ch"),  # Latchumi
-    ("ts", "s"),  # Jyotsna, Jyosna
+    ("ts|ls(?=ala)", "s"),  # Jyotsna, Jyosna; Valsala
+    ("ny(?=[ou])", "nj"),  # Sanyukta, Sanjukta
+    ("(?<=n)iam$", "ian"),  # Subramaniam
     ("(?<=s)b(?=am[iy]|apn)", ""),  # Ramaswamy, Ramasamy; Swapna, Sapna
-    ("n(?:gh?|h)$", "n"),  # Singh, सिंह
+    ("n(?:gha?|g|h)$", "n"),  # Singh, सिंह
     ("(?<=[bcdgjkprt])h", ""),
     ("^y(?=[aou])", "j"),  # Yashoda, Jasoda
     ("^ye", "e"),  # Yellamma, Ellamma
