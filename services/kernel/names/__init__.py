@@ -13,7 +13,7 @@ from services.kernel.errors import Invalid
 from services.kernel.names.scripts import seen, to_latin
 from services.kernel.names.spelling import COARSE, folded, sounded
 
-__all__ = ["NAME_LENGTH_MAX", "NORMALISER_VERSION", "NameKey", "clean_name", "fold", "name_key", "skeleton", "sound", "to_latin"]
+__all__ = ["KEYED_LENGTH_MAX", "NAME_LENGTH_MAX", "NORMALISER_VERSION", "NameKey", "clean_name", "fold", "name_key", "skeleton", "sound", "to_latin"]
 
 # Keys are stored, and weights are trained on them: whatever changes a key of any name raises this.
 NORMALISER_VERSION = 1
@@ -99,7 +99,7 @@ _TITLES = _spelt(
 _ALSO_FIRST = frozenset({"kumari", "bibi", "begum"})  # These stand before a name too. Rani Yadav is Rani.
 _FUSED = re.compile(r"(?<=...)(?:devi|debi|kumari|bai|ben|begum|begam|bibi|khatoon|khatun)$")  # Sunitadevi
 _RELATION = re.compile(r"^\s*[cdsw]\s*/\s*o\b", re.IGNORECASE)  # "W/o Ramesh"
-_BETWEEN = re.compile(r"[\s.,;:()/_\-،۔।]+")
+_BETWEEN = re.compile("[\\s.,;:()/_\\-\u060c\u06d4\u0964]+")  # With Urdu's comma and full stop, and Hindi's.
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 The nine Brahmic blocks from Devanagari to Malayalam follow one order (ISCII's), 128 code points apart, so that one table by
 offset serves them all. Urdu, Ol Chiki and Meetei Mayek have tables of their own.
 """
+# ruff: noqa: RUF001 - letters of other scripts are what stands here
 
 import re
 import unicodedata
@@ -149,16 +150,22 @@ def _compiled(habits: Iterable[tuple[str, str]]) -> tuple[_Habit, ...]:
     return tuple((re.compile(written).sub, meant) for written, meant in habits)
 
 
-_RUNS = re.compile(
-    "(?P<BENGALI>[\u0980-\u09ff]+)|(?P<ORIYA>[\u0b00-\u0b7f]+)|(?P<TAMIL>[\u0b80-\u0bff]+)|(?P<MALAYALAM>[\u0d00-\u0d7f]+)"
-    "|(?P<ARABIC>[\u0600-\u06ff\u0750-\u077f\ufb50-\ufdff\ufe70-\ufefe]+)|(?P<BRAHMIC>[\u0900-\u0d7f]+)"
-    "|(?P<LETTERED>[\u1c50-\u1c7f\uabc0-\uabff]+)|(?P<LATIN>[^\u0600-\u06ff\u0750-\u077f\u0900-\u0d7f\u1c50-\u1c7f\uabc0-\uabff\ufb50-\ufdff\ufe70-\ufefe]+)"
-)
+# Which letters are whose; the first that a letter fits. What is nobody's is read as Latin.
+_BLOCKS = {
+    "BENGALI": "\u0980-\u09ff",
+    "ORIYA": "\u0b00-\u0b7f",
+    "TAMIL": "\u0b80-\u0bff",
+    "MALAYALAM": "\u0d00-\u0d7f",
+    "BRAHMIC": "\u0900-\u0d7f",
+    "ARABIC": "\u0600-\u06ff\u0750-\u077f\ufb50-\ufdff\ufe70-\ufefe",
+    "LETTERED": "\u1c50-\u1c7f\uabc0-\uabff",  # Ol Chiki and Meetei Mayek, which have no habits.
+}
+_RUNS = re.compile("|".join(f"(?P<{script}>[{letters}]+)" for script, letters in _BLOCKS.items()) + f"|(?P<LATIN>[^{''.join(_BLOCKS.values())}]+)")
 _OF_SCRIPT = {script: _compiled(habits) for script, habits in _HABITS.items()}
-_STOPS = frozenset("k kh g gh ch j t th d dh p b bh h".split())
+_STOPS = frozenset({"k", "kh", "g", "gh", "ch", "j", "t", "th", "d", "dh", "p", "b", "bh", "h"})
 _CLOSES_ON_NASALS = frozenset({"BRAHMIC", "ARABIC"})  # सिंह is singh and چاند chand, but আনন্দ is ananda.
 _UNSEEN = re.compile("[\u00ad\u034f\u061c\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]")
-_LOOKALIKES = str.maketrans("аеорсухіѕјһԁ", "aeopcyxisjhd")  # Cyrillic letters that pass for Latin ones.  # noqa: RUF001 - they do
+_LOOKALIKES = str.maketrans("аеорсухіѕјһԁ", "aeopcyxisjhd")  # Cyrillic letters that pass for Latin ones.
 _KEPT = frozenset({"Ll", "Lo", "Mc"})
 
 
