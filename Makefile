@@ -13,7 +13,7 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no
 	--python-version 3.11 --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs test check protos lock migrate replay audit-verify rebuild load k8s k8s-check backup restore upgrade nation bench-login bench-meetings bench-passbook bench-portfolio bench-profiles
+.PHONY: help setup demo up down status logs test check protos lock migrate replay audit-verify rebuild load k8s k8s-check backup restore upgrade nation bench-login bench-meetings bench-names bench-passbook bench-portfolio bench-profiles
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -105,6 +105,9 @@ bench-meetings:  ## how many meetings are stored a second, in how many bytes, an
 	@$(BENCH_MACHINE) $(MACHINE) up
 	@$(BENCH_MACHINE) $(BIN)/python -m loadtests.bench_meetings --state $(STATE) $(ARGS)
 	@$(BENCH_MACHINE) $(MACHINE) down
+
+bench-names:  ## how well spellings of one name meet, by script and region, what that lumps together, and how fast it is
+	@$(BIN)/python -m loadtests.bench_names $(ARGS)
 
 bench-passbook:  ## whether a passbook and a pull are as fast with 1 crore members as with 1 lakh; MEMBERS=1000000
 	@$(MACHINE) setup

@@ -70,8 +70,8 @@ def _spelt(*rows: str) -> dict[str, str]:
 
 # A word in its own script stands here only where its fold is none of the Latin ones.
 _PREFIXES = _spelt(
-    "smt shrimati srimati shrimti sreemathi thirumathi tmt محترمہ mohtarma",
-    "sri shri sh sree shree thiru sushri سری सौ",
+    "smt shrimati srimati shrimti sreemathi thirumathi tmt திருமதி محترمہ mohtarma",
+    "sri shri sh sree shree thiru திரு sushri सौ",
     "km kum ku कु miss ms mrs mr",
     "late lt स्व swargiya marhoom marhuma مرحوم مرحومہ",
     "dr डॉ",

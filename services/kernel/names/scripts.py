@@ -108,7 +108,7 @@ _HABITS: dict[str, tuple[tuple[str, str], ...]] = {
         ("ஞ்ச", "ஞ்ज"),
         (f"{_TAMIL_VOICES}க(?!்)", "ग"),
         (f"{_TAMIL_VOICES}ட(?!்)", "ड"),
-        (f"{_TAMIL_VOICES}ப(?!்)", "ब"),
+        (f"{_TAMIL_VOICES}ப(?!்|ூர்)", "ब"),  # But ராம்பூர் is Rampur.
     ),
     "MALAYALAM": (
         ("ന്റ", "ന്ട"),

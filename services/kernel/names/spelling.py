@@ -10,9 +10,8 @@ _FOLD = (
     ("ck", "k"),
     ("ique$", "iki"),  # Siddique, Siddiqui
     ("qu(?=[ei])|q", "k"),
-    ("x|ksh", "ks"),  # Laxmi
+    ("x", "ks"),
     ("shr", "sr"),  # Shri, Sri
-    ("th", "t"),  # What is th in the south is t in the north: Geetha, Gita
     ("aiah$", "aya"),  # Ramaiah, Ramayya
     ("(?<=nd)[ae]r$", "ar"),  # Surinder
     ("^m[ou]ham+[ae]d$", "mohamad"),
@@ -42,7 +41,7 @@ _SKELETON = (
     ("khs", "ks"),  # Rukhsana, Ruksana
     ("ks", "ch"),  # Lakshmi, Laxmi, Lachhmi
     ("tch", "ch"),  # Latchumi
-    ("ts|ls(?=ala)", "s"),  # Jyotsna, Jyosna; Valsala
+    ("th?s|ls(?=ala)", "s"),  # Jyotsna, Jyosna; Valsala
     ("ny(?=[ou])", "nj"),  # Sanyukta, Sanjukta
     ("(?<=n)iam$", "ian"),  # Subramaniam
     ("(?<=s)b(?=am[iy]|apn)", ""),  # Ramaswamy, Ramasamy; Swapna, Sapna
