@@ -57,6 +57,7 @@ lock:  ## pin requirements*.in anew, with hashes, into requirements*.txt
 	$(LOCK) --upgrade requirements-dev.in --output-file requirements-dev.txt
 	$(LOCK) --upgrade requirements-rootless.in --output-file requirements-rootless.txt
 	$(LOCK) --upgrade requirements-load.in --output-file requirements-load.txt
+	$(LOCK) --upgrade requirements-dedup.in --output-file requirements-dedup.txt
 
 migrate:  ## bring databases, broker users and tables up to date
 	@$(MACHINE) provision

@@ -14,7 +14,7 @@ PLANTED = {
     "The kernel imports nothing of ours, and only the standard library": ("services/kernel/money.py", "import services.chassis.settings"),
     "The chassis imports no service, and nothing above it": ("services/chassis/settings.py", "import services.profiles.rules"),
     "Services never import each other": ("services/profiles/rules/__init__.py", "import services.identity.rules"),
-    "A service's rooms lean one way": ("services/dedup/rules.py", "import services.dedup.commands"),
+    "A service's rooms lean one way": ("services/dedup/rules/__init__.py", "import services.dedup.commands"),
     "Rules know no wire and no store": ("services/transactions/rules/__init__.py", "import sqlalchemy"),
     "gRPC and the broker never reach commands, queries or tables": ("services/reporting/queries.py", "import grpc"),
     "No gRPC where nameko runs": ("services/identity/consumer.py", "import grpc"),

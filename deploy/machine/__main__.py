@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     setup = command("setup", "install what is missing and generate the protos; quick when nothing changed")
     setup.add_argument("--dev", action="store_true", help="also what the tests and checks need")
     setup.add_argument("--load", action="store_true", help="also what load tests need, in .venv-load")
+    setup.add_argument("--dedup", action="store_true", help="also what trains and measures the model of duplicates, in .venv-dedup")
     up = command("up", "set up, start everything, and wait until each program is well")
     up.add_argument("codes", nargs="*", metavar="CODE", help="only these instances, such as UP or IN")
     up.add_argument("--only", nargs="+", metavar="PROGRAM", help="of the programs only these, beside the servers")
@@ -153,7 +154,7 @@ def _run(arguments: argparse.Namespace) -> None:
         case "with":
             _replace_by(arguments.code, arguments.words)
         case "setup":
-            prepare(dev=arguments.dev, load=arguments.load)
+            prepare(dev=arguments.dev, load=arguments.load, dedup=arguments.dedup)
         case "up" | "provision" | "backup" | "restore" | "rotate" | "upgrade" | "remove":
             prepare()
             _continue_in_venv()

@@ -20,6 +20,8 @@ VENV = PROJECT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 # What makes load has an environment of its own: gevent and eventlet patch the same modules.
 LOAD_VENV = PROJECT / ".venv-load"
+# So has what trains and measures the model of duplicates: it is larger than all that the services run on.
+DEDUP_VENV = PROJECT / ".venv-dedup"
 
 PORT_BASE_DEFAULT = 26000
 # supervisord first binds "<path>.<pid>", and the kernel takes 107 characters for a unix socket.

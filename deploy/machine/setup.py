@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy.machine.layout import LOAD_VENV, PROJECT, VENV, VENV_PYTHON, MachineError, say
+from deploy.machine.layout import DEDUP_VENV, LOAD_VENV, PROJECT, VENV, VENV_PYTHON, MachineError, say
 
 APT = ("apt-get", "-q", "-o", "DPkg::Lock::Timeout=500")
 DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
@@ -31,7 +31,7 @@ def run(*command: str | Path, env: dict[str, str] | None = None, stdin: str | No
     return done.stdout
 
 
-def prepare(*, dev: bool = False, load: bool = False) -> None:
+def prepare(*, dev: bool = False, load: bool = False, dedup: bool = False) -> None:
     """Do what is not done yet. When nothing changed this only looks at a few files."""
     # Two shells may do this at the same time (`make up` beside `make test`); the second waits and finds it done.
     with (PROJECT / ".setup.lock").open("w") as lock:
@@ -44,6 +44,9 @@ def prepare(*, dev: bool = False, load: bool = False) -> None:
         if load:
             _virtual_environment(LOAD_VENV)
             _requirements("requirements-load.txt", LOAD_VENV)
+        if dedup:
+            _virtual_environment(DEDUP_VENV)
+            _requirements("requirements-dedup.txt", DEDUP_VENV)
         _servers()
         make_protos()
 

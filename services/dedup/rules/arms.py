@@ -1,0 +1,44 @@
+"""Where candidates are looked for."""
+
+from dataclasses import dataclass
+
+from services.dedup.rules.person import Person
+
+BIRTH_YEARS_APART_MAX = 2  # Policy.
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A lookup by columns that must be equal, and perhaps by birth years that are near; a B-tree each.
+
+    Where more than `most` records answer, the value tells nobody apart and the arm is dropped: whoever could reach the
+    threshold agrees in something else too, which another arm finds. A `certain` arm is never dropped.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    most: int
+    near_year: bool = False
+    certain: bool = False
+
+    def serves(self, one: Person) -> bool:
+        """An empty value finds nobody."""
+        return all(getattr(one, column) for column in self.columns) and (not self.near_year or one.birth_year is not None)
+
+
+ARMS = (
+    Arm("identity", ("identity_token",), 50, certain=True),
+    Arm("account", ("account",), 20),
+    Arm("mobile", ("mobile",), 20),
+    Arm("name_village", ("name_first", "village"), 200),
+    Arm("name_birth", ("name_first", "born_on"), 60),
+    Arm("name_relation", ("name_first", "relation_first"), 40, near_year=True),
+    Arm("name_relation_block", ("name_first", "relation_first", "block"), 100),
+    Arm("relation_village", ("relation_first", "village"), 60, near_year=True),
+    Arm("birth_village", ("born_on", "village"), 60),
+)
+
+
+def lookups(one: Person) -> set[str]:
+    """What two records must share to find each other. Who holds a lock on each of hers sees all who could be her."""
+    return {f"{arm.name}:{[str(getattr(one, column)) for column in arm.columns]}" for arm in ARMS if arm.serves(one)}
