@@ -21,6 +21,7 @@ people = Table(
     Column("name_fold", Text, nullable=False),
     Column("name_skeleton", Text, nullable=False),
     Column("name_first", Text, nullable=False),
+    Column("name_title", Text, nullable=False, server_default=""),
     Column("relation_fold", Text, nullable=False),
     Column("relation_skeleton", Text, nullable=False),
     Column("relation_first", Text, nullable=False),

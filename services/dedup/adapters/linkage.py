@@ -131,7 +131,14 @@ def _near(arm: Arm) -> str:
 
 def settings(artefact: Artefact) -> dict[str, Any]:
     """The artefact as Splink takes it."""
-    return _settings(artefact.comparisons, artefact.prior, artefact.rates)
+    rates = dict(artefact.rates)
+    for comparison in artefact.comparisons:
+        for level in comparison.levels:
+            if level.terms:
+                # Splink would look for the level where the column itself is the same: here it is told how often that is.
+                known, same = rates[level.code], artefact.terms[level.terms].same
+                rates[level.code] = Rates(known.m * same / known.u, same)
+    return _settings(artefact.comparisons, artefact.prior, rates)
 
 
 def _settings(comparisons: Iterable[Comparison], prior: float, rates: Mapping[str, Rates] | None) -> dict[str, Any]:
@@ -174,12 +181,12 @@ def weigh(connection: duckdb.DuckDBPyConnection, artefact: Artefact, *, keep: bo
 
 def _register_terms(api: DuckDBAPI, linker: Linker, terms: Mapping[str, Terms]) -> None:
     for column, known in terms.items():
-        shares = pd.DataFrame({"value": list(known.shares), "share": list(known.shares.values())})
+        shares = pd.DataFrame({"value": pd.array(list(known.shares), dtype="string[pyarrow]"), "share": np.array(list(known.shares.values()), float)})
         table = f"terms_{column}"
         run(
             api.duckdb_con,
             f"create or replace table {table} as select {column}, coalesce(share, {known.floor!r}) as tf_{column}"
-            f" from (select distinct {column} from people where {column} is not null) left join given on value = {column}",
+            f" from (select distinct {column} from people where {column} is not null) left join given on value = cast({column} as text)",
             shares,
         )
         linker.table_management.register_term_frequency_lookup(api.register(table), column)
@@ -191,7 +198,7 @@ TERMS_KEPT = 6000  # A column. What is rarer is as rare as the floor.
 SHARE_MIN = 1e-5
 M_MIN, U_MIN = 1e-3, 1e-10  # A training never saw all that can be.
 SAMPLED_PAIRS = 2e7
-ROUNDS = 4
+ROUNDS = 15
 
 
 def train(people: Sequence[Person], *, name: str, state: str, trained_on: str, trained_at: date, seed: int = 1, threads: int = 1) -> Artefact:
@@ -225,10 +232,11 @@ def train(people: Sequence[Person], *, name: str, state: str, trained_on: str, t
         terms=terms,
         caps=model.caps(),
     )
-    return _with_prior(connection, artefact, pairs)
+    return _refined(connection, artefact, pairs)
 
 
 def _terms(connection: duckdb.DuckDBPyConnection, column: str) -> Terms:
+    """How common each value of a column is. Of villages only how common they are together: with_villages tells them apart."""
     known = int(run(connection, f"select count({column}) from people")[0][0])
     rows = run(
         connection,
@@ -236,7 +244,11 @@ def _terms(connection: duckdb.DuckDBPyConnection, column: str) -> Terms:
         f" having held >= {max(SHARE_MIN * known, 2)} order by held desc, 1 limit {TERMS_KEPT}",
     )
     floor = max(SHARE_MIN, 1 / max(known, 1))
-    return Terms(floor, {value: round(held / known, 8) for value, held in rows})
+    held_twice = f"select sum(n * (n - 1)) from (select count(*) as n from people where {column} is not null group by {column})"
+    same = float(run(connection, held_twice)[0][0] or 0) / max(known * (known - 1), 1)
+    if column == "village":
+        return Terms(same, same, {})
+    return Terms(max(same, SHARE_MIN**2), floor, {value: round(held / known, 8) for value, held in rows})
 
 
 def _counted(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:
@@ -252,7 +264,7 @@ def _counted(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:
     mobile, in_village, in_block = count("mobile", known=both), count("village", known=both), count("block", known=both)
     all_village, all_block, everybody = count("village"), count("block"), count(known=("block",))
     phones = count(known=both)
-    same_mobile = count("mobile")
+    same_mobile, same_title = count("mobile"), count("name_first", "name_title")
     made = {
         "SAME_MOBILE_AND_VILLAGE": village,
         "SAME_MOBILE_AND_BLOCK": near - village,
@@ -267,6 +279,8 @@ def _counted(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:
         "SAME_MOBILE": same_mobile,
         "MOBILE_OTHER": count(known=("mobile",)) - same_mobile,
     }
+    # A title goes with a name, Khatoon with Shabnam: of those who share the name.
+    made |= {"SAME_TITLE": same_title, "TITLE_OTHER": count("name_first", known=("name_title",)) - same_title}
     for column, code in (("account", "ACCOUNT"), ("identity_token", "IDENTITY")):
         same = count(column)
         made |= {f"SAME_{code}": same, f"{code}_OTHER": count(known=(column,)) - same}
@@ -336,11 +350,35 @@ def _shares(held: Sequence[float]) -> list[float]:
     return [one / sum(held) for one in held] if sum(held) else []
 
 
-def _with_prior(connection: duckdb.DuckDBPyConnection, artefact: Artefact, pairs: float) -> Artefact:
-    """The share of pairs that are one woman's, such that the weights find as many."""
+def _refined(connection: duckdb.DuckDBPyConnection, artefact: Artefact, pairs: float) -> Artefact:
+    """The same, maximised on over all candidates at once: a training that blocks on one thing sees only who kept that."""
     table = weigh(connection, artefact)
-    bits = np.array([row[0] for row in run(connection, f"select match_weight from {table}")]) - artefact.prior_bits
-    prior = artefact.prior
+    names = ", ".join(f"case {_cases(comparison)} end as {comparison.name}" for comparison in artefact.comparisons)
+    columns = ", ".join(f"{side}.{column} as {column}_{end}" for side, end in (("one", "l"), ("other", "r")) for column in _COLUMNS)
+    rows = (
+        connection.cursor()
+        .execute(
+            f"select match_weight, {names} from (select match_weight, {columns} from {table}"
+            " join people one on one.id = id_l join people other on other.id = id_r)"
+        )
+        .fetchnumpy()
+    )
+    held = {level.code: np.flatnonzero(rows[one.name] == place) for one in artefact.comparisons for place, level in enumerate(one.levels)}
+    # What how common a name is adds stays.
+    rest = np.array(rows["match_weight"]) - artefact.prior_bits
+    for code, where in held.items():
+        rest[where] -= artefact.rates[code].bits
     for _ in range(ROUNDS):
-        prior = float((1 / (1 + np.exp2(-(bits + np.log2(prior / (1 - prior)))))).sum() / pairs)
-    return replace(artefact, prior=prior)
+        bits = rest + artefact.prior_bits
+        for code, where in held.items():
+            bits[where] += artefact.rates[code].bits
+        chance = 1 / (1 + np.exp2(-bits))
+        found = {code: (float(chance[where].sum()), artefact.rates[code].u) for code, where in held.items()}
+        rates = _within_groups(artefact.comparisons, found, {code: known.u for code, known in artefact.rates.items()})
+        artefact = replace(artefact, prior=float(chance.sum() / pairs), rates=rates)
+    return artefact
+
+
+def _cases(comparison: Comparison) -> str:
+    levels = " ".join(f"when {level.test.sql} then {place}" for place, level in enumerate(comparison.levels))
+    return f"when {comparison.unknown.sql} then -1 {levels}"

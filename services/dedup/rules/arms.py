@@ -29,7 +29,7 @@ class Arm:
 ARMS = (
     Arm("identity", ("identity_token",), 50, certain=True),
     Arm("account", ("account",), 20),
-    Arm("mobile", ("mobile",), 20),
+    Arm("mobile", ("mobile",), 5),
     Arm("name_village", ("name_first", "village"), 200),
     Arm("name_birth", ("name_first", "born_on"), 60),
     Arm("name_relation", ("name_first", "relation_first"), 40, near_year=True),

@@ -140,7 +140,7 @@ def _of_names(column: str, code: str, whose: str) -> Comparison:
         _lacks(fold),
         (
             Level(f"SAME_{code}", f"the same {whose}", _same(fold), terms=fold),
-            Level(f"{code}_SOUNDS_ALIKE", f"the same {whose}, spelt otherwise", _same(skeleton) & _says_much(skeleton), terms=skeleton),
+            Level(f"{code}_SOUNDS_ALIKE", f"the same {whose}, spelt otherwise", _same(skeleton) & _says_much(first), terms=skeleton),
             Level(f"SAME_FIRST_{code}", f"the same {whose}, but for the surname", _same_first_word(fold), terms=first),
             Level(
                 f"FIRST_{code}_SOUNDS_ALIKE",
@@ -154,6 +154,16 @@ def _of_names(column: str, code: str, whose: str) -> Comparison:
         ),
     )
 
+
+# Devi, Kumari, Khatoon: where both have one. It may change when she marries.
+_TITLE = Comparison(
+    "title",
+    _lacks("name_title"),
+    (
+        Level("SAME_TITLE", "the same title behind the name", _same("name_title")),
+        Level("TITLE_OTHER", "but another title behind the name", _ALWAYS),
+    ),
+)
 
 _DATES, _YEARS, _ONE_DATE = "dates", "years", "a date and a year"
 _BIRTH = Comparison(
@@ -187,10 +197,10 @@ _REACH = Comparison(
         Level("SAME_MOBILE_AND_BLOCK", "the same mobile number in the same block", _same("mobile") & _same("block"), group=_BOTH, exact=True),
         Level("SAME_MOBILE_ELSEWHERE", "the same mobile number in another block", _same("mobile") & _PLACES, group=_BOTH, exact=True),
         Level("SAME_MOBILE", "the same mobile number", _same("mobile"), group=_MOBILE, exact=True),
-        Level("SAME_VILLAGE_OTHER_MOBILE", "the same village, with another mobile number", _same("village") & _MOBILES, group=_BOTH, exact=True),
+        Level("SAME_VILLAGE_OTHER_MOBILE", "the same village, with another mobile number", _same("village") & _MOBILES, "village", _BOTH, exact=True),
         Level("SAME_BLOCK_OTHER_MOBILE", "the same block, with another mobile number", _same("block") & _MOBILES, group=_BOTH, exact=True),
         Level("BLOCK_AND_MOBILE_OTHER", "but another block and another mobile number", _PLACES & _MOBILES, group=_BOTH, exact=True),
-        Level("SAME_VILLAGE", "the same village", _same("village"), group=_PLACE, exact=True),
+        Level("SAME_VILLAGE", "the same village", _same("village"), "village", _PLACE, exact=True),
         Level("SAME_BLOCK", "the same block", _same("block"), group=_PLACE, exact=True),
         Level("BLOCK_OTHER", "but another block", _PLACES, group=_PLACE, exact=True),
         Level("MOBILE_OTHER", "but another mobile number", _ALWAYS, group=_MOBILE, exact=True),
@@ -213,9 +223,9 @@ _IDENTITY = Comparison(
     ),
 )
 
-MODELS: Mapping[int, tuple[Comparison, ...]] = {
-    1: (_of_names("name", "NAME", "name"), _of_names("relation", "RELATION", "husband's or parent's name"), _BIRTH, _REACH, _ACCOUNT, _IDENTITY),
-}
+_NAME, _RELATION = _of_names("name", "NAME", "name"), _of_names("relation", "RELATION", "husband's or parent's name")
+
+MODELS: Mapping[int, tuple[Comparison, ...]] = {1: (_NAME, _TITLE, _RELATION, _BIRTH, _REACH, _ACCOUNT, _IDENTITY)}
 
 
 # --- What training found.
@@ -235,13 +245,17 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How common the values of a column are; what is not listed is as common as the floor."""
+    """How common the values of a column are; what is not listed is as common as the floor. `same` is how often two people's are the same."""
 
+    same: float
     floor: float
     shares: Mapping[str, float]
 
-    def share(self, value: str) -> float:
-        return self.shares.get(value, self.floor)
+    def share(self, value: object) -> float:
+        return self.shares.get(str(value), self.floor)
+
+    def times(self, factor: float) -> "Terms":
+        return Terms(self.same * factor, self.floor * factor, {value: share * factor for value, share in self.shares.items()})
 
 
 class ArtefactError(Exception):
@@ -274,12 +288,13 @@ class Artefact:
 
     @cached_property
     def levels(self) -> tuple[tuple[Comparison, tuple[tuple[Level, float, Terms | None], ...]], ...]:
-        """The levels with the bits that each gives; where it is a name that agrees, before its rarity, which stands in for u."""
+        """The levels with the bits that each gives; where it is a name that agrees, before how common it is."""
         return tuple((one, tuple(self._level(level) for level in one.levels)) for one in self.comparisons)
 
     def _level(self, level: Level) -> tuple[Level, float, Terms | None]:
         rates = self.rates[level.code]
-        return (level, log2(rates.m), self.terms[level.terms]) if level.terms else (level, rates.bits, None)
+        terms = self.terms[level.terms] if level.terms else None
+        return level, rates.bits + (log2(terms.same) if terms else 0), terms
 
     def for_state_of(self, members: int) -> "Artefact":
         """The same for a state of another size: among more women her double is rarer, and so are those who share her village."""
@@ -291,7 +306,17 @@ class Artefact:
                     rates[code] = replace(rates[code], u=min(rates[code].u * factor, 0.5))
                 if otherwise != "IDENTITY_OTHER":
                     rates[otherwise] = replace(rates[otherwise], u=max(1 - sum(rates[code].u for code in agree), 0.01))
-        return replace(self, members=members, prior=self.prior * factor, rates=rates)
+        terms = {**self.terms, "village": self.terms["village"].times(factor)}
+        return replace(self, members=members, prior=self.prior * factor, rates=rates, terms=terms)
+
+    def with_villages(self, members_of: Mapping[int, int]) -> "Artefact":
+        """The same where it is known how many members each village has: in a small one, who shares it says more."""
+        whole = sum(members_of.values())
+        same = sum(held * (held - 1) for held in members_of.values()) / max(whole * (whole - 1), 1)
+        if not same:
+            return self
+        terms = Terms(same, same, {str(village): held / whole for village, held in members_of.items()})
+        return replace(self, terms={**self.terms, "village": terms})
 
 
 @cache
@@ -317,7 +342,7 @@ def load(file: Path) -> Artefact:
         raw = file.read_bytes()
         content: dict[str, Any] = json.loads(gzip.decompress(raw) if raw[:1] == b"\x1f" else raw)
         rates = {code: Rates(*pair) for code, pair in content.pop("rates").items()}
-        terms = {column: Terms(one["floor"], one["shares"]) for column, one in content.pop("terms").items()}
+        terms = {column: Terms(**one) for column, one in content.pop("terms").items()}
         artefact = Artefact(**content, rates=rates, terms=terms)
     except (OSError, ValueError, TypeError, KeyError) as fault:
         raise ArtefactError(f"{file} holds no model: {fault}") from fault

@@ -5,7 +5,7 @@ from datetime import date
 from uuid import UUID
 
 from services.kernel.approval import Status
-from services.kernel.names import name_key
+from services.kernel.names import name_key, skeleton
 from services.kernel.region import NO_GP, Level, level
 
 
@@ -22,6 +22,7 @@ class Person:
     name_fold: str
     name_skeleton: str
     name_first: str
+    name_title: str
     relation_fold: str
     relation_skeleton: str
     relation_first: str
@@ -67,6 +68,7 @@ def person(record: Record, status: Status) -> Person:
         name_fold=name.fold,
         name_skeleton=name.skeleton,
         name_first=name.first,
+        name_title=" ".join(map(skeleton, name.title.split())),
         relation_fold=relation.fold,
         relation_skeleton=relation.skeleton,
         relation_first=relation.first,
