@@ -13,7 +13,7 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no
 	--python-version 3.11 --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs test check protos lock migrate replay audit-verify rebuild load k8s k8s-check backup restore upgrade nation bench-login bench-meetings bench-names bench-passbook bench-portfolio bench-profiles
+.PHONY: help setup demo up down status logs test check protos lock migrate replay audit-verify rebuild load k8s k8s-check backup restore upgrade nation bench-dedup-accuracy bench-login bench-meetings bench-names bench-passbook bench-portfolio bench-profiles dedup-model
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -127,3 +127,15 @@ bench-profiles:  ## how many profiles are taken and let in a second, and how fas
 	@$(BENCH_MACHINE) $(MACHINE) provision $(STATE)
 	@$(BENCH_MACHINE) $(BIN)/python -m loadtests.bench_profiles --state $(STATE) $(if $(MEMBERS),--members $(MEMBERS)) $(ARGS)
 	@$(BENCH_MACHINE) $(MACHINE) down
+
+bench-dedup-accuracy:  ## how well duplicates are found among 2 lakh invented members, beside Splink as it comes; SIZE=1000000 SEED=43 MODEL=file
+	@$(MACHINE) setup --dedup
+	@.venv-dedup/bin/python -m loadtests.bench_dedup_accuracy $(if $(SIZE),--size $(SIZE)) $(if $(SEED),--seed $(SEED)) $(if $(MODEL),--model $(MODEL)) $(ARGS)
+
+# The seed is no bench's.
+dedup-model:  ## train the model that ships anew, on 4 lakh invented members
+	@$(MACHINE) setup --dedup
+	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && \
+		.venv-dedup/bin/python -m loadtests.bench_dedup_accuracy --size 400000 --seed 7 --write "$$folder/members.parquet" && \
+		.venv-dedup/bin/python -m services.dedup train --members "$$folder/members.parquet" --out services/dedup/models/default.json.gz \
+			--name "the default, of invented members: train a state's own" --trained-on "400000 invented members, seed 7 of loadtests/nation"

@@ -2,10 +2,13 @@
 
 import argparse
 import sys
+from pathlib import Path
 from uuid import UUID
 
 from services.chassis import database, logs
 from services.dedup import commands, queries
+from services.dedup.rules import model
+from services.kernel.month import today
 from services.kernel.region import check_region
 
 transaction = database.of("dedup")
@@ -41,17 +44,38 @@ def rescreen(region: str) -> None:
         sys.stdout.write(f"{done} members screened, as far as {after}\n")
 
 
+def train(members: Path, out: Path, name: str, trained_on: str, state: str, threads: int) -> None:
+    """Learn a model from a file of members, without labels."""
+    try:
+        from services.dedup.adapters import linkage
+    except ImportError as lacking:
+        raise SystemExit(f"{lacking}. This is done by .venv-dedup/bin/python, which `python3 -m deploy.machine setup --dedup` makes.") from lacking
+    people = linkage.read(members)
+    artefact = linkage.train(people, name=name, state=state, trained_on=trained_on or members.name, trained_at=today(), threads=threads)
+    out.write_bytes(model.dump(artefact))
+    sys.stdout.write(f"{out}: {name}, from {len(people)} members; a pair in {1 / artefact.prior:,.0f} is one woman\n")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m services.dedup", description="Screens again, and tells again what was found.")
+    parser = argparse.ArgumentParser(prog="python -m services.dedup", description="Screens again, tells again what was found, and learns.")
     doing = parser.add_subparsers(dest="doing", required=True, metavar="COMMAND")
     told = doing.add_parser("restate", help="tell a hearer all screenings again")
     told.add_argument("--to", required=True, choices=["profiles"], metavar="HEARER", help="profiles")
     again = doing.add_parser("rescreen", help="screen the members of a region again, as after a change of the rules")
     again.add_argument("--region", required=True, help='an LGD path such as 9.178.1204; "" is everywhere')
+    learn = doing.add_parser("train", help="learn a model from a file of members; under .venv-dedup")
+    learn.add_argument("--members", type=Path, required=True, metavar="FILE", help=".parquet or .csv, with the columns of a rules.Record")
+    learn.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the model is written")
+    learn.add_argument("--name", default="trained here", help="what the model says of itself")
+    learn.add_argument("--trained-on", default="", metavar="WHAT", help="what the members are (default: the file's name)")
+    learn.add_argument("--state", default="", metavar="CODE", help="whose members they are")
+    learn.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     logs.start("dedup")
     if given.doing == "restate":
         restate(given.to)
+    elif given.doing == "train":
+        train(given.members, given.out, given.name, given.trained_on, given.state, given.threads)
     else:
         rescreen(check_region(given.region))
 

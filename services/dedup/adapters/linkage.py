@@ -3,6 +3,7 @@
 Runs under .venv-dedup. A statement takes a cursor of its own: an unfinished result would block the connection.
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import date
@@ -21,6 +22,7 @@ from services.dedup.rules.model import Artefact, Comparison, Level, Rates, Terms
 from services.kernel.approval import Status
 
 splink.logging.disable()
+logging.getLogger("splink").setLevel(logging.ERROR)  # It tells of every step.
 
 Row = tuple[Any, ...]
 _TEXTS = [field.name for field in fields(Person) if field.type is str and field.name != "region"]
@@ -295,7 +297,7 @@ def _learnt(
     prior: float,
     seed: int,
 ) -> dict[str, tuple[float, float]]:
-    """m and u of each level as expectation maximisation leaves them; 0 of what was never seen."""
+    """The m and u of each level as expectation maximisation leaves them; 0 of what was never seen."""
     made = _settings(comparisons, prior, None)
     for comparison in made["comparisons"]:
         levels = [level for level in comparison["comparison_levels"] if level["label_for_charts"] in counted]

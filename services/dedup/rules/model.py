@@ -24,6 +24,8 @@ from services.kernel.names import name_key
 
 VERSION = 1  # Of the comparisons below. Whoever changes what a level means gives it another, and keeps this one for its artefacts.
 DEFAULT = Path(__file__).parents[1] / "models" / "default.json.gz"
+# Policy: from where a pair is shown to an officer, and from where she must say what it is.
+SHOWN_FROM_BITS, DECIDED_FROM_BITS = 0.0, 4.0
 # Two tokens of the vault are two women, whatever else agrees: this is decided, not learnt.
 IDENTITY_OTHER_BITS = -60.0
 
