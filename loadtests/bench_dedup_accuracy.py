@@ -227,6 +227,7 @@ def by_splinks_defaults(connection: duckdb.DuckDBPyConnection, records: Sequence
             blocking_rules_to_generate_predictions=[block_on("identity_token")],
             retain_matching_columns=False,
         ),
+        log_level=None,
     )
     certain = [block_on("identity_token"), block_on("account_number"), block_on("name", "relation_name", "born_on")]
     linker.training.estimate_probability_two_random_records_match(certain, recall=0.7)
@@ -271,6 +272,7 @@ def febrl(number: int) -> float:
             comparisons=[names, *typed, *said, splink_comparisons.ExactMatch("street_number")],
             blocking_rules_to_generate_predictions=[block_on(*columns) for columns in FEBRL_BLOCKS],
         ),
+        log_level=None,
     )
     linker.training.estimate_probability_two_random_records_match([block_on("soc_sec_id")], recall=0.9)
     linker.training.estimate_u_using_random_sampling(max_pairs=5e6, seed=1)

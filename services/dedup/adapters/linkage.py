@@ -14,14 +14,12 @@ from uuid import UUID
 import duckdb
 import numpy as np
 import pandas as pd
-import splink.logging
 from splink import DuckDBAPI, Linker, SettingsCreator, block_on
 
 from services.dedup.rules import ARMS, BIRTH_YEARS_APART_MAX, Arm, Person, Record, model, person
 from services.dedup.rules.model import Artefact, Comparison, Level, Rates, Terms
 from services.kernel.approval import Status
 
-splink.logging.disable()
 logging.getLogger("splink").setLevel(logging.ERROR)  # It tells of every step.
 
 Row = tuple[Any, ...]
@@ -175,7 +173,7 @@ def weigh(connection: duckdb.DuckDBPyConnection, artefact: Artefact, *, keep: bo
     """The name of a table with `id_l`, `id_r` and `match_weight` of all in `pairs`; with `keep`, what each comparison came to besides."""
     api = DuckDBAPI(connection=connection)
     made = settings(artefact) | {"retain_intermediate_calculation_columns": keep}
-    linker = Linker(api.register("people"), made)
+    linker = Linker(api.register("people"), made, log_level=None)
     _register_terms(api, linker, artefact.terms)
     linker.table_management.register_blocked_pairs_for_predict(api.register("pairs"))
     return linker.inference.predict(warning_mode="never").physical_name
@@ -200,6 +198,7 @@ TERMS_KEPT = 6000  # A column. What is rarer is as rare as the floor.
 SHARE_MIN = 1e-5
 M_MIN, U_MIN = 1e-3, 1e-10  # A training never saw all that can be.
 SAMPLED_PAIRS = 2e7
+LEARNT_FROM = 10  # Groups of people who share something.
 ROUNDS = 15
 
 
@@ -230,7 +229,7 @@ def train(people: Sequence[Person], *, name: str, state: str, trained_on: str, t
         members=len(people),
         normaliser=model.normaliser(),
         prior=prior,
-        rates=_within_groups(comparisons, found, counted),
+        rates=_within_groups(comparisons, found, counted, len(people)),
         terms=terms,
         caps=model.caps(),
     )
@@ -249,8 +248,8 @@ def _terms(connection: duckdb.DuckDBPyConnection, column: str) -> Terms:
     held_twice = f"select sum(n * (n - 1)) from (select count(*) as n from people where {column} is not null group by {column})"
     same = float(run(connection, held_twice)[0][0] or 0) / max(known * (known - 1), 1)
     if column == "village":
-        return Terms(same, same, {})
-    return Terms(max(same, SHARE_MIN**2), floor, {value: round(held / known, 8) for value, held in rows})
+        return Terms(max(same, U_MIN), max(same, U_MIN), {})
+    return Terms(max(same, U_MIN), floor, {value: round(held / known, 8) for value, held in rows})
 
 
 def _counted(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:
@@ -302,14 +301,16 @@ def _learnt(
     for comparison in made["comparisons"]:
         levels = [level for level in comparison["comparison_levels"] if level["label_for_charts"] in counted]
         whole = sum(counted[level["label_for_charts"]] for level in levels)
-        for level in levels:
+        for level in levels if whole else ():
             level |= {"u_probability": max(counted[level["label_for_charts"]] / whole, U_MIN), "fix_u_probability": True}
     api = DuckDBAPI(connection=connection)
-    linker = Linker(api.register("people"), made)
+    linker = Linker(api.register("people"), made, log_level=None)
     _register_terms(api, linker, terms)
     linker.training.estimate_u_using_random_sampling(max_pairs=SAMPLED_PAIRS, seed=seed, min_count_per_level=None)
     for rule in (("identity_token",), ("account",), ("name_first", "village"), ("relation_first", "born_on")):
-        linker.training.estimate_parameters_using_expectation_maximisation(block_on(*rule))
+        alike = f"select 1 from people where {_known(rule)} group by {', '.join(rule)} having count(*) > 1 limit {LEARNT_FROM}"
+        if len(run(connection, alike)) == LEARNT_FROM:
+            linker.training.estimate_parameters_using_expectation_maximisation(block_on(*rule))
     return {
         level["label_for_charts"]: tuple(_number(level.get(f"{which}_probability")) for which in "mu")
         for comparison in linker.misc.save_model_to_json()["comparisons"]
@@ -333,7 +334,9 @@ _BESIDES = {
 }
 
 
-def _within_groups(comparisons: Sequence[Comparison], found: Mapping[str, tuple[float, float]], counted: Mapping[str, float]) -> dict[str, Rates]:
+def _within_groups(
+    comparisons: Sequence[Comparison], found: Mapping[str, tuple[float, float]], counted: Mapping[str, float], members: int
+) -> dict[str, Rates]:
     """Rates among the levels that know as much."""
     made: dict[str, Rates] = {}
     for comparison in comparisons:
@@ -341,7 +344,15 @@ def _within_groups(comparisons: Sequence[Comparison], found: Mapping[str, tuple[
             codes = [level.code for level in comparison.levels if level.group == group]
             m = _shares([found[code][0] for code in codes]) or _shares([sum(found[part][0] for part in _BESIDES.get(code, ())) for code in codes])
             u = _shares([counted.get(code, found[code][1]) for code in codes])
-            made |= {code: Rates(max(mine, M_MIN), max(theirs, U_MIN)) for code, mine, theirs in zip(codes, m, u, strict=True)}
+            if m and u:
+                made |= {code: Rates(max(mine, M_MIN), max(theirs, U_MIN)) for code, mine, theirs in zip(codes, m, u, strict=True)}
+            else:
+                # Nobody here says such a thing.
+                known = model.default().for_state_of(members).rates
+                made |= {code: known[code] for code in codes}
+    # A phone alone says no more than the phone and a place: what is left out never adds.
+    mobile, least = made["SAME_MOBILE"], min(made[code].bits for code in _BESIDES["SAME_MOBILE"])
+    made["SAME_MOBILE"] = Rates(mobile.m, max(mobile.u, mobile.m / 2**least))
     made["SAME_IDENTITY"] = Rates(1.0, made["SAME_IDENTITY"].u)
     made["IDENTITY_OTHER"] = Rates(2.0**model.IDENTITY_OTHER_BITS, 1.0)
     return made
@@ -376,8 +387,8 @@ def _refined(connection: duckdb.DuckDBPyConnection, artefact: Artefact, pairs: f
             bits[where] += artefact.rates[code].bits
         chance = 1 / (1 + np.exp2(-bits))
         found = {code: (float(chance[where].sum()), artefact.rates[code].u) for code, where in held.items()}
-        rates = _within_groups(artefact.comparisons, found, {code: known.u for code, known in artefact.rates.items()})
-        artefact = replace(artefact, prior=float(chance.sum() / pairs), rates=rates)
+        rates = _within_groups(artefact.comparisons, found, {code: known.u for code, known in artefact.rates.items()}, artefact.members)
+        artefact = replace(artefact, prior=max(float(chance.sum()), 1.0) / pairs, rates=rates)
     return artefact
 
 

@@ -7,6 +7,7 @@ among those that know as much, so that what is left out speaks neither for nor a
 
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property
@@ -346,7 +347,7 @@ def load(file: Path) -> Artefact:
         rates = {code: Rates(*pair) for code, pair in content.pop("rates").items()}
         terms = {column: Terms(**one) for column, one in content.pop("terms").items()}
         artefact = Artefact(**content, rates=rates, terms=terms)
-    except (OSError, ValueError, TypeError, KeyError) as fault:
+    except (OSError, EOFError, ValueError, TypeError, KeyError, AttributeError, zlib.error) as fault:
         raise ArtefactError(f"{file} holds no model: {fault}") from fault
     if artefact.version not in MODELS:
         raise ArtefactError(f"{file} is of version {artefact.version}, and this code knows {', '.join(map(str, MODELS))}.")
