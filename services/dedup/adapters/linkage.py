@@ -37,7 +37,8 @@ def run(connection: duckdb.DuckDBPyConnection, sql: str, given: pd.DataFrame | N
     cursor = connection.cursor()
     if given is not None:
         cursor.register("given", given)
-    return cursor.execute(sql).fetchall()
+    rows: list[Row] = cursor.execute(sql).fetchall()
+    return rows
 
 
 # --- In.
@@ -142,7 +143,7 @@ def settings(artefact: Artefact) -> dict[str, Any]:
 
 
 def _settings(comparisons: Iterable[Comparison], prior: float, rates: Mapping[str, Rates] | None) -> dict[str, Any]:
-    return SettingsCreator(
+    made: dict[str, Any] = SettingsCreator(
         link_type="dedupe_only",
         unique_id_column_name="id",
         probability_two_random_records_match=prior,
@@ -150,6 +151,7 @@ def _settings(comparisons: Iterable[Comparison], prior: float, rates: Mapping[st
         comparisons=[_comparison(comparison, rates) for comparison in comparisons],
         blocking_rules_to_generate_predictions=[block_on("identity_token")],  # None is used: pairs are ours.
     ).create_settings_dict("duckdb")
+    return made
 
 
 def _comparison(comparison: Comparison, rates: Mapping[str, Rates] | None) -> dict[str, Any]:
@@ -198,6 +200,7 @@ TERMS_KEPT = 6000  # A column. What is rarer is as rare as the floor.
 SHARE_MIN = 1e-5
 M_MIN, U_MIN = 1e-3, 1e-10  # A training never saw all that can be.
 SAMPLED_PAIRS = 2e7
+_WITHOUT_PLACE = {"SAME_MOBILE", "MOBILE_OTHER"}
 LEARNT_FROM = 10  # Groups of people who share something.
 ROUNDS = 15
 
@@ -211,14 +214,8 @@ def train(people: Sequence[Person], *, name: str, state: str, trained_on: str, t
     counted = _counted(connection)
     terms = {level.terms: _terms(connection, level.terms) for comparison in comparisons for level in comparison.levels if level.terms}
     pairs = len(people) * (len(people) - 1) / 2
-    certain = int(
-        run(
-            connection,
-            "select count(*) from pairs join people a on a.id = join_key_l join people b on b.id = join_key_r"
-            " where a.identity_token = b.identity_token or a.account = b.account",
-        )[0][0]
-    )
-    prior = max(certain, 1) / pairs
+    # To begin with: those of whom nobody would doubt it.
+    prior = max(counted["SAME_IDENTITY"], 1.0) / pairs
     found = _learnt(connection, comparisons, counted, terms, prior, seed)
     artefact = Artefact(
         version=version,
@@ -276,7 +273,7 @@ def _counted(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:
         "SAME_VILLAGE": all_village - in_village,
         "SAME_BLOCK": all_block - all_village - (in_block - in_village),
         "BLOCK_OTHER": everybody - all_block - (phones - in_block),
-        # Where a place is not known: as rare as among all who have a phone.
+        # _WITHOUT_PLACE: as rare as among all who have a phone.
         "SAME_MOBILE": same_mobile,
         "MOBILE_OTHER": count(known=("mobile",)) - same_mobile,
     }
@@ -299,7 +296,7 @@ def _learnt(
     """The m and u of each level as expectation maximisation leaves them; 0 of what was never seen."""
     made = _settings(comparisons, prior, None)
     for comparison in made["comparisons"]:
-        levels = [level for level in comparison["comparison_levels"] if level["label_for_charts"] in counted]
+        levels = [level for level in comparison["comparison_levels"] if level["label_for_charts"] in counted.keys() - _WITHOUT_PLACE]
         whole = sum(counted[level["label_for_charts"]] for level in levels)
         for level in levels if whole else ():
             level |= {"u_probability": max(counted[level["label_for_charts"]] / whole, U_MIN), "fix_u_probability": True}
@@ -312,7 +309,7 @@ def _learnt(
         if len(run(connection, alike)) == LEARNT_FROM:
             linker.training.estimate_parameters_using_expectation_maximisation(block_on(*rule))
     return {
-        level["label_for_charts"]: tuple(_number(level.get(f"{which}_probability")) for which in "mu")
+        level["label_for_charts"]: (_number(level.get("m_probability")), _number(level.get("u_probability")))
         for comparison in linker.misc.save_model_to_json()["comparisons"]
         for level in comparison["comparison_levels"]
         if not level.get("is_null_level")

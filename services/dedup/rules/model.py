@@ -96,10 +96,11 @@ def _two_parts_same(one: Person, other: Person) -> bool:
 
 
 def _years_apart(most: int) -> Test:
-    return Test(
-        lambda a, b: bool(a.birth_year and b.birth_year) and abs(a.birth_year - b.birth_year) <= most,
-        f"abs(birth_year_l - birth_year_r) <= {most}",
-    )
+    def holds(one: Person, other: Person) -> bool:
+        a, b = one.birth_year, other.birth_year
+        return a is not None and b is not None and abs(a - b) <= most
+
+    return Test(holds, f"abs(birth_year_l - birth_year_r) <= {most}")
 
 
 _PARTS = ("year", "month", "day")
