@@ -9,11 +9,11 @@ share a lookup; so whichever comes second sees the first, and no second screenin
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, replace
 from uuid import UUID
 
-from sqlalchemy import Connection, func, text, update
+from sqlalchemy import Connection, delete, func, text, update
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from protos import dedup_pb2
@@ -21,7 +21,7 @@ from services.chassis.mailbox import tell
 from services.dedup import queries, rules
 from services.dedup.rules import Match, Person, Record, Screening, Verdict
 from services.dedup.tables import contested, labels, matches, people, screenings, statuses
-from services.kernel.approval import Status
+from services.kernel.approval import LIVE, Status
 
 PAGE = 500
 
@@ -48,15 +48,21 @@ def _replacing(statement: Insert, *key: str, newer: bool = False) -> Insert:
 
 
 def screen(connection: Connection, record: Record, version: int) -> None:
-    """Note a submitted record and screen it, and again all whom it concerns."""
+    """Note a submitted record and screen it, and again all whom it concerns.
+
+    What is told again counts where it is keyed otherwise now, as when names are.
+    """
     _lock(connection, "member", [record.member_id])
-    held = queries.person(connection, record.member_id)
-    if held and held[1] >= version:
+    held = queries.held(connection, [record.member_id]).get(record.member_id, [])
+    decided = queries.decided(connection, record.member_id)
+    person = rules.person(record, rules.status_of(record.revision, decided))
+    newest = max((one.version for one in held), default=0)
+    if newest > version or any(one.version == version and one.person == person for one in held):
         return
-    person = rules.person(record, rules.status_of(record.revision, queries.decided(connection, record.member_id)))
-    _lock(connection, "lookup", rules.lookups(person) | (rules.lookups(held[0]) if held else set()))
-    connection.execute(_replacing(insert(people).values(**asdict(person), version=version), "member_id"))
-    _settle(connection, person)
+    live = decided is not None and decided[1] in LIVE and any(one.person.revision <= decided[0] < record.revision for one in held)
+    waiting = live and person.status is Status.SUBMITTED
+    _write(connection, person, version, waiting=waiting, before=held)
+    _settle(connection, record.member_id)
 
 
 def decide(connection: Connection, member_id: UUID, revision: int, status: Status, decisions: Mapping[UUID, str], version: int) -> None:
@@ -68,53 +74,70 @@ def decide(connection: Connection, member_id: UUID, revision: int, status: Statu
         connection.execute(_replacing(insert(labels).values(rows), "finding_id", newer=True))
     decided = insert(statuses).values(member_id=member_id, version=version, revision=revision, status=status)
     connection.execute(_replacing(decided, "member_id", newer=True))
-    held = queries.person(connection, member_id)
-    if held is None:
+    held = queries.held(connection, [member_id]).get(member_id, [])
+    if not held:
         return
-    person = replace(held[0], status=rules.status_of(held[0].revision, queries.decided(connection, member_id)))
-    if person == held[0]:
+    newest = held[-1]
+    person = replace(newest.person, status=rules.status_of(newest.person.revision, queries.decided(connection, member_id)))
+    waiting = newest.waiting and person.status is Status.SUBMITTED
+    if (person, waiting) == (newest.person, newest.waiting):
         return
-    _lock(connection, "lookup", rules.lookups(person))
-    connection.execute(update(people).where(people.c.member_id == member_id).values(status=person.status))
-    _settle(connection, person)
+    _write(connection, person, newest.version, waiting=waiting, before=held)
+    _settle(connection, member_id)
 
 
 def rescreen(connection: Connection, member_id: UUID) -> None:
-    """Screen a member again, as when the rules have changed."""
+    """Screen a member again, as when the rules have changed, or somebody asks."""
     _lock(connection, "member", [member_id])
-    held = queries.person(connection, member_id)
+    held = queries.held(connection, [member_id]).get(member_id, [])
     if held:
-        _lock(connection, "lookup", rules.lookups(held[0]))
-        _settle(connection, held[0])
+        _lock_lookups(connection, [one.person for one in held])
+        _settle(connection, member_id)
+
+
+def _write(connection: Connection, person: Person, version: int, *, waiting: bool, before: Sequence[queries.Held]) -> None:
+    """Hold a member's lookups, those of before too, and store what is compared of her: beside what is live, or in place of all there was."""
+    _lock_lookups(connection, [person, *(one.person for one in before)])
+    if not waiting:
+        connection.execute(delete(people).where(people.c.member_id == person.member_id, people.c.waiting))
+    connection.execute(_replacing(insert(people).values(**asdict(person), version=version, waiting=waiting), "member_id", "waiting"))
+
+
+def _lock_lookups(connection: Connection, persons: Iterable[Person]) -> None:
+    _lock(connection, "lookup", set[str]().union(*map(rules.lookups, persons)))
 
 
 # --- What is found.
 
 
-def _settle(connection: Connection, person: Person) -> None:
-    """Screen a member whose lookups are held, and again all whom her record concerned before or concerns now."""
-    concerned = queries.concerned(connection, person.member_id)
-    if person.status is not Status.REJECTED:
-        concerned |= {match.other_id for match in queries.screen(connection, person).matches}
-    concerned.add(person.member_id)
-    _lock(connection, "screening", concerned)
-    for member_id in sorted(concerned):
-        held = queries.person(connection, member_id)
-        assert held, "only who is held can be found"
-        _screen_one(connection, held[0])
+def _settle(connection: Connection, member_id: UUID) -> None:
+    """Screen a member whose lookups are held, and again all whom her records concerned before or concern now."""
+    by = queries.yardstick(connection)
+    mine = queries.held(connection, [member_id])[member_id]
+    screened = [queries.screen(connection, one.person, by) for one in mine if one.person.status is not Status.REJECTED]
+    concerned = queries.concerned(connection, member_id) | {match.other_id for screening in screened for match in screening.matches}
+    concerned.discard(member_id)
+    _lock(connection, "screening", concerned | {member_id})
+    _note(connection, mine, screened)
+    others = queries.held(connection, concerned) if concerned else {}
+    for other_id in sorted(concerned):
+        records = others[other_id]  # Only who is held can be found.
+        _note(connection, records, [queries.screen(connection, one.person, by) for one in records if one.person.status is not Status.REJECTED])
 
 
-def _screen_one(connection: Connection, person: Person) -> None:
+def _note(connection: Connection, held: Sequence[queries.Held], screened: Sequence[Screening]) -> None:
     """A submitted record's screening follows what is known; an active one's stays, and a proof against it is a case of its own."""
-    if person.status is Status.REJECTED:
-        _contest(connection, person.member_id, set())
+    member_id = held[0].person.member_id
+    if not screened:
+        _contest(connection, member_id, set())
         return
-    screening = queries.screen(connection, person)
-    told = queries.screening(connection, person.member_id)
-    if told is None or told[0].revision != person.revision or (person.status is Status.SUBMITTED and told[0] != screening):
+    newest, screening = held[-1].person, screened[-1]
+    told = queries.screening(connection, member_id)
+    if told is None or told[0].revision != newest.revision or (newest.status is Status.SUBMITTED and told[0] != screening):
         _tell(connection, screening, told[1] + 1 if told else 1)
-    proofs = {match.other_id for match in screening.matches if match.verdict is Verdict.CONFIRMED}
-    _contest(connection, person.member_id, proofs if person.status is Status.ACTIVE else set())
+    live = screened[0] if held[0].person.status is Status.ACTIVE else None
+    proofs = {match.other_id for match in live.matches if match.verdict is Verdict.CONFIRMED} if live else set()
+    _contest(connection, member_id, proofs)
 
 
 def _tell(connection: Connection, screening: Screening, version: int) -> None:

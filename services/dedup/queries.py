@@ -1,21 +1,23 @@
 """Reads people, candidates and screenings: one function a question."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import date
 from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CompoundSelect, Connection, RowMapping, and_, bindparam, literal, select, tuple_, union, union_all
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import Connection, RowMapping, and_, func, select, tuple_, union
 
+from services.chassis.database import one_line
 from services.chassis.sight import within
 from services.dedup import rules
-from services.dedup.rules import ARMS, Arm, Clue, Match, Override, Person, Screening, Verdict
-from services.dedup.tables import contested, matches, people, screenings, statuses
+from services.dedup.rules import ARMS, Arm, Artefact, Clue, Match, Override, Person, Screening, Thresholds, Verdict, Yardstick, model
+from services.dedup.tables import contested, matches, models, people, screenings, statuses
 from services.kernel.approval import Status
 from services.kernel.caller import Caller
 from services.kernel.errors import NotFound
+from services.kernel.month import today
 from services.kernel.region import NATION
 
 _PERSON = [people.c[field.name] for field in fields(Person)]
@@ -25,10 +27,24 @@ def _person(row: RowMapping) -> Person:
     return Person(**{field.name: row[field.name] for field in fields(Person) if field.name != "status"}, status=Status(row["status"]))
 
 
-def person(connection: Connection, member_id: UUID) -> tuple[Person, int] | None:
-    """What is compared of a member, and the version of it."""
-    row = connection.execute(select(people.c.version, *_PERSON).where(people.c.member_id == member_id)).mappings().one_or_none()
-    return (_person(row), row["version"]) if row else None
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A record that is compared, and the version of it that was heard."""
+
+    person: Person
+    version: int
+    waiting: bool
+
+
+def held(connection: Connection, member_ids: Collection[UUID]) -> dict[UUID, list[Held]]:
+    """The records of these members that are compared: the live one, and behind it what waits; or the one there is."""
+    rows = connection.execute(
+        select(people.c.version, people.c.waiting, *_PERSON).where(people.c.member_id.in_(member_ids)).order_by(people.c.waiting)
+    ).mappings()
+    found: dict[UUID, list[Held]] = {}
+    for row in rows:
+        found.setdefault(row["member_id"], []).append(Held(_person(row), row["version"], row["waiting"]))
+    return found
 
 
 def decided(connection: Connection, member_id: UUID) -> tuple[int, Status] | None:
@@ -37,20 +53,55 @@ def decided(connection: Connection, member_id: UUID) -> tuple[int, Status] | Non
     return (row.revision, Status(row.status)) if row else None
 
 
+# --- What records are measured by.
+
+
+def yardstick(connection: Connection) -> Yardstick:
+    """The newest model and what holds today."""
+    newest = connection.execute(select(func.max(models.c.id))).scalar()
+    return Yardstick(_model(connection, newest) if newest else model.default(), thresholds(connection, today()))
+
+
+_read: dict[int, Artefact] = {}
+
+
+def _model(connection: Connection, model_id: int) -> Artefact:
+    """Read once; a process keeps the newest alone."""
+    if model_id not in _read:
+        content = connection.execute(select(models.c.content).where(models.c.id == model_id)).scalar_one()
+        _read.clear()
+        _read[model_id] = model.read(content, f"model {model_id}")
+    return _read[model_id]
+
+
+def thresholds(_connection: Connection, _on: date) -> Thresholds:
+    return Thresholds()
+
+
 # --- Candidates: one statement, an arm each, and each arm bounded.
 
 
-def _arm_select(arm: Arm) -> Any:  # noqa: ANN401 - a Select of columns by name
-    conditions: list[ColumnElement[bool]] = [people.c[column] == bindparam(column) for column in arm.columns]
+def _arm_sql(place: int, arm: Arm) -> str:
+    conditions = [f"{column} = %({column})s" for column in arm.columns]
     if arm.near_year:
-        conditions.append(people.c.birth_year.between(bindparam("year_from"), bindparam("year_to")))
-    conditions += [people.c.member_id != bindparam("member_id"), people.c.status != Status.REJECTED]
-    return select(literal(arm.name).label("arm"), *_PERSON).where(and_(*conditions)).limit(arm.most + 1)
+        conditions.append("birth_year between %(year_from)s and %(year_to)s")
+    # What the index leaves out is said again: only so may it be used.
+    return (
+        f"(select {place} as arm, p.* from people p where {' and '.join(conditions)} and {arm.known}"
+        f" and member_id <> %(member_id)s and status <> 'REJECTED' limit {arm.most + 1})"
+    )
 
 
 @cache
-def _arms(serving: tuple[Arm, ...]) -> CompoundSelect[Any]:
-    return union_all(*map(_arm_select, serving))
+def _arms(serving: tuple[Arm, ...]) -> str:
+    return one_line(" union all ".join(_arm_sql(place, arm) for place, arm in enumerate(serving)))
+
+
+@cache
+def _reader(columns: tuple[str, ...]) -> Callable[[Sequence[Any]], list[Any]]:
+    """Takes a Person's values out of a row, whose columns stand as the table was built."""
+    places = [columns.index(field.name) for field in fields(Person)]
+    return lambda row: [row[place] for place in places]
 
 
 def candidates(connection: Connection, one: Person) -> tuple[Person, list[Person]]:
@@ -58,18 +109,24 @@ def candidates(connection: Connection, one: Person) -> tuple[Person, list[Person
     serving = tuple(arm for arm in ARMS if arm.serves(one))
     if not serving:
         return one, []
-    values: dict[str, object] = {column: getattr(one, column) for arm in serving for column in arm.columns}
     year = one.birth_year or 0
+    values = {column: getattr(one, column) for arm in serving for column in arm.columns}
     values |= {"member_id": one.member_id, "year_from": year - rules.BIRTH_YEARS_APART_MAX, "year_to": year + rules.BIRTH_YEARS_APART_MAX}
-    rows = connection.execute(_arms(serving), values).mappings().all()
-    found: dict[UUID, Person] = {}
+    answer = connection.exec_driver_sql(_arms(serving), values)
+    read = _reader(tuple(answer.keys()))
+    by_arm: list[list[Sequence[Any]]] = [[] for _ in serving]
+    for row in answer:
+        by_arm[row[0]].append(row)
+    found: dict[tuple[UUID, int], Person] = {}
     crowded = set()
-    for arm in serving:
-        of_arm = [row for row in rows if row["arm"] == arm.name]
-        if len(of_arm) <= arm.most or arm.certain:
-            found |= {row["member_id"]: _person(row) for row in of_arm}
-        else:
+    for arm, rows in zip(serving, by_arm, strict=True):
+        if len(rows) > arm.most and not arm.certain:
             crowded.add(arm.columns)
+            continue
+        for row in rows:
+            *values_of, status = read(row)
+            other = Person(*values_of, Status(status))
+            found.setdefault((other.member_id, other.revision), other)
     one = replace(one, mobile="" if ("mobile",) in crowded else one.mobile, account="" if ("account",) in crowded else one.account)
     return one, list(found.values())
 
@@ -77,9 +134,9 @@ def candidates(connection: Connection, one: Person) -> tuple[Person, list[Person
 # --- Screenings.
 
 
-def screen(connection: Connection, one: Person) -> Screening:
+def screen(connection: Connection, one: Person, by: Yardstick) -> Screening:
     """Compare a record with all that are on the books, as of now."""
-    return rules.screen(*candidates(connection, one))
+    return rules.screen(*candidates(connection, one), by)
 
 
 def screening(connection: Connection, member_id: UUID, regions: Collection[str] = (NATION,)) -> tuple[Screening, int] | None:
@@ -136,7 +193,7 @@ def screenings_after(connection: Connection, after: UUID | None, size: int) -> l
 
 def members_after(connection: Connection, region: str, after: UUID | None, size: int) -> list[UUID]:
     """The members of a region, a page at a time, for screening them again."""
-    query = select(people.c.member_id).where(within(people.c.region, [region])).order_by(people.c.member_id).limit(size)
+    query = select(people.c.member_id).distinct().where(within(people.c.region, [region])).order_by(people.c.member_id).limit(size)
     return list(connection.execute(query.where(people.c.member_id > after) if after else query).scalars())
 
 
@@ -152,7 +209,7 @@ def flagged(connection: Connection, caller: Caller, after: UUID | None, size: in
     """The screenings in the caller's region that found something; a rejected record's is history."""
     query = (
         select(screenings)
-        .join(people, people.c.member_id == screenings.c.member_id)
+        .join(people, and_(people.c.member_id == screenings.c.member_id, people.c.revision == screenings.c.revision))
         .where(screenings.c.verdict != "CLEAR", people.c.status != Status.REJECTED, within(screenings.c.region, caller.regions))
         .order_by(screenings.c.member_id)
         .limit(size)

@@ -1,17 +1,37 @@
 """Stores what is compared of each record, what was found, and what officers decided about it. No names: keys of names."""
 
-from sqlalchemy import BigInteger, Column, Date, DateTime, Index, Integer, MetaData, SmallInteger, Table, Text, Uuid, func
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    false,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from services.dedup import rules
 
 metadata = MetaData()
 
-# The newest submission heard of each member; what a rules.Person holds. What is not known is '' or null.
+# What is compared of each member; what a rules.Person holds. What is not known is '' or null. While a change of who is live waits, she has
+# a row of each, and is found by both.
 people = Table(
     "people",
     metadata,
     Column("member_id", Uuid, primary_key=True),
+    Column("waiting", Boolean, primary_key=True, server_default=false()),
     Column("version", BigInteger, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("institution_id", Uuid, nullable=False),
@@ -35,7 +55,16 @@ people = Table(
 )
 # Plain composite B-trees, one an arm: at 1.4 crore rows the fastest to look up and to keep of all that was measured.
 for _arm in rules.ARMS:
-    Index(f"people_{_arm.name}", *(people.c[column] for column in (*_arm.columns, *(["birth_year"] if _arm.near_year else []))))
+    Index(f"people_{_arm.name}", *(people.c[column] for column in _arm.keys), postgresql_where=text(_arm.known))
+
+# What records are weighed by: the newest; the one that ships where there is none.
+models = Table(
+    "models",
+    metadata,
+    Column("id", Integer, Identity(), primary_key=True),
+    Column("content", LargeBinary, nullable=False),  # As rules.model.dump writes it.
+    Column("held_from", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
 
 # The newest decision heard of each member. It may come before the submission that it is about.
 statuses = Table(

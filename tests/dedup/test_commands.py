@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from protos import dedup_pb2, profiles_pb2
@@ -86,13 +86,54 @@ def test_the_story_of_the_demo(connection):
     assert {match.other_id for match in queries.screening(connection, another)[0].matches} == {like}
 
 
+def keyed(connection, member_id):
+    return [(one.person.name_fold, one.person.revision, one.person.status, one.waiting) for one in queries.held(connection, [member_id])[member_id]]
+
+
 def test_heard_again_or_late_nothing_is_told(connection):
     made = record(**TOKEN)
     commands.screen(connection, made, 3)
-    for version in (3, 2):
-        commands.screen(connection, record(member_id=made.member_id, name="Zarina"), version)
+    commands.screen(connection, made, 3)
+    commands.screen(connection, record(member_id=made.member_id, name="Zarina"), 2)
     assert len(told(connection, made.member_id)) == 1
-    assert queries.person(connection, made.member_id)[0].name_fold == "sunita"
+    assert keyed(connection, made.member_id) == [("sunita", 1, Status.SUBMITTED, False)]
+
+
+def test_told_again_it_counts_where_names_are_keyed_otherwise_by_now(connection):
+    member_id = submit(connection)
+    connection.execute(update(people).where(people.c.member_id == member_id).values(name_fold="suneetaa"))
+    commands.screen(connection, record(member_id=member_id, institution_id=uuid7()), 1)
+    assert keyed(connection, member_id) == [("sunita", 1, Status.SUBMITTED, False)]
+
+
+def test_while_a_change_of_her_waits_she_is_found_by_both_her_records(connection):
+    live = submit(connection, name="Zarina Khatoon", relation_name="Salim", **TOKEN)
+    decide(connection, live, Status.ACTIVE)
+    submit(connection, 3, member_id=live, revision=2, identity_token="another", name="Rukhsana Khatoon", relation_name="Salim", mobile="9123400000")
+    assert keyed(connection, live) == [("zarina", 1, Status.ACTIVE, False), ("rukhsana", 2, Status.SUBMITTED, True)]
+    as_before, as_changed = submit(connection, **TOKEN), submit(connection, name="Zuleika", identity_token="another")
+    assert (verdict(connection, as_before), verdict(connection, as_changed)) == (Verdict.CONFIRMED, Verdict.CONFIRMED)
+    # The screening is of what waits; the proof against what is live is a case.
+    assert {match.other_id for match in queries.screening(connection, live)[0].matches} >= {as_changed}
+    assert queries.open_contests(connection, live) == {as_before}
+    decide(connection, live, Status.ACTIVE, 4, revision=2)
+    assert keyed(connection, live) == [("rukhsana", 2, Status.ACTIVE, False)]
+    assert (verdict(connection, as_before), queries.open_contests(connection, live)) == (Verdict.CLEAR, {as_changed})
+
+
+@pytest.mark.parametrize("decided_first", [True, False])
+def test_a_change_that_is_handed_back_leaves_her_as_she_was(connection, decided_first):
+    live = submit(connection, **TOKEN)
+    decide(connection, live, Status.ACTIVE)
+    submit(connection, 3, member_id=live, revision=2, identity_token="another")
+    steps = [
+        lambda: decide(connection, live, Status.ACTIVE, 4, revision=2),
+        lambda: submit(connection, 4, member_id=live, **TOKEN),
+    ]
+    for step in steps if decided_first else reversed(steps):
+        step()
+    assert keyed(connection, live) == [("sunita", 1, Status.ACTIVE, False)]
+    assert verdict(connection, submit(connection, name="Zarina", identity_token="another")) is Verdict.CLEAR
 
 
 def test_a_later_revision_is_screened_anew_on_both_sides(connection):
@@ -194,8 +235,8 @@ def test_the_consumer_reads_what_profiles_tells(connection):
 
     Consumer().member_decided(connection, event(decided, 3))
     Consumer().member_submitted(connection, event(submitted, 1))
-    held, version = queries.person(connection, member_id)
-    assert (held.born_on, held.account, held.status, version) == (date(1988, 5, 7), "SBIN000123412345", Status.ACTIVE, 1)
+    (held,) = queries.held(connection, [member_id])[member_id]
+    assert (held.person.born_on, held.person.account, held.person.status, held.version) == (date(1988, 5, 7), "SBIN000123412345", Status.ACTIVE, 1)
     assert connection.execute(select(labels.c.decision).where(labels.c.member_id == member_id)).scalars().all() == ["NOT_A_DUPLICATE"]
 
 

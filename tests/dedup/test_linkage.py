@@ -8,6 +8,7 @@ import pytest
 
 from deploy.machine.layout import DEDUP_VENV
 from services.dedup.rules import model
+from services.kernel.names import NORMALISER_VERSION
 
 ROOT = Path(__file__).parents[2]
 MEMBERS, PAIRS = 60_000, 10_000  # Of three blocks.
@@ -72,7 +73,7 @@ def test_a_state_trains_its_own_model_from_a_file(python, tmp_path):
     assert f"from {MEMBERS} members" in said
     trained = model.load(out)
     assert (trained.name, trained.state, trained.members) == ("of the tests", "UP", MEMBERS)
-    assert trained.normaliser == model.normaliser()
+    assert trained.normaliser == NORMALISER_VERSION
     assert 0.7 < trained.prior * MEMBERS / 2 / 0.032 < 1.3  # Some 3.2 of a hundred members are somebody's double.
     rates = trained.rates
     assert rates["SAME_NAME"].m > 0.85

@@ -81,7 +81,7 @@ def test_what_ships_says_that_it_is_of_invented_members():
 def test_a_score_is_its_clues_and_how_rare_a_double_is():
     found = model.score(person(**FULL), person(**FULL), MODEL)
     assert isclose(found.bits, MODEL.prior_bits + sum(clue.weight_centibits for clue in found.clues) / 100, abs_tol=0.05)
-    assert found.bits > 2 * model.DECIDED_FROM_BITS
+    assert found.bits > 8
 
 
 def test_a_rare_name_says_more():
@@ -93,11 +93,11 @@ def test_a_rare_name_says_more():
 
 def test_two_identities_outweigh_all_else():
     one, other = person(**FULL, name="Zulekhani Devi"), person(**{**FULL, "identity_token": "t2"}, name="Zulekhani Devi")
-    assert bits(one, other) < model.SHOWN_FROM_BITS
+    assert bits(one, other) < 0
 
 
 def test_women_of_one_household_are_not_one():
-    assert bits(person(**PHONE), person(**PHONE, name="Anita Devi", birth_year=1995, relation_name="Suresh")) < model.SHOWN_FROM_BITS
+    assert bits(person(**PHONE), person(**PHONE, name="Anita Devi", birth_year=1995, relation_name="Suresh")) < 0
 
 
 def test_a_larger_state_has_more_namesakes_and_a_village_stays_one():

@@ -19,6 +19,7 @@ from splink import DuckDBAPI, Linker, SettingsCreator, block_on
 from services.dedup.rules import ARMS, BIRTH_YEARS_APART_MAX, Arm, Person, Record, model, person
 from services.dedup.rules.model import Artefact, Comparison, Level, Rates, Terms
 from services.kernel.approval import Status
+from services.kernel.names import NORMALISER_VERSION
 
 logging.getLogger("splink").setLevel(logging.ERROR)  # It tells of every step.
 
@@ -224,7 +225,7 @@ def train(people: Sequence[Person], *, name: str, state: str, trained_on: str, t
         trained_on=trained_on,
         trained_at=trained_at.isoformat(),
         members=len(people),
-        normaliser=model.normaliser(),
+        normaliser=NORMALISER_VERSION,
         prior=prior,
         rates=_within_groups(comparisons, found, counted, len(people)),
         terms=terms,

@@ -1,16 +1,16 @@
 """Decides whether two records may be one woman, by clues that an officer can read and argue about."""
 
 from services.dedup.rules.arms import ARMS, BIRTH_YEARS_APART_MAX, Arm, lookups
-from services.dedup.rules.clues import COMPARISONS, Clue, compare
+from services.dedup.rules.model import Artefact, Clue
 from services.dedup.rules.person import Person, Record, person, status_of
+from services.dedup.rules.thresholds import Thresholds
 from services.dedup.rules.verdicts import (
     MATCHES_MAX,
-    SHOWN_FROM_CENTIBITS,
-    SUPERVISOR_FROM_CENTIBITS,
     Match,
     Override,
     Screening,
     Verdict,
+    Yardstick,
     gravest_first,
     judge,
     match,
@@ -20,19 +20,18 @@ from services.dedup.rules.verdicts import (
 __all__ = [
     "ARMS",
     "BIRTH_YEARS_APART_MAX",
-    "COMPARISONS",
     "MATCHES_MAX",
-    "SHOWN_FROM_CENTIBITS",
-    "SUPERVISOR_FROM_CENTIBITS",
     "Arm",
+    "Artefact",
     "Clue",
     "Match",
     "Override",
     "Person",
     "Record",
     "Screening",
+    "Thresholds",
     "Verdict",
-    "compare",
+    "Yardstick",
     "gravest_first",
     "judge",
     "lookups",

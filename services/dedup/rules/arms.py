@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from services.dedup.rules.person import Person
 
 BIRTH_YEARS_APART_MAX = 2  # Policy.
+NUMBERS = frozenset({"block", "village", "born_on", "birth_year"})  # Those of a Person that are null where they are not known, and not ''.
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +22,19 @@ class Arm:
     near_year: bool = False
     certain: bool = False
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns of its B-tree."""
+        return (*self.columns, "birth_year") if self.near_year else self.columns
+
+    @property
+    def known(self) -> str:
+        """In SQL: whom it can find. An empty value finds nobody."""
+        return " and ".join(f"{column} is not null" if column in NUMBERS else f"{column} <> ''" for column in self.keys)
+
     def serves(self, one: Person) -> bool:
-        """An empty value finds nobody."""
-        return all(getattr(one, column) for column in self.columns) and (not self.near_year or one.birth_year is not None)
+        """Whether it can find anybody for her."""
+        return all(getattr(one, column) for column in self.keys)
 
 
 ARMS = (

@@ -11,22 +11,19 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property
-from hashlib import blake2b
-from math import log2
+from math import floor, log2
 from pathlib import Path
 from typing import Any
 
 from rapidfuzz.distance import JaroWinkler
 
 from services.dedup.rules.arms import ARMS
-from services.dedup.rules.clues import NAMES_ALIKE_FROM, SKELETON_SAYS_MUCH_FROM, Clue
 from services.dedup.rules.person import Person
-from services.kernel.names import name_key
 
 VERSION = 1  # Of the comparisons below. Whoever changes what a level means gives it another, and keeps this one for its artefacts.
 DEFAULT = Path(__file__).parents[1] / "models" / "default.json.gz"
-# Policy: from where a pair is shown to an officer, and from where she must say what it is.
-SHOWN_FROM_BITS, DECIDED_FROM_BITS = 0.0, 4.0
+NAMES_ALIKE_FROM = 0.88
+SKELETON_SAYS_MUCH_FROM = 3  # Consonants: Meena and Mona share two, and are two names.
 # Two tokens of the vault are two women, whatever else agrees: this is decided, not learnt.
 IDENTITY_OTHER_BITS = -60.0
 
@@ -276,7 +273,7 @@ class Artefact:
     trained_on: str
     trained_at: str
     members: int
-    normaliser: str
+    normaliser: int  # The version of services/kernel/names whose keys its frequencies are of.
     prior: float
     rates: Mapping[str, Rates]  # By the level's code.
     terms: Mapping[str, Terms]  # By column.
@@ -323,16 +320,6 @@ class Artefact:
         return replace(self, terms={**self.terms, "village": terms})
 
 
-@cache
-def normaliser() -> str:
-    """A digest of what the keys of names are now: an artefact's frequencies are of keys, and of no others."""
-    spellings = (
-        "Suneeta Devi|Vimla|Bimala Kumari|Lakshmi|Laxmi Bai|Yashoda|Chowdhury|Ayesha Khatoon|Champa|Jnan|सुनीता देवी|সুনীতা|சுனிதா|సునీత|شبنم|W/o Ramesh"
-    )
-    keys = [(key.title, key.fold, key.skeleton) for key in map(name_key, spellings.split("|"))]
-    return blake2b(json.dumps(keys, ensure_ascii=False).encode(), digest_size=6).hexdigest()
-
-
 def dump(artefact: Artefact) -> bytes:
     """As it is stored: the same artefact gives the same bytes."""
     content = asdict(artefact)
@@ -341,21 +328,28 @@ def dump(artefact: Artefact) -> bytes:
 
 
 def load(file: Path) -> Artefact:
+    """Read an artefact from a file. Raises ArtefactError."""
+    try:
+        return read(file.read_bytes(), str(file))
+    except OSError as fault:
+        raise ArtefactError(f"{file} holds no model: {fault}") from fault
+
+
+def read(raw: bytes, where: str) -> Artefact:
     """Read an artefact. Raises ArtefactError."""
     try:
-        raw = file.read_bytes()
         content: dict[str, Any] = json.loads(gzip.decompress(raw) if raw[:1] == b"\x1f" else raw)
         rates = {code: Rates(*pair) for code, pair in content.pop("rates").items()}
         terms = {column: Terms(**one) for column, one in content.pop("terms").items()}
         artefact = Artefact(**content, rates=rates, terms=terms)
     except (OSError, EOFError, ValueError, TypeError, KeyError, AttributeError, zlib.error) as fault:
-        raise ArtefactError(f"{file} holds no model: {fault}") from fault
+        raise ArtefactError(f"{where} holds no model: {fault}") from fault
     if artefact.version not in MODELS:
-        raise ArtefactError(f"{file} is of version {artefact.version}, and this code knows {', '.join(map(str, MODELS))}.")
+        raise ArtefactError(f"{where} is of version {artefact.version}, and this code knows {', '.join(map(str, MODELS))}.")
     levels = [level for comparison in artefact.comparisons for level in comparison.levels]
     lacking = [level.code for level in levels if level.code not in rates] + [level.terms for level in levels if level.terms not in {"", *terms}]
     if lacking:
-        raise ArtefactError(f"{file} lacks {', '.join(lacking)}.")
+        raise ArtefactError(f"{where} lacks {', '.join(lacking)}.")
     return artefact
 
 
@@ -373,6 +367,15 @@ def caps() -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
+class Clue:
+    """A reason for or against, in words for the officer."""
+
+    code: str
+    words: str
+    weight_centibits: int
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """The odds that two records are one woman's, as a power of two: 0 is as likely as not. Each clue's share is in it; so is the prior."""
 
@@ -381,7 +384,7 @@ class Score:
 
     @property
     def centibits(self) -> int:
-        return round(self.bits * 100)
+        return floor(self.bits * 100)
 
 
 def score(one: Person, other: Person, artefact: Artefact) -> Score:

@@ -5,8 +5,12 @@ from datetime import date
 from uuid import UUID
 
 from services.kernel.approval import Status
-from services.kernel.names import name_key, skeleton
+from services.kernel.names import name_key
 from services.kernel.region import NO_GP, Level, level
+from services.kernel.states import STATE_LGD
+
+# Tamil writes hard and soft consonants alike, and so do those who turn it into Latin letters.
+COARSE = frozenset({STATE_LGD["TN"], STATE_LGD["PY"]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,8 @@ class Record:
 
 def person(record: Record, status: Status) -> Person:
     """What of a record is compared."""
-    name, relation = name_key(record.name), name_key(record.relation_name)
+    coarse = _place(record.region, Level.STATE) in COARSE
+    name, relation = name_key(record.name, coarse=coarse), name_key(record.relation_name, coarse=coarse)
     born_on = record.born_on
     single = record.account_holding == "SINGLE" and record.account_number
     return Person(
@@ -68,7 +73,7 @@ def person(record: Record, status: Status) -> Person:
         name_fold=name.fold,
         name_skeleton=name.skeleton,
         name_first=name.first,
-        name_title=" ".join(map(skeleton, name.title.split())),
+        name_title=name.title,
         relation_fold=relation.fold,
         relation_skeleton=relation.skeleton,
         relation_first=relation.first,

@@ -1,18 +1,16 @@
-"""What follows from the clues."""
+"""What follows from a score."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from services.dedup.rules.clues import Clue, compare
+from services.dedup.rules.model import Artefact, Clue, Score, score
 from services.dedup.rules.person import Person
+from services.dedup.rules.thresholds import Thresholds
 from services.kernel.approval import Status
 from services.kernel.ids import derived
 
-# Policy. How rare a double is among all pairs, some 27 bits, is in the thresholds, so that a match's weight is its clues'.
-SHOWN_FROM_CENTIBITS = 2700
-SUPERVISOR_FROM_CENTIBITS = 3500
 MATCHES_MAX = 20
 
 
@@ -30,6 +28,14 @@ class Override(StrEnum):
     OFFICER = "OFFICER"
     SUPERVISOR = "SUPERVISOR"
     NOBODY = "NOBODY"
+
+
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """What records are measured by: the weights, and from where they matter."""
+
+    model: Artefact
+    thresholds: Thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +62,21 @@ class Screening:
     matches: tuple[Match, ...]
 
 
-def judge(clues: Iterable[Clue]) -> tuple[Verdict, Override]:
+def judge(scored: Score, thresholds: Thresholds) -> tuple[Verdict, Override]:
     """The same identity is proof; the same account is for a supervisor, and with another identity it smells of fraud (decision 2)."""
-    codes = {clue.code for clue in clues}
-    weight = sum(clue.weight_centibits for clue in clues)
+    codes = {clue.code for clue in scored.clues}
     if "SAME_IDENTITY" in codes:
         return Verdict.CONFIRMED, Override.NOBODY
-    if "SAME_ACCOUNT" in codes or weight >= SUPERVISOR_FROM_CENTIBITS:
+    if "SAME_ACCOUNT" in codes or scored.centibits >= thresholds.supervisor_centibits:
         return Verdict.POTENTIAL, Override.SUPERVISOR
-    return (Verdict.POTENTIAL if weight >= SHOWN_FROM_CENTIBITS else Verdict.CLEAR), Override.OFFICER
+    return (Verdict.POTENTIAL if scored.centibits >= thresholds.shown_centibits else Verdict.CLEAR), Override.OFFICER
 
 
-def match(one: Person, other: Person) -> Match:
-    clues = compare(one, other)
-    verdict, override = judge(clues)
+def match(one: Person, other: Person, by: Yardstick) -> Match:
+    scored = score(one, other, by.model)
+    verdict, override = judge(scored, by.thresholds)
     finding_id = derived("finding", one.member_id, one.revision, other.member_id, other.revision)
-    return Match(finding_id, other.member_id, other.revision, verdict, override, sum(clue.weight_centibits for clue in clues), clues)
+    return Match(finding_id, other.member_id, other.revision, verdict, override, scored.centibits, scored.clues)
 
 
 def gravest_first(matches: Iterable[Match]) -> tuple[Match, ...]:
@@ -79,8 +84,12 @@ def gravest_first(matches: Iterable[Match]) -> tuple[Match, ...]:
     return tuple(sorted(matches, key=lambda found: (-grave.index(found.verdict), -found.weight_centibits, found.other_id)))
 
 
-def screen(one: Person, others: Iterable[Person]) -> Screening:
-    """Compare a record with its candidates; a rejected record is nobody's double."""
+def screen(one: Person, others: Iterable[Person], by: Yardstick) -> Screening:
+    """Compare a record with its candidates; a rejected record is nobody's double. Of a woman's two records, live and waiting, the graver counts."""
     rivals = (other for other in others if other.status is not Status.REJECTED and other.member_id != one.member_id)
-    found = gravest_first(found for found in (match(one, other) for other in rivals) if found.verdict is not Verdict.CLEAR)[:MATCHES_MAX]
-    return Screening(one.member_id, one.revision, one.region, found[0].verdict if found else Verdict.CLEAR, found)
+    found: dict[UUID, Match] = {}
+    for each in gravest_first(match(one, other, by) for other in rivals):
+        if each.verdict is not Verdict.CLEAR:
+            found.setdefault(each.other_id, each)
+    matches = tuple(found.values())[:MATCHES_MAX]
+    return Screening(one.member_id, one.revision, one.region, matches[0].verdict if matches else Verdict.CLEAR, matches)
