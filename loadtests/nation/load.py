@@ -274,9 +274,8 @@ def screen(waiting: Sequence[Waits]) -> dict[str, int]:
 
 
 def _screen_one(dedup: Connection, profiles: Connection, waits: Waits) -> str:
-    held = dedup_queries.person(dedup, waits.member_id)
-    assert held, "she was loaded"
-    found = dedup_queries.screen(dedup, held[0])
+    held = dedup_queries.held(dedup, [waits.member_id])[waits.member_id]
+    found = dedup_queries.screen(dedup, held[-1].person, dedup_queries.yardstick(dedup))
     of_member = {"member_id": found.member_id, "version": 1, "revision": found.revision}
     dedup.execute(insert(dedup_tables.screenings).values(**of_member, region=found.region, verdict=found.verdict))
     if found.matches:

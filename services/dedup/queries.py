@@ -87,7 +87,7 @@ def _arm_sql(place: int, arm: Arm) -> str:
         conditions.append("birth_year between %(year_from)s and %(year_to)s")
     # What the index leaves out is said again: only so may it be used.
     return (
-        f"(select {place} as arm, p.* from people p where {' and '.join(conditions)} and {arm.known}"
+        f"(select {place} as arm, p.* from people p where {' and '.join(conditions)} and {arm.known}"  # noqa: S608 - our own names
         f" and member_id <> %(member_id)s and status <> 'REJECTED' limit {arm.most + 1})"
     )
 
@@ -97,25 +97,36 @@ def _arms(serving: tuple[Arm, ...]) -> str:
     return one_line(" union all ".join(_arm_sql(place, arm) for place, arm in enumerate(serving)))
 
 
+def asked_of(one: Person) -> tuple[tuple[Arm, ...], str, dict[str, object]]:
+    """The arms that can find anybody for her, their statement and its values."""
+    serving = tuple(arm for arm in ARMS if arm.serves(one))
+    year = one.birth_year or 0
+    values: dict[str, object] = {column: getattr(one, column) for arm in serving for column in arm.columns}
+    values |= {"member_id": one.member_id, "year_from": year - rules.BIRTH_YEARS_APART_MAX, "year_to": year + rules.BIRTH_YEARS_APART_MAX}
+    return serving, _arms(serving), values
+
+
 @cache
-def _reader(columns: tuple[str, ...]) -> Callable[[Sequence[Any]], list[Any]]:
-    """Takes a Person's values out of a row, whose columns stand as the table was built."""
+def _reader(columns: tuple[str, ...]) -> Callable[[Sequence[Any]], Person]:
+    """Makes a Person of a row, whose columns stand as the table was built."""
     places = [columns.index(field.name) for field in fields(Person)]
-    return lambda row: [row[place] for place in places]
+
+    def read(row: Sequence[Any]) -> Person:
+        *values, status = (row[place] for place in places)
+        return Person(*values, Status(status))  # type: ignore[call-arg] - as many as there are fields, by the line above
+
+    return read
 
 
 def candidates(connection: Connection, one: Person) -> tuple[Person, list[Person]]:
     """Who may be she, as far as any arm finds; and she herself without a phone or account that too many share."""
-    serving = tuple(arm for arm in ARMS if arm.serves(one))
+    serving, statement, values = asked_of(one)
     if not serving:
         return one, []
-    year = one.birth_year or 0
-    values = {column: getattr(one, column) for arm in serving for column in arm.columns}
-    values |= {"member_id": one.member_id, "year_from": year - rules.BIRTH_YEARS_APART_MAX, "year_to": year + rules.BIRTH_YEARS_APART_MAX}
-    answer = connection.exec_driver_sql(_arms(serving), values)
+    answer = connection.exec_driver_sql(statement, values)
     read = _reader(tuple(answer.keys()))
     by_arm: list[list[Sequence[Any]]] = [[] for _ in serving]
-    for row in answer:
+    for row in answer.all():
         by_arm[row[0]].append(row)
     found: dict[tuple[UUID, int], Person] = {}
     crowded = set()
@@ -123,9 +134,7 @@ def candidates(connection: Connection, one: Person) -> tuple[Person, list[Person
         if len(rows) > arm.most and not arm.certain:
             crowded.add(arm.columns)
             continue
-        for row in rows:
-            *values_of, status = read(row)
-            other = Person(*values_of, Status(status))
+        for other in map(read, rows):
             found.setdefault((other.member_id, other.revision), other)
     one = replace(one, mobile="" if ("mobile",) in crowded else one.mobile, account="" if ("account",) in crowded else one.account)
     return one, list(found.values())

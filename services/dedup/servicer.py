@@ -29,6 +29,15 @@ class Servicer(dedup_pb2_grpc.DedupServiceServicer):
         self._reads.seen(caller(), "screening.get", _seen(found))
         return _show(found)
 
+    def RefreshScreening(self, request: dedup_pb2.RefreshScreeningRequest, _context: grpc.ServicerContext) -> dedup_pb2.Screening:
+        member_id = parse_id(request.member_id, "member_id")
+        with transaction() as connection:
+            queries.screening_in_sight(connection, caller(), member_id)
+            commands.rescreen(connection, member_id)
+            found = queries.screening_in_sight(connection, caller(), member_id)
+        self._reads.seen(caller(), "screening.refresh", _seen(found))
+        return _show(found)
+
     def ListFlagged(self, request: dedup_pb2.ListFlaggedRequest, _context: grpc.ServicerContext) -> dedup_pb2.ListFlaggedResponse:
         size, after = page_size(request.page.size), _after(request.page.after)
         with transaction() as connection:

@@ -78,7 +78,12 @@ STORIES = [
     ("moved, with her phone", PHONE, {"region": FAR, **PHONE}, Verdict.POTENTIAL),
     ("in another script", {"name": "सुनीता देवी", "relation_name": "रमेश"}, {"name": "Suneeta", "relation_name": "Ramesh"}, Verdict.POTENTIAL),
     ("of another generation", {}, {"birth_year": 1960}, Verdict.CLEAR),
-    ("a name much alike to the eye", {"name": "Meena", **PHONE}, {"name": "Mona", "relation_name": "Suresh", "birth_year": 1991, **PHONE}, Verdict.CLEAR),
+    (
+        "a name much alike to the eye",
+        {"name": "Meena", **PHONE},
+        {"name": "Mona", "relation_name": "Suresh", "birth_year": 1991, **PHONE},
+        Verdict.CLEAR,
+    ),
 ]
 
 
