@@ -10,6 +10,7 @@ share a lookup; so whichever comes second sees the first, and no second screenin
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, astuple, replace
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from protos import dedup_pb2
 from services.chassis.mailbox import tell
 from services.dedup import queries, rules
-from services.dedup.rules import Match, Person, Record, Screening, Verdict
+from services.dedup.rules import Match, Person, Record, Screening
 from services.dedup.tables import contested, labels, matches, people, screenings, statuses
 from services.kernel.approval import LIVE, Status
 
@@ -129,15 +130,14 @@ def _note(connection: Connection, held: Sequence[queries.Held], screened: Sequen
     """A submitted record's screening follows what is known; an active one's stays, and a proof against it is a case of its own."""
     member_id = held[0].person.member_id
     if not screened:
-        _contest(connection, member_id, set())
+        _contest(connection, member_id, frozenset())
         return
     newest, screening = held[-1].person, screened[-1]
     told = queries.screening(connection, member_id)
     if told is None or told[0].revision != newest.revision or (newest.status is Status.SUBMITTED and told[0] != screening):
         _tell(connection, screening, told[1] + 1 if told else 1)
     live = screened[0] if held[0].person.status is Status.ACTIVE else None
-    proofs = {match.other_id for match in live.matches if match.verdict is Verdict.CONFIRMED} if live else set()
-    _contest(connection, member_id, proofs)
+    _contest(connection, member_id, live.proofs if live else frozenset())
 
 
 def _tell(connection: Connection, screening: Screening, version: int) -> None:
@@ -151,7 +151,7 @@ def _tell(connection: Connection, screening: Screening, version: int) -> None:
     tell(connection, _message(screening), subject=screening.member_id, version=version)
 
 
-def _contest(connection: Connection, member_id: UUID, others: set[UUID]) -> None:
+def _contest(connection: Connection, member_id: UUID, others: AbstractSet[UUID]) -> None:
     """Open a contested case with each of the others, and settle those with anybody else."""
     known = queries.open_contests(connection, member_id)
     if others - known:

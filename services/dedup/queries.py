@@ -113,7 +113,7 @@ def _reader(columns: tuple[str, ...]) -> Callable[[Sequence[Any]], Person]:
 
     def read(row: Sequence[Any]) -> Person:
         *values, status = (row[place] for place in places)
-        return Person(*values, Status(status))  # type: ignore[call-arg] - as many as there are fields, by the line above
+        return Person(*values, Status(status))  # type: ignore[call-arg]  # As many as there are fields.
 
     return read
 
@@ -141,6 +141,19 @@ def candidates(connection: Connection, one: Person) -> tuple[Person, list[Person
 
 
 # --- Screenings.
+
+
+def stands(connection: Connection, told: Screening) -> bool:
+    """Whether screening her again would tell nothing new and open or settle no case."""
+    mine = held(connection, [told.member_id])[told.member_id]
+    by = yardstick(connection)
+    newest, live = mine[-1].person, mine[0].person
+    if told.revision != newest.revision:
+        return False
+    if newest.status is Status.SUBMITTED and screen(connection, newest, by) != told:
+        return False
+    proofs = screen(connection, live, by).proofs if live.status is Status.ACTIVE else frozenset()
+    return proofs == open_contests(connection, told.member_id)
 
 
 def screen(connection: Connection, one: Person, by: Yardstick) -> Screening:

@@ -32,9 +32,10 @@ class Servicer(dedup_pb2_grpc.DedupServiceServicer):
     def RefreshScreening(self, request: dedup_pb2.RefreshScreeningRequest, _context: grpc.ServicerContext) -> dedup_pb2.Screening:
         member_id = parse_id(request.member_id, "member_id")
         with transaction() as connection:
-            queries.screening_in_sight(connection, caller(), member_id)
-            commands.rescreen(connection, member_id)
             found = queries.screening_in_sight(connection, caller(), member_id)
+            if not queries.stands(connection, found):  # Mostly it does: nobody waits for locks then.
+                commands.rescreen(connection, member_id)
+                found = queries.screening_in_sight(connection, caller(), member_id)
         self._reads.seen(caller(), "screening.refresh", _seen(found))
         return _show(found)
 

@@ -272,6 +272,23 @@ def test_a_restatement_tells_the_same_under_the_same_version(connection):
     assert commands.restate(connection, "profiles", second) == []
 
 
+def test_a_screening_stands_until_something_else_is_found(connection):
+    def stands(member_id):
+        return queries.stands(connection, queries.screening(connection, member_id)[0])
+
+    one, other = submit(connection, **TOKEN), submit(connection, name="Zarina")
+    assert stands(one)
+    assert stands(other)
+    connection.execute(update(people).where(people.c.member_id == other).values(**TOKEN))
+    assert not stands(one)
+    decide(connection, one, Status.ACTIVE)  # Which tells the case, by the proof that has come behind our back.
+    assert stands(one)
+    connection.execute(update(people).where(people.c.member_id == other).values(identity_token=""))
+    assert not stands(one)
+    commands.rescreen(connection, one)
+    assert stands(one)
+
+
 def test_screened_again_under_the_same_rules_nothing_is_told(connection):
     first, second = submit(connection, **TOKEN), submit(connection, **TOKEN)
     before = told(connection, first), told(connection, second)

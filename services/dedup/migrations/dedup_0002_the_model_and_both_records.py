@@ -19,7 +19,7 @@ ARMS = {
     "name_birth": (["name_first", "born_on"], "name_first <> '' and born_on is not null"),
     "name_relation": (["name_first", "relation_first", "birth_year"], "name_first <> '' and relation_first <> '' and birth_year is not null"),
     "name_relation_block": (["name_first", "relation_first", "block"], "name_first <> '' and relation_first <> '' and block is not null"),
-    "relation_village": (["relation_first", "village", "birth_year"], "relation_first <> '' and village is not null and birth_year is not null"),
+    "relation_village": (["relation_first", "village"], "relation_first <> '' and village is not null and birth_year is not null"),
     "birth_village": (["born_on", "village"], "born_on is not null and village is not null"),
 }
 

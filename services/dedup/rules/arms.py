@@ -24,17 +24,21 @@ class Arm:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The columns of its B-tree."""
-        return (*self.columns, "birth_year") if self.near_year else self.columns
+        """The columns of its B-tree. In a village few are called alike: there the year is not worth its place."""
+        return (*self.columns, "birth_year") if self.near_year and "village" not in self.columns else self.columns
 
     @property
     def known(self) -> str:
         """In SQL: whom it can find. An empty value finds nobody."""
-        return " and ".join(f"{column} is not null" if column in NUMBERS else f"{column} <> ''" for column in self.keys)
+        return " and ".join(f"{column} is not null" if column in NUMBERS else f"{column} <> ''" for column in self._needed)
 
     def serves(self, one: Person) -> bool:
         """Whether it can find anybody for her."""
-        return all(getattr(one, column) for column in self.keys)
+        return all(getattr(one, column) for column in self._needed)
+
+    @property
+    def _needed(self) -> tuple[str, ...]:
+        return (*self.columns, "birth_year") if self.near_year else self.columns
 
 
 ARMS = (

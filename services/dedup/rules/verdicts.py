@@ -61,6 +61,11 @@ class Screening:
     verdict: Verdict
     matches: tuple[Match, ...]
 
+    @property
+    def proofs(self) -> frozenset[UUID]:
+        """Who is certainly the same woman."""
+        return frozenset(match.other_id for match in self.matches if match.verdict is Verdict.CONFIRMED)
+
 
 def judge(scored: Score, thresholds: Thresholds) -> tuple[Verdict, Override]:
     """The same identity is proof; the same account is for a supervisor, and with another identity it smells of fraud (decision 2)."""
@@ -72,9 +77,12 @@ def judge(scored: Score, thresholds: Thresholds) -> tuple[Verdict, Override]:
     return (Verdict.POTENTIAL if scored.centibits >= thresholds.shown_centibits else Verdict.CLEAR), Override.OFFICER
 
 
-def match(one: Person, other: Person, by: Yardstick) -> Match:
+def match(one: Person, other: Person, by: Yardstick) -> Match | None:
+    """What the two have in common, unless they are clear of each other."""
     scored = score(one, other, by.model)
     verdict, override = judge(scored, by.thresholds)
+    if verdict is Verdict.CLEAR:
+        return None
     finding_id = derived("finding", one.member_id, one.revision, other.member_id, other.revision)
     return Match(finding_id, other.member_id, other.revision, verdict, override, scored.centibits, scored.clues)
 
@@ -88,8 +96,7 @@ def screen(one: Person, others: Iterable[Person], by: Yardstick) -> Screening:
     """Compare a record with its candidates; a rejected record is nobody's double. Of a woman's two records, live and waiting, the graver counts."""
     rivals = (other for other in others if other.status is not Status.REJECTED and other.member_id != one.member_id)
     found: dict[UUID, Match] = {}
-    for each in gravest_first(match(one, other, by) for other in rivals):
-        if each.verdict is not Verdict.CLEAR:
-            found.setdefault(each.other_id, each)
+    for each in gravest_first(each for other in rivals if (each := match(one, other, by))):
+        found.setdefault(each.other_id, each)
     matches = tuple(found.values())[:MATCHES_MAX]
     return Screening(one.member_id, one.revision, one.region, matches[0].verdict if matches else Verdict.CLEAR, matches)
