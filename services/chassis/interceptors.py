@@ -8,12 +8,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
+from io import BytesIO
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
 import grpc
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
 from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
@@ -49,6 +52,7 @@ CODES: Final[Mapping[type[errors.Refused], int]] = {
 _RETRIED = {code_pb2.UNAVAILABLE, code_pb2.RESOURCE_EXHAUSTED}
 
 _caller: ContextVar[Caller] = ContextVar("caller")
+_spoken: ContextVar[str] = ContextVar("spoken", default=ENGLISH)
 
 
 def caller() -> Caller:
@@ -59,14 +63,27 @@ def caller() -> Caller:
 @cache
 def _catalogues() -> dict[str, gettext.NullTranslations]:
     """The languages that services/locale has a catalogue of, and English, in which the sentences are written."""
-    found = {path.parents[1].name: gettext.translation("lokos", _LOCALES, [path.parents[1].name]) for path in _LOCALES.glob("*/LC_MESSAGES/lokos.mo")}
-    return {ENGLISH: gettext.NullTranslations(), **found}
+    return {ENGLISH: gettext.NullTranslations(), **{path.stem: _catalogue(path) for path in _LOCALES.glob("*.po")}}
+
+
+def _catalogue(path: Path) -> gettext.GNUTranslations:
+    """Compiled here, so that nobody has to remember to."""
+    compiled = BytesIO()
+    with path.open("rb") as written:
+        write_mo(compiled, read_po(written, abort_invalid=True))
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)
 
 
 def _language(accepted: str) -> str:
     """The first language that the caller would accept and we have; English where there is none."""
     wanted = (part.partition(";")[0].strip().partition("-")[0] for part in accepted.split(",")[:10])
     return next((language for language in wanted if language in _catalogues()), ENGLISH)
+
+
+def in_her_language(words: str) -> str:
+    """Words of ours for whoever makes the call that is being answered; in English where the catalogue lacks them."""
+    return _catalogues()[_spoken.get()].gettext(words) if words else ""
 
 
 def sentence(refused: errors.Refused, language: str = ENGLISH) -> str:
@@ -303,6 +320,7 @@ class Door(grpc.ServerInterceptor):
             if left is not None and left <= 0:
                 raise errors.Unavailable("TOO_LATE", "The answer would come too late.")
             _caller.set(admit(rpc, metadata, over_federation=_over_federation(context)))
+            _spoken.set(_language(metadata.get("accept-language", "")))
             request = _read(handler.request_deserializer, raw)
             must_reach(rpc, caller(), request)
             response = self._run(rpc, handler, request, context)

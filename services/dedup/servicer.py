@@ -6,7 +6,7 @@ import grpc
 
 from protos import dedup_pb2, dedup_pb2_grpc
 from services.chassis import audit, database
-from services.chassis.interceptors import caller
+from services.chassis.interceptors import caller, in_her_language
 from services.dedup import commands, queries
 from services.dedup.rules import Screening
 from services.kernel.ids import parse_id
@@ -59,9 +59,13 @@ def _seen(screening: Screening) -> list[UUID]:
 
 
 def _show(screening: Screening) -> dedup_pb2.Screening:
-    return dedup_pb2.Screening(
+    made = dedup_pb2.Screening(
         member_id=str(screening.member_id),
         revision=screening.revision,
         verdict=f"VERDICT_{screening.verdict}",
         matches=map(commands.show, screening.matches),
     )
+    for match in made.matches:
+        for clue in match.clues:
+            clue.words = in_her_language(clue.words)
+    return made

@@ -217,8 +217,15 @@ def test_an_unknown_language_is_answered_in_english():
 
 def test_a_strangers_languages_are_not_remembered():
     for number in range(100):
-        assert interceptors._language(f"x{number}, ../../etc;q=0.5, hi-IN") == "en"
-    assert set(interceptors._catalogues()) == {"en"}
+        assert interceptors._language(f"x{number}, ../../etc;q=0.5, zz-IN") == "en"
+    assert set(interceptors._catalogues()) == {"en", "hi"}
+
+
+def test_words_are_said_in_the_first_language_that_she_would_have_and_we_have():
+    said = {
+        spoken: interceptors._catalogues()[interceptors._language(spoken)].gettext("the same name") for spoken in ("xx, hi-IN;q=0.8", "en-IN", "")
+    }
+    assert said == {"xx, hi-IN;q=0.8": "वही नाम", "en-IN": "the same name", "": "the same name"}
 
 
 def test_a_trace_in_the_log_quotes_nothing():

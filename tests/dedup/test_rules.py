@@ -1,8 +1,10 @@
 """Which records may be one woman, and why; nothing running."""
 
 from datetime import date
+from pathlib import Path
 
 import pytest
+from babel.messages.pofile import read_po
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +15,7 @@ from services.kernel.ids import uuid7
 
 HERE, NEAR, FAR = "9.178.1204.77.5", "9.178.1204.78.6", "9.140.1300.90.7"
 EMPTY = ""
+LOCALES = Path(__file__).parents[2] / "services" / "locale"
 BY = Yardstick(model.default(), Thresholds())
 LEVELS = [level for comparison in model.MODELS[model.VERSION] for level in comparison.levels]
 
@@ -224,3 +227,10 @@ def test_whoever_matches_shares_a_lookup(one, other):
     """Otherwise no arm would find her, and no lock would make the second see the first."""
     if rules.match(one, other, BY):
         assert rules.lookups(one) & rules.lookups(other)
+
+
+@pytest.mark.parametrize("catalogue", sorted(LOCALES.glob("*.po")), ids=lambda path: path.stem)
+def test_every_reason_is_said_in_each_language(catalogue):
+    with catalogue.open("rb") as written:
+        said = {message.id for message in read_po(written) if message.string and not message.fuzzy}
+    assert {level.words for level in LEVELS} <= said
