@@ -113,7 +113,7 @@ class Waits:
     warned: bool
 
 
-_PERSON = tuple(column.name for column in fields(dedup_rules.Person))
+_PERSON = tuple(column.name for column in fields(dedup_rules.Person) if column.name != "documents")  # Nobody here shows one.
 _person_row = attrgetter(*_PERSON)
 
 

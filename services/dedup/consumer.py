@@ -35,6 +35,7 @@ class Consumer:
             account_number=body.account_number,
             account_holding=body.account_holding,
             identity_token=body.identity_token,
+            documents=tuple(body.documents),
         )
         commands.screen(connection, record, event.version)
 

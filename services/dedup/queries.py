@@ -24,7 +24,8 @@ _PERSON = [people.c[field.name] for field in fields(Person)]
 
 
 def _person(row: RowMapping) -> Person:
-    return Person(**{field.name: row[field.name] for field in fields(Person) if field.name != "status"}, status=Status(row["status"]))
+    made = {field.name: row[field.name] for field in fields(Person)}
+    return Person(**made | {"documents": tuple(row["documents"]), "status": Status(row["status"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def thresholds(_connection: Connection, _on: date) -> Thresholds:
 
 
 def _arm_sql(place: int, arm: Arm) -> str:
-    conditions = [f"{column} = %({column})s" for column in arm.columns]
+    conditions = [f"{column} {'&&' if arm.any_of else '='} %({column})s" for column in arm.columns]
     if arm.near_year:
         conditions.append("birth_year between %(year_from)s and %(year_to)s")
     # What the index leaves out is said again: only so may it be used.
@@ -102,7 +103,8 @@ def asked_of(one: Person) -> tuple[tuple[Arm, ...], str, dict[str, object]]:
     serving = tuple(arm for arm in ARMS if arm.serves(one))
     year = one.birth_year or 0
     values: dict[str, object] = {column: getattr(one, column) for arm in serving for column in arm.columns}
-    values |= {"member_id": one.member_id, "year_from": year - rules.BIRTH_YEARS_APART_MAX, "year_to": year + rules.BIRTH_YEARS_APART_MAX}
+    values |= {"year_from": year - rules.BIRTH_YEARS_APART_MAX, "year_to": year + rules.BIRTH_YEARS_APART_MAX}
+    values |= {"documents": list(one.documents), "member_id": one.member_id}
     return serving, _arms(serving), values
 
 
@@ -112,14 +114,14 @@ def _reader(columns: tuple[str, ...]) -> Callable[[Sequence[Any]], Person]:
     places = [columns.index(field.name) for field in fields(Person)]
 
     def read(row: Sequence[Any]) -> Person:
-        *values, status = (row[place] for place in places)
-        return Person(*values, Status(status))  # type: ignore[call-arg]  # As many as there are fields.
+        *values, documents, status = (row[place] for place in places)
+        return Person(*values, tuple(documents), Status(status))  # type: ignore[call-arg]  # As many as there are fields.
 
     return read
 
 
 def candidates(connection: Connection, one: Person) -> tuple[Person, list[Person]]:
-    """Who may be she, as far as any arm finds; and she herself without a phone or account that too many share."""
+    """Who may be she, as far as any arm finds; and she herself without a phone, account or documents that too many share."""
     serving, statement, values = asked_of(one)
     if not serving:
         return one, []
@@ -129,15 +131,15 @@ def candidates(connection: Connection, one: Person) -> tuple[Person, list[Person
     for row in answer.all():
         by_arm[row[0]].append(row)
     found: dict[tuple[UUID, int], Person] = {}
-    crowded = set()
+    crowded: dict[str, Any] = {}
     for arm, rows in zip(serving, by_arm, strict=True):
         if len(rows) > arm.most and not arm.certain:
-            crowded.add(arm.columns)
+            if len(arm.columns) == 1:
+                crowded[arm.columns[0]] = () if arm.any_of else ""
             continue
         for other in map(read, rows):
             found.setdefault((other.member_id, other.revision), other)
-    one = replace(one, mobile="" if ("mobile",) in crowded else one.mobile, account="" if ("account",) in crowded else one.account)
-    return one, list(found.values())
+    return replace(one, **crowded), list(found.values())
 
 
 # --- Screenings.

@@ -19,7 +19,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from services.dedup import rules
 
@@ -50,12 +50,14 @@ people = Table(
     Column("mobile", Text, nullable=False),
     Column("account", Text, nullable=False),
     Column("identity_token", Text, nullable=False),
+    Column("documents", ARRAY(Text), nullable=False, server_default="{}"),
     # A rules.Status; follows from `statuses` and the revision, and stands here so that candidates need no join.
     Column("status", Text, nullable=False),
 )
 # Plain composite B-trees, one an arm: at 1.4 crore rows the fastest to look up and to keep of all that was measured.
 for _arm in rules.ARMS:
-    Index(f"people_{_arm.name}", *(people.c[column] for column in _arm.keys), postgresql_where=text(_arm.known))
+    _by = "gin" if _arm.any_of else "btree"
+    Index(f"people_{_arm.name}", *(people.c[column] for column in _arm.keys), postgresql_where=text(_arm.known), postgresql_using=_by)
 
 # What records are weighed by: the newest; the one that ships where there is none.
 models = Table(

@@ -216,6 +216,20 @@ def test_a_value_that_too_many_share_finds_nobody_and_proves_nothing(connection)
     assert (one.mobile, found) == ("", [])
 
 
+def test_one_document_in_common_is_enough_to_be_found(connection):
+    first = submit(connection, name="Zarina", mobile="", region=FAR, documents=("VOTER_ID:B2", "PAN:A1"))
+    second = submit(connection, mobile="", documents=("PAN:a-1", "PASSPORT:C3"))
+    assert {match.other_id for match in queries.screening(connection, second)[0].matches} == {first}
+    assert [clue.code for clue in queries.screening(connection, first)[0].matches[0].clues][-1] == "SAME_DOCUMENT"
+    assert keyed(connection, first) == [("zarina", 1, Status.SUBMITTED, False)]
+    crowd = [
+        submit(connection, name=f"Z{letter}", mobile="", birth_year=0, relation_name="", documents=("PAN:Z9",)) for letter in "abcdefghijklmnopqrstu"
+    ]
+    alone = submit(connection, name="Meena", mobile="", region=FAR, documents=("PAN:Z9",))
+    assert len(crowd) == 21
+    assert verdict(connection, alone) is Verdict.CLEAR
+
+
 def test_the_consumer_reads_what_profiles_tells(connection):
     from datetime import UTC, datetime
     from uuid import uuid4
@@ -226,6 +240,7 @@ def test_the_consumer_reads_what_profiles_tells(connection):
     submitted = profiles_pb2.MemberSubmitted(
         member_id=str(member_id), revision=1, institution_id=str(institution_id), region=HERE, name="Sunita Devi", born_on="1988-05-07",
         relation_name="Ramesh", mobile="9123456780", account_number="12345", ifsc="SBIN0001234", account_holding="SINGLE", identity_token="t",
+        documents=["VOTER_ID:B2"],
     )  # fmt: skip
     decision = profiles_pb2.FindingDecision(finding_id=str(uuid4()), decision=profiles_pb2.DECISION_NOT_A_DUPLICATE, reason="of another village")
     decided = profiles_pb2.MemberDecided(member_id=str(member_id), revision=1, status=profiles_pb2.STATUS_ACTIVE, decisions=[decision])
@@ -237,6 +252,7 @@ def test_the_consumer_reads_what_profiles_tells(connection):
     Consumer().member_submitted(connection, event(submitted, 1))
     (held,) = queries.held(connection, [member_id])[member_id]
     assert (held.person.born_on, held.person.account, held.person.status, held.version) == (date(1988, 5, 7), "SBIN000123412345", Status.ACTIVE, 1)
+    assert held.person.documents == ("VOTER_ID:B2",)
     assert connection.execute(select(labels.c.decision).where(labels.c.member_id == member_id)).scalars().all() == ["NOT_A_DUPLICATE"]
 
 

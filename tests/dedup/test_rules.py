@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.dedup import rules
 from services.dedup.rules import Override, Record, Thresholds, Verdict, Yardstick, model
+from services.dedup.rules.verdicts import SAME_DOCUMENT
 from services.kernel.approval import Status
 from services.kernel.ids import uuid7
 
@@ -74,6 +75,13 @@ STORIES = [
         {"name": "Zarina", "relation_name": "Salim", "region": FAR, "birth_year": 1960, **ACCOUNT},
         Verdict.POTENTIAL,
     ),
+    (
+        "one voter card, else strangers",
+        {"documents": ("VOTER_ID:ABC1234567",)},
+        {"name": "Zarina", "relation_name": "Salim", "region": FAR, "documents": ("PAN:ABCDE1234F", "VOTER_ID:abc-1234567")},
+        Verdict.POTENTIAL,
+    ),
+    ("one number on two kinds of paper", {"documents": ("PAN:1",), "name": "Meena"}, {"documents": ("PASSPORT:1",)}, Verdict.CLEAR),
     ("one joint account", {**ACCOUNT, "account_holding": "JOINT"}, {"name": "Zarina", **ACCOUNT, "account_holding": "JOINT"}, Verdict.CLEAR),
     ("a sister of one household", PHONE, {"name": "Anita Devi", "birth_year": 1990, **PHONE}, Verdict.CLEAR),
     ("a namesake in the village with another husband", {}, {"relation_name": "Mahesh", "birth_year": 1989}, Verdict.CLEAR),
@@ -103,6 +111,7 @@ def test_who_may_override():
     assert override(TOKEN, TOKEN) is Override.NOBODY
     assert override({}, {}) is Override.OFFICER
     assert override(ACCOUNT, {"name": "Zarina", **ACCOUNT}) is Override.SUPERVISOR
+    assert override({"documents": ("PAN:A1",)}, {"name": "Zarina", "documents": ("PAN:A1",)}) is Override.SUPERVISOR
     assert override({"born_on": date(1988, 5, 7), **PHONE}, {"born_on": date(1988, 5, 7), **PHONE}) is Override.SUPERVISOR
 
 
@@ -208,6 +217,7 @@ PEOPLE = st.builds(
     account_number=st.sampled_from(["", "1", "2"]),
     account_holding=st.sampled_from(["SINGLE", "JOINT"]),
     identity_token=st.sampled_from(["", "t1", "t2"]),
+    documents=st.sampled_from([(), ("PAN:A1",), ("PAN:A1", "VOTER_ID:B2"), ("VOTER_ID:B2", "PAN:-")]),
 )
 
 
@@ -233,4 +243,4 @@ def test_whoever_matches_shares_a_lookup(one, other):
 def test_every_reason_is_said_in_each_language(catalogue):
     with catalogue.open("rb") as written:
         said = {message.id for message in read_po(written) if message.string and not message.fuzzy}
-    assert {level.words for level in LEVELS} <= said
+    assert {level.words for level in LEVELS} | {SAME_DOCUMENT.words} <= said

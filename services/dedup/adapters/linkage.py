@@ -86,7 +86,7 @@ def fill(connection: duckdb.DuckDBPyConnection, people: Sequence[Person]) -> Non
     for column in _NUMBERS:
         frame[column] = pd.array([getattr(one, column) or None for one in people], dtype="Int32")
     frame["born_on"] = pd.Series([one.born_on.isoformat() if one.born_on else None for one in people], dtype="string[pyarrow]")
-    crowded = {arm.columns[0]: arm.most for arm in ARMS if len(arm.columns) == 1 and not arm.certain}
+    crowded = {arm.columns[0]: arm.most for arm in ARMS if len(arm.columns) == 1 and not arm.certain and not arm.any_of}
     kept = [
         f"case when count(*) over (partition by {column}) <= {crowded[column] + 1} then {column} end as {column}" if column in crowded else column
         for column in (*_TEXTS, *_NUMBERS)
@@ -99,7 +99,7 @@ def fill(connection: duckdb.DuckDBPyConnection, people: Sequence[Person]) -> Non
 
 def block(connection: duckdb.DuckDBPyConnection) -> int:
     """The table `pairs` of all who are found by any arm from either side; returns how many."""
-    found = " union ".join(_near(arm) if arm.near_year else _equal(arm) for arm in ARMS)
+    found = " union ".join(_near(arm) if arm.near_year else _equal(arm) for arm in ARMS if not arm.any_of)
     run(connection, f"create or replace table pairs as select l as join_key_l, r as join_key_r, '0' as match_key from ({found})")
     return int(run(connection, "select count(*) from pairs")[0][0])
 

@@ -1,10 +1,11 @@
-"""A name's title is compared too; who waits with an edit is known by both her records; and weights are a model's.
+"""A name's title is compared too, and her documents; who waits with an edit is known by both her records; and weights are a model's.
 
 Who was entered before has no title until she is handed in again. Indexes hold only those whom they can find.
 """
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "dedup_0002"
 down_revision = "dedup_0001"
@@ -26,6 +27,8 @@ ARMS = {
 
 def upgrade() -> None:
     op.add_column("people", sa.Column("name_title", sa.Text(), nullable=False, server_default=""))
+    op.add_column("people", sa.Column("documents", postgresql.ARRAY(sa.Text()), nullable=False, server_default="{}"))
+    op.create_index("people_document", "people", ["documents"], postgresql_where=sa.text("documents <> '{}'"), postgresql_using="gin")
     op.add_column("people", sa.Column("waiting", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.drop_constraint("people_pkey", "people")
     op.create_primary_key("people_pkey", "people", ["member_id", "waiting"])
@@ -49,4 +52,6 @@ def downgrade() -> None:
     op.drop_constraint("people_pkey", "people")
     op.create_primary_key("people_pkey", "people", ["member_id"])
     op.drop_column("people", "waiting")
+    op.drop_index("people_document", "people")
+    op.drop_column("people", "documents")
     op.drop_column("people", "name_title")

@@ -21,6 +21,7 @@ class Arm:
     most: int
     near_year: bool = False
     certain: bool = False
+    any_of: bool = False  # Its one column holds many values, and one in common is enough.
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -30,7 +31,8 @@ class Arm:
     @property
     def known(self) -> str:
         """In SQL: whom it can find. An empty value finds nobody."""
-        return " and ".join(f"{column} is not null" if column in NUMBERS else f"{column} <> ''" for column in self._needed)
+        empty = "'{}'" if self.any_of else "''"
+        return " and ".join(f"{column} is not null" if column in NUMBERS else f"{column} <> {empty}" for column in self._needed)
 
     def serves(self, one: Person) -> bool:
         """Whether it can find anybody for her."""
@@ -44,6 +46,7 @@ class Arm:
 ARMS = (
     Arm("identity", ("identity_token",), 50, certain=True),
     Arm("account", ("account",), 20),
+    Arm("document", ("documents",), 20, any_of=True),
     Arm("mobile", ("mobile",), 5),
     Arm("name_village", ("name_first", "village"), 200),
     Arm("name_birth", ("name_first", "born_on"), 60),
@@ -56,4 +59,5 @@ ARMS = (
 
 def lookups(one: Person) -> set[str]:
     """What two records must share to find each other. Who holds a lock on each of hers sees all who could be her."""
-    return {f"{arm.name}:{[str(getattr(one, column)) for column in arm.columns]}" for arm in ARMS if arm.serves(one)}
+    shared = {f"{arm.name}:{[str(getattr(one, column)) for column in arm.columns]}" for arm in ARMS if arm.serves(one) and not arm.any_of}
+    return shared | {f"document:{document}" for document in one.documents}

@@ -35,6 +35,7 @@ class Person:
     mobile: str
     account: str
     identity_token: str
+    documents: tuple[str, ...]  # Each its kind, a colon, its number.
     status: Status
 
 
@@ -55,6 +56,7 @@ class Record:
     account_number: str = ""
     account_holding: str = ""
     identity_token: str = ""
+    documents: tuple[str, ...] = ()
 
 
 def person(record: Record, status: Status) -> Person:
@@ -85,8 +87,15 @@ def person(record: Record, status: Status) -> Person:
         # A joint account and the group's own say nothing about who she is.
         account=f"{record.ifsc}{record.account_number}".upper() if single else "",
         identity_token=record.identity_token,
+        documents=tuple(sorted({_evenly(one) for one in record.documents} - {""})),
         status=status,
     )
+
+
+def _evenly(document: str) -> str:
+    """The kind, a colon, and the letters and digits of the number."""
+    kind, _, number = document.partition(":")
+    return f"{kind}:{written}" if (written := "".join(filter(str.isalnum, number)).upper()) else ""
 
 
 def _place(region: str, at: Level) -> int | None:

@@ -1,7 +1,7 @@
 """What follows from a score."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from uuid import UUID
 
@@ -12,6 +12,9 @@ from services.kernel.approval import Status
 from services.kernel.ids import derived
 
 MATCHES_MAX = 20
+# No training says what it weighs: few have one, and whoever is entered twice shows the same.
+SAME_DOCUMENT = Clue("SAME_DOCUMENT", "the same voter card, PAN, driving licence or passport", 0)
+FOR_A_SUPERVISOR = frozenset({"SAME_ACCOUNT", SAME_DOCUMENT.code})
 
 
 class Verdict(StrEnum):
@@ -68,11 +71,11 @@ class Screening:
 
 
 def judge(scored: Score, thresholds: Thresholds) -> tuple[Verdict, Override]:
-    """The same identity is proof; the same account is for a supervisor, and with another identity it smells of fraud (decision 2)."""
+    """The same identity is proof; the same account or document is for a supervisor, and with another identity it smells of fraud (decision 2)."""
     codes = {clue.code for clue in scored.clues}
     if "SAME_IDENTITY" in codes:
         return Verdict.CONFIRMED, Override.NOBODY
-    if "SAME_ACCOUNT" in codes or scored.centibits >= thresholds.supervisor_centibits:
+    if not codes.isdisjoint(FOR_A_SUPERVISOR) or scored.centibits >= thresholds.supervisor_centibits:
         return Verdict.POTENTIAL, Override.SUPERVISOR
     return (Verdict.POTENTIAL if scored.centibits >= thresholds.shown_centibits else Verdict.CLEAR), Override.OFFICER
 
@@ -80,6 +83,8 @@ def judge(scored: Score, thresholds: Thresholds) -> tuple[Verdict, Override]:
 def match(one: Person, other: Person, by: Yardstick) -> Match | None:
     """What the two have in common, unless they are clear of each other."""
     scored = score(one, other, by.model)
+    if not set(one.documents).isdisjoint(other.documents):
+        scored = replace(scored, clues=(*scored.clues, SAME_DOCUMENT))
     verdict, override = judge(scored, by.thresholds)
     if verdict is Verdict.CLEAR:
         return None

@@ -134,6 +134,7 @@ def member_submitted(member: Subject) -> Told:
         ifsc=str(account.get("ifsc", "")),
         account_holding=str(account.get("holding", "")),
         identity_token=spoken_of.identity_token or "",
+        documents=rules.personal_documents(content),
     )
     return Told(message, row.id, row.submitted_version)
 

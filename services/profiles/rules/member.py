@@ -8,7 +8,25 @@ from services.kernel.canonical import Content
 from services.kernel.errors import Invalid
 from services.kernel.ids import parse_id
 from services.profiles.rules import kinds, rows
-from services.profiles.rules.form import At, Facts, Field, Form, Held, Needed, Notice, Rows, Said, Section, day_of, goes_with, whole, within, word
+from services.profiles.rules.form import (
+    At,
+    Facts,
+    Field,
+    Form,
+    Held,
+    Needed,
+    Notice,
+    Rows,
+    Said,
+    Section,
+    day_of,
+    goes_with,
+    live,
+    rows_of,
+    whole,
+    within,
+    word,
+)
 from services.profiles.rules.institution import Kind
 from services.profiles.rules.lists import Lists
 
@@ -261,6 +279,16 @@ def default_phone(content: Held) -> Held | None:
 
 def default_account(content: Held) -> Held | None:
     return rows.default(content, "accounts")
+
+
+# A ration card and a job card are a family's.
+PERSONAL_DOCUMENTS = frozenset({"VOTER_ID", "PAN", "DRIVING_LICENCE", "PASSPORT"})
+
+
+def personal_documents(content: Held) -> list[str]:
+    """What she shows that nobody else has: the kind, a colon, the number."""
+    shown = live(rows_of(content, "documents"))
+    return [f"{word(row, 'kind')}:{word(row, 'number')}" for row in shown if word(row, "kind") in PERSONAL_DOCUMENTS]
 
 
 def identity_notes(content: Held, attested_birth_year: int, attested_gender: str) -> list[str]:

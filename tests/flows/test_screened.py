@@ -1,0 +1,85 @@
+"""Whatever is killed while women are handed in: each ends with one current verdict, and it is the right one."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+
+import pytest
+
+from deploy.demo import books
+from protos import profiles_pb2
+from services.kernel.ids import uuid7
+from tests.flows.test_kills import kill
+from tests.flows.world import database, make_groups, strange_name
+
+pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
+
+TWICE, ONCE, AT_ONCE = 12, 8, 4
+
+
+@pytest.fixture(scope="module")
+def groups(world):
+    return make_groups(world, world.up, AT_ONCE)
+
+
+def woman(group, name, husband):
+    return profiles_pb2.Member(
+        member_id=str(uuid7()),
+        institution_id=group.institution_id,
+        name=name,
+        gender="FEMALE",
+        birth_year=1985,
+        relation="SPOUSE",
+        relation_name=husband,
+        social_category="OBC",
+        joined_on=date(2016, 1, 1).isoformat(),
+    )
+
+
+CURRENT = """
+select s.member_id::text, s.verdict, array_agg(m.other_id::text) filter (where m.other_id is not null), count(m.other_id) = count(distinct m.other_id)
+from screenings s left join matches m on m.member_id = s.member_id and m.version = s.version where s.member_id = any(%s::uuid[]) group by 1, 2
+"""
+
+
+@pytest.mark.parametrize("program", ["up-consume", "up-relay", "rabbitmq", "postgres"])
+def test_each_member_ends_with_one_current_verdict(world, groups, program):
+    """Each of some women twice, by two devices at the same moment: each of the two finds the other, whichever is heard first or again."""
+    names = [(strange_name(), strange_name()) for _ in range(TWICE)]
+    twice = [(woman(groups[0], *name), woman(groups[number % (AT_ONCE - 1) + 1], *name)) for number, name in enumerate(names)]
+    once = [woman(groups[number % AT_ONCE], strange_name(), strange_name()) for number in range(ONCE)]
+    of_group = {group.institution_id: group for group in groups}
+    handed_in = [one for pair in twice for one in pair] + once
+    half = threading.Barrier(2)
+
+    def submit(number, member):
+        if number == len(handed_in) // 2:
+            half.wait()
+        books.submit(of_group[member.institution_id].keeper, member)
+
+    killer = threading.Thread(target=lambda: (half.wait(60), kill(world.machine, program)))
+    killer.start()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(submit, range(len(handed_in)), handed_in))
+    killer.join()
+    world.machine.wait_well(program, 90)
+    expected = {one.member_id: ("POTENTIAL", {other.member_id}) for pair in twice for one, other in (pair, pair[::-1])}
+    expected |= {one.member_id: ("CLEAR", set()) for one in once}
+
+    def settled():
+        with database(world.up, "dedup") as tables:
+            rows = tables.execute(CURRENT, [list(expected)]).fetchall()
+        return rows if {member_id: (verdict, set(others or ())) for member_id, verdict, others, _ in rows} == expected else None
+
+    rows = books.wait_until("each has the verdict that is due", settled, 60)
+    assert len(rows) == len(expected)
+    assert all(each_other_once for *_, each_other_once in rows)
+    manager = world.up.manager
+    for member_id, (verdict, others) in expected.items():
+
+        def told(member_id=member_id):
+            member = manager(manager.profiles.GetMember, profiles_pb2.GetMemberRequest(member_id=member_id), retry_seconds=30)
+            findings = [finding.other_member_id for finding in member.findings]
+            return (profiles_pb2.Verdict.Name(member.verdict).removeprefix("VERDICT_"), sorted(findings)) == (verdict, sorted(others))
+
+        books.wait_until(f"profiles know that of {member_id}", told, 60)
