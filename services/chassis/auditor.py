@@ -76,7 +76,7 @@ def show(services: Sequence[str], subject: str, user: str, days: tuple[date | No
         sys.stdout.write("\ufeff")  # By which a spreadsheet knows UTF-8.
         writer = csv.writer(sys.stdout)
         writer.writerow(HEADER)
-        writer.writerows([_cell(text) for text in line] for line in lines)
+        writer.writerows([cell(text) for text in line] for line in lines)
         return
     for line in lines:
         # What a terminal would obey is shown, not sent.
@@ -112,7 +112,8 @@ def _line(service: str, row: Row[Any]) -> tuple[str, ...]:
     return chain.local_time(row.at), service, row.user_id, row.role, row.action, row.subjects, row.facts, row.request_id
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """A text as a spreadsheet shows it and does not run it."""
     return f"'{text}" if text.startswith(_RUN) else text
 
 

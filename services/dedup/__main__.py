@@ -1,14 +1,16 @@
 """The operator's command line of dedup: python -m services.dedup --help."""
 
 import argparse
+import csv
 import sys
 from pathlib import Path
 from uuid import UUID
 
 from services.chassis import database, logs
+from services.chassis.auditor import cell
 from services.dedup import commands, queries
 from services.dedup.rules import model
-from services.kernel.month import today
+from services.kernel.month import business_date, month_of, today
 from services.kernel.region import check_region
 
 transaction = database.of("dedup")
@@ -25,6 +27,43 @@ def restate(hearer: str) -> None:
             return
         told, after = told + len(page), page[-1]
         sys.stdout.write(f"{told} screenings told, as far as {after}\n")
+
+
+def restate_contests(hearer: str) -> None:
+    """Tell one hearer who is or was contested, each page in a transaction of its own."""
+    told, after = 0, None
+    while True:
+        with transaction() as connection:
+            page = commands.restate_contests(connection, hearer, after)
+        told += len(page)
+        if not page:
+            sys.stdout.write(f"{told} members told to {hearer}\n")
+            return
+        after = page[-1]
+
+
+LABEL_COLUMNS = ("finding_id", "member_id", "other_id", "verdict", "override", "weight_centibits", "codes", "decision", "month")
+
+
+def labels(out: Path) -> None:
+    """Write what officers decided as CSV, to learn from. Ids, codes and figures: neither names nor reasons."""
+    written = 0
+    after: UUID | None = None
+    with out.open("w", encoding="utf-8-sig", newline="") as file:  # By the mark at its beginning a spreadsheet knows UTF-8.
+        writer = csv.writer(file)
+        writer.writerow(LABEL_COLUMNS)
+        while True:
+            with transaction() as connection:
+                page = queries.labels_after(connection, after, commands.PAGE)
+            if not page:
+                break
+            for row in page:
+                month = month_of(business_date(row.decided_at))
+                *ids, verdict, override, weight = (getattr(row, name) for name in LABEL_COLUMNS[:6])
+                # The weight is a number, and may be below nothing; all else is text, of which none may be run.
+                writer.writerow([*ids, verdict, override, weight, cell(" ".join(row.codes)), cell(row.decision), month])
+            written, after = written + len(page), page[-1].finding_id
+    sys.stdout.write(f"{out}: {written} labels\n")
 
 
 def rescreen(region: str) -> None:
@@ -59,8 +98,10 @@ def train(members: Path, out: Path, name: str, trained_on: str, state: str, thre
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m services.dedup", description="Screens again, tells again what was found, and learns.")
     doing = parser.add_subparsers(dest="doing", required=True, metavar="COMMAND")
-    told = doing.add_parser("restate", help="tell a hearer all screenings again")
-    told.add_argument("--to", required=True, choices=["profiles"], metavar="HEARER", help="profiles")
+    told = doing.add_parser("restate", help="tell a hearer all screenings again, or all contested cases")
+    told.add_argument(
+        "--to", required=True, choices=["profiles", "transactions"], metavar="HEARER", help="profiles: screenings; transactions: who is contested"
+    )
     again = doing.add_parser("rescreen", help="screen the members of a region again, as after a change of the rules")
     again.add_argument("--region", required=True, help='an LGD path such as 9.178.1204; "" is everywhere')
     learn = doing.add_parser("train", help="learn a model from a file of members; under .venv-dedup")
@@ -70,10 +111,14 @@ def main() -> None:
     learn.add_argument("--trained-on", default="", metavar="WHAT", help="what the members are (default: the file's name)")
     learn.add_argument("--state", default="", metavar="CODE", help="whose members they are")
     learn.add_argument("--threads", type=int, default=1)
+    kept = doing.add_parser("labels", help="write what officers decided, without a name, as CSV")
+    kept.add_argument("--out", type=Path, required=True, metavar="FILE")
     given = parser.parse_args()
     logs.start("dedup")
     if given.doing == "restate":
-        restate(given.to)
+        (restate if given.to == "profiles" else restate_contests)(given.to)
+    elif given.doing == "labels":
+        labels(given.out)
     elif given.doing == "train":
         train(given.members, given.out, given.name, given.trained_on, given.state, given.threads)
     else:

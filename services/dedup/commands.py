@@ -10,8 +10,8 @@ share a lookup; so whichever comes second sees the first, and no second screenin
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import asdict, astuple, replace
+from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, delete, func, text, update
@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from protos import dedup_pb2
 from services.chassis.mailbox import tell
 from services.dedup import queries, rules
-from services.dedup.rules import Match, Person, Record, Screening
+from services.dedup.rules import Clue, Match, Override, Person, Record, Screening
 from services.dedup.tables import contested, labels, matches, people, screenings, statuses
 from services.kernel.approval import LIVE, Status
 
@@ -66,13 +66,18 @@ def screen(connection: Connection, record: Record, version: int) -> None:
     _settle(connection, record.member_id)
 
 
-def decide(connection: Connection, member_id: UUID, revision: int, status: Status, decisions: Mapping[UUID, str], version: int) -> None:
+def decide(
+    connection: Connection,
+    member_id: UUID,
+    revision: int,
+    status: Status,
+    decisions: Mapping[UUID, str],
+    version: int,
+    at: datetime | None = None,
+) -> None:
     """Note an officer's decision on a record, with a label for each finding; a rejected record concerns nobody any more."""
     _lock(connection, "member", [member_id])
-    if decisions:
-        about = {"member_id": member_id, "revision": revision, "version": version}
-        rows = [{"finding_id": finding_id, "decision": decision, **about} for finding_id, decision in decisions.items()]
-        connection.execute(_replacing(insert(labels).values(rows), "finding_id", newer=True))
+    label(connection, member_id, revision, decisions, version, at)
     decided = insert(statuses).values(member_id=member_id, version=version, revision=revision, status=status)
     connection.execute(_replacing(decided, "member_id", newer=True))
     held = queries.held(connection, [member_id]).get(member_id, [])
@@ -130,36 +135,29 @@ def _note(connection: Connection, held: Sequence[queries.Held], screened: Sequen
     """A submitted record's screening follows what is known; an active one's stays, and a proof against it is a case of its own."""
     member_id = held[0].person.member_id
     if not screened:
-        _contest(connection, member_id, frozenset())
+        _contest(connection, held[0].person, {})
         return
     newest, screening = held[-1].person, screened[-1]
     told = queries.screening(connection, member_id)
     if told is None or told[0].revision != newest.revision or (newest.status is Status.SUBMITTED and told[0] != screening):
         _tell(connection, screening, told[1] + 1 if told else 1)
-    live = screened[0] if held[0].person.status is Status.ACTIVE else None
-    _contest(connection, member_id, live.proofs if live else frozenset())
+    live = screened[0].proofs if held[0].person.status is Status.ACTIVE else {}
+    _contest(connection, held[0].person, live)
 
 
 def _tell(connection: Connection, screening: Screening, version: int) -> None:
     """Store a screening and tell it."""
     of_member = {"member_id": screening.member_id, "revision": screening.revision, "version": version}
-    row = insert(screenings).values(**of_member, region=screening.region, verdict=screening.verdict)
+    lists = {
+        "supervisor": any(match.override is Override.SUPERVISOR for match in screening.matches),
+        "fraud": any(rules.is_fraud(match.clues) for match in screening.matches),
+    }
+    row = insert(screenings).values(**of_member, region=screening.region, verdict=screening.verdict, **lists)
     connection.execute(_replacing(row, "member_id"))
     if screening.matches:
         rows = [{**of_member, **asdict(match), "clues": [astuple(clue) for clue in match.clues]} for match in screening.matches]
         connection.execute(_replacing(insert(matches).values(rows), "finding_id"))
     tell(connection, _message(screening), subject=screening.member_id, version=version)
-
-
-def _contest(connection: Connection, member_id: UUID, others: AbstractSet[UUID]) -> None:
-    """Open a contested case with each of the others, and settle those with anybody else."""
-    known = queries.open_contests(connection, member_id)
-    if others - known:
-        opened = insert(contested).values([{"member_id": member_id, "other_id": other} for other in sorted(others - known)])
-        connection.execute(_replacing(opened, "member_id", "other_id"))
-    if known - others:
-        gone = (contested.c.member_id == member_id) & contested.c.other_id.in_(known - others)
-        connection.execute(update(contested).where(gone).values(settled_at=func.now()))
 
 
 # --- What is told.
@@ -191,3 +189,55 @@ def restate(connection: Connection, hearer: str, after: UUID | None) -> list[UUI
     for screening, version in page:
         tell(connection, _message(screening), subject=screening.member_id, version=version, to=hearer)
     return [screening.member_id for screening, _ in page]
+
+
+# --- Contested cases (decision 4).
+
+
+def _contest(connection: Connection, person: Person, proofs: Mapping[UUID, Sequence[Clue]]) -> None:
+    """Open a contested case with each of the others, settle those with anybody else, and tell where she was contested and is no more, or
+    the other way round.
+    """
+    member_id, others = person.member_id, set(proofs)
+    known = queries.open_contests(connection, member_id)
+    if not known and not others:
+        return
+    told = queries.contest_version(connection, member_id)
+    version = told + (bool(known) != bool(others))
+    if others - known:
+        about = {"member_id": member_id, "region": person.region, "version": version}
+        opened = [{**about, "other_id": other, "clues": [astuple(clue) for clue in proofs[other]]} for other in sorted(others - known)]
+        connection.execute(_replacing(insert(contested).values(opened), "member_id", "other_id"))
+    if known - others:
+        gone = (contested.c.member_id == member_id) & contested.c.other_id.in_(known - others)
+        connection.execute(update(contested).where(gone).values(settled_at=func.now(), version=version))
+    if known & others:  # She may lie elsewhere by now.
+        moved = (contested.c.member_id == member_id) & contested.c.settled_at.is_(None) & (contested.c.region != person.region)
+        connection.execute(update(contested).where(moved).values(region=person.region))
+    if version > told:
+        tell(connection, _contested(member_id, is_open=bool(others)), subject=member_id, version=version)
+
+
+def _contested(member_id: UUID, *, is_open: bool) -> dedup_pb2.MemberContested:
+    return dedup_pb2.MemberContested(member_id=str(member_id), open=is_open)
+
+
+def restate_contests(connection: Connection, hearer: str, after: UUID | None) -> list[UUID]:
+    """Tell one hearer of the members after this one who are or were contested, a page of them; returns whom."""
+    page = queries.contests_after(connection, after, PAGE)
+    for member_id, is_open, version in page:
+        tell(connection, _contested(member_id, is_open=is_open), subject=member_id, version=version, to=hearer)
+    return [member_id for member_id, _, _ in page]
+
+
+# --- Labels.
+
+
+def label(connection: Connection, member_id: UUID, revision: int, decisions: Mapping[UUID, str], version: int, at: datetime | None = None) -> None:
+    """Keep what officers said of findings, the newest word on each, with what they said it of."""
+    if not decisions:
+        return
+    of = {"member_id": member_id, "revision": revision, "version": version, "decided_at": at or datetime.now(UTC)}
+    about = queries.labelled(connection, member_id, decisions)
+    rows = [{"finding_id": finding_id, "decision": decision, **of, **about[finding_id]} for finding_id, decision in decisions.items()]
+    connection.execute(_replacing(insert(labels).values(rows), "finding_id", newer=True))

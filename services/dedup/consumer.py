@@ -44,7 +44,7 @@ class Consumer:
         body = event.body
         status = Status(StatusMessage.Name(body.status).removeprefix("STATUS_"))
         decisions = {UUID(each.finding_id): Decision.Name(each.decision).removeprefix("DECISION_") for each in body.decisions}
-        commands.decide(connection, UUID(body.member_id), body.revision, status, decisions, event.version)
+        commands.decide(connection, UUID(body.member_id), body.revision, status, decisions, event.version, event.occurred_at)
 
     @hears("identity", SessionEnded)
     def session_ended(self, connection: Connection, event: Event[SessionEnded]) -> None:

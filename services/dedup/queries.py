@@ -2,23 +2,24 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, and_, func, select, tuple_, union
+from sqlalchemy import Connection, Row, RowMapping, and_, case, func, literal, select, text, true, tuple_, union
 
+from services.chassis import settings
 from services.chassis.database import one_line
-from services.chassis.sight import within
+from services.chassis.sight import among, within
 from services.dedup import rules
 from services.dedup.rules import ARMS, Arm, Artefact, Clue, Match, Override, Person, Screening, Thresholds, Verdict, Yardstick, model
-from services.dedup.tables import contested, matches, models, people, screenings, statuses
+from services.dedup.tables import contested, labels, matches, models, people, screenings, statuses
 from services.kernel.approval import Status
 from services.kernel.caller import Caller
 from services.kernel.errors import NotFound
-from services.kernel.month import today
-from services.kernel.region import NATION
+from services.kernel.month import IST, today
+from services.kernel.region import NATION, Level, level
 
 _PERSON = [people.c[field.name] for field in fields(Person)]
 
@@ -60,7 +61,7 @@ def decided(connection: Connection, member_id: UUID) -> tuple[int, Status] | Non
 def yardstick(connection: Connection) -> Yardstick:
     """The newest model and what holds today."""
     newest = connection.execute(select(func.max(models.c.id))).scalar()
-    return Yardstick(_model(connection, newest) if newest else model.default(), thresholds(connection, today()))
+    return Yardstick(_model(connection, newest) if newest else model.default(), thresholds(today()))
 
 
 _read: dict[int, Artefact] = {}
@@ -73,10 +74,6 @@ def _model(connection: Connection, model_id: int) -> Artefact:
         _read.clear()
         _read[model_id] = model.read(content, f"model {model_id}")
     return _read[model_id]
-
-
-def thresholds(_connection: Connection, _on: date) -> Thresholds:
-    return Thresholds()
 
 
 # --- Candidates: one statement, an arm each, and each arm bounded.
@@ -154,7 +151,7 @@ def stands(connection: Connection, told: Screening) -> bool:
         return False
     if newest.status is Status.SUBMITTED and screen(connection, newest, by) != told:
         return False
-    proofs = screen(connection, live, by).proofs if live.status is Status.ACTIVE else frozenset()
+    proofs = set(screen(connection, live, by).proofs) if live.status is Status.ACTIVE else set()
     return proofs == open_contests(connection, told.member_id)
 
 
@@ -229,12 +226,20 @@ def screening_in_sight(connection: Connection, caller: Caller, member_id: UUID) 
     return found[0]
 
 
-def flagged(connection: Connection, caller: Caller, after: UUID | None, size: int) -> list[Screening]:
-    """The screenings in the caller's region that found something; a rejected record's is history."""
+FLAGS = {
+    "ALL": true(),
+    "CONFIRMED": screenings.c.verdict == "CONFIRMED",
+    "SUPERVISOR": screenings.c.supervisor,
+    "FRAUD": screenings.c.fraud,
+}
+
+
+def flagged(connection: Connection, caller: Caller, after: UUID | None, size: int, kind: str = "ALL") -> list[Screening]:
+    """The screenings in the caller's region that found something of a kind; a rejected record's is history."""
     query = (
         select(screenings)
         .join(people, and_(people.c.member_id == screenings.c.member_id, people.c.revision == screenings.c.revision))
-        .where(screenings.c.verdict != "CLEAR", people.c.status != Status.REJECTED, within(screenings.c.region, caller.regions))
+        .where(FLAGS[kind], screenings.c.verdict != "CLEAR", people.c.status != Status.REJECTED, within(screenings.c.region, caller.regions))
         .order_by(screenings.c.member_id)
         .limit(size)
     )
@@ -246,3 +251,103 @@ def open_contests(connection: Connection, member_id: UUID) -> set[UUID]:
     """The records that contest an active member."""
     query = select(contested.c.other_id).where(contested.c.member_id == member_id, contested.c.settled_at.is_(None))
     return set(connection.execute(query).scalars())
+
+
+# --- Contested cases.
+
+
+def contest_version(connection: Connection, member_id: UUID) -> int:
+    """What was last told of whether a member is contested; 0 where nothing was."""
+    newest: int | None = connection.execute(select(func.max(contested.c.version)).where(contested.c.member_id == member_id)).scalar()
+    return newest or 0
+
+
+def contests_after(connection: Connection, after: UUID | None, size: int) -> list[tuple[UUID, bool, int]]:
+    """Whoever was ever contested, whether she is, and the version of that, a page at a time, for a restatement."""
+    query = select(contested.c.member_id, func.bool_or(contested.c.settled_at.is_(None)), func.max(contested.c.version))
+    query = query.group_by(contested.c.member_id).order_by(contested.c.member_id).limit(size)
+    return [(row[0], row[1], row[2]) for row in connection.execute(query.where(contested.c.member_id > after) if after else query)]
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """An active member and the record that proved to be the same woman."""
+
+    member_id: UUID
+    other_id: UUID
+    since: datetime
+    clues: tuple[Clue, ...]
+
+
+def contests(connection: Connection, caller: Caller, after: tuple[UUID, UUID] | None, size: int) -> list[Contest]:
+    """A page of the open cases of the caller's region."""
+    key = (contested.c.member_id, contested.c.other_id)
+    query = select(*key, contested.c.since, contested.c.clues).where(contested.c.settled_at.is_(None), within(contested.c.region, caller.regions))
+    rows = connection.execute((query.where(tuple_(*key) > after) if after else query).order_by(*key).limit(size))
+    return [Contest(row.member_id, row.other_id, row.since, tuple(Clue(*clue) for clue in row.clues)) for row in rows]
+
+
+# --- Labels.
+
+
+def labelled(connection: Connection, member_id: UUID, finding_ids: Collection[UUID]) -> dict[UUID, dict[str, object]]:
+    """What is kept of each finding beside the decision on it: as it was last told, and where she lies."""
+    region = connection.execute(select(people.c.region).where(people.c.member_id == member_id)).scalar() or ""
+    unknown = {"region": region, "other_id": None, "verdict": None, "override": None, "weight_centibits": None, "codes": None}
+    about: dict[UUID, dict[str, object]] = dict.fromkeys(finding_ids, unknown)
+    kept = ("other_id", "verdict", "override", "weight_centibits")
+    for row in connection.execute(select(matches).where(among(matches.c.finding_id, finding_ids))):
+        about[row.finding_id] = {"region": region, **{name: getattr(row, name) for name in kept}, "codes": [clue[0] for clue in row.clues]}
+    return about
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How findings of one place, month and tier were decided."""
+
+    month: str
+    region: str
+    verdict: str
+    override: str
+    band: str
+    decided: int
+    duplicates: int
+    not_duplicates: int
+    referred: int
+
+
+def precision(connection: Connection, region: str, months: tuple[str, str], regions: Collection[str]) -> list[Counted]:
+    """What was decided in these months, both included, in a region as far as it lies in `regions`; of a state district by district."""
+    month = func.to_char(func.timezone("Asia/Kolkata", labels.c.decided_at), "YYYY-MM")
+    district = func.concat(func.split_part(labels.c.region, ".", 1), ".", func.split_part(labels.c.region, ".", 2))
+    place = district if level(region) <= Level.STATE else literal(region)
+    bands = sorted(rules.BANDS.items(), key=lambda one: -one[1])
+    band = case(*((labels.c.weight_centibits >= least, name) for name, least in bands), else_=rules.BAND_BELOW)
+    key = [month.label("month"), place.label("region"), labels.c.verdict, labels.c.override, band.label("band")]
+    said = labels.c.decision
+    counts = [
+        func.count().label("decided"),
+        func.count().filter(said.in_(rules.DUPLICATE)).label("duplicates"),
+        func.count().filter(said == rules.NOT_A_DUPLICATE).label("not_duplicates"),
+        func.count().filter(said == rules.REFERRED).label("referred"),
+    ]
+    first, last = (date.fromisoformat(f"{one}-01") for one in months)
+    began, ended = (datetime.combine(day, time(), IST) for day in (first, (last + timedelta(days=31)).replace(day=1)))
+    these = (labels.c.decided_at >= began, labels.c.decided_at < ended, labels.c.verdict.is_not(None))
+    query = select(*key, *counts).where(*these, within(labels.c.region, [region]), within(labels.c.region, regions))
+    numbered = list(map(text, "12345"))
+    return [Counted(**row) for row in connection.execute(query.group_by(*numbered).order_by(*numbered)).mappings()]
+
+
+def labels_after(connection: Connection, after: UUID | None, size: int) -> Sequence[Row[Any]]:
+    """All labels of findings that are known, a page at a time."""
+    query = select(labels).where(labels.c.verdict.is_not(None)).order_by(labels.c.finding_id).limit(size)
+    return connection.execute(query.where(labels.c.finding_id > after) if after else query).all()
+
+
+# --- Thresholds.
+
+
+def thresholds(on: date) -> Thresholds:
+    """What the state has set for a day: a screening goes by the day on which it is made. It stands in the state's file, as all policies."""
+    return rules.thresholds_of(settings.state().policies, on)

@@ -1,5 +1,6 @@
 """gRPC in: what the screenings found, for the officers who decide."""
 
+from dataclasses import asdict
 from uuid import UUID
 
 import grpc
@@ -7,9 +8,11 @@ import grpc
 from protos import dedup_pb2, dedup_pb2_grpc
 from services.chassis import audit, database
 from services.chassis.interceptors import caller, in_her_language
-from services.dedup import commands, queries
+from services.dedup import commands, queries, rules
 from services.dedup.rules import Screening
+from services.kernel.errors import Invalid
 from services.kernel.ids import parse_id
+from services.kernel.month import month_of, today
 from services.kernel.page import page_size, page_unknown
 
 SERVICE = "dedup"
@@ -40,11 +43,60 @@ class Servicer(dedup_pb2_grpc.DedupServiceServicer):
         return _show(found)
 
     def ListFlagged(self, request: dedup_pb2.ListFlaggedRequest, _context: grpc.ServicerContext) -> dedup_pb2.ListFlaggedResponse:
-        size, after = page_size(request.page.size), _after(request.page.after)
+        size, after, kind = page_size(request.page.size), _after(request.page.after), _kind(request.kind)
         with transaction() as connection:
-            found = queries.flagged(connection, caller(), after, size)
+            found = queries.flagged(connection, caller(), after, size, kind)
         self._reads.seen(caller(), "screening.list", [member_id for each in found for member_id in _seen(each)])
         return dedup_pb2.ListFlaggedResponse(screenings=map(_show, found), next=str(found[-1].member_id) if len(found) == size else "")
+
+    def ListContested(self, request: dedup_pb2.ListContestedRequest, _context: grpc.ServicerContext) -> dedup_pb2.ListContestedResponse:
+        size, after = page_size(request.page.size), _after_pair(request.page.after)
+        with transaction() as connection:
+            found = queries.contests(connection, caller(), after, size)
+        self._reads.seen(caller(), "contested.list", [member_id for case in found for member_id in (case.member_id, case.other_id)])
+        following = f"{found[-1].member_id}.{found[-1].other_id}" if len(found) == size else ""
+        return dedup_pb2.ListContestedResponse(cases=map(_show_contest, found), next=following)
+
+    def PrecisionReport(self, request: dedup_pb2.PrecisionReportRequest, _context: grpc.ServicerContext) -> dedup_pb2.PrecisionReportResponse:
+        months = rules.period(request.from_month, request.to_month, month_of(today()))
+        with transaction() as connection:
+            found = queries.precision(connection, request.region, months, caller().regions)
+        return dedup_pb2.PrecisionReportResponse(rows=map(_show_counted, found))
+
+
+def _kind(kind: int) -> str:
+    if kind not in dedup_pb2.FlagKind.values():
+        raise Invalid("KIND_UNKNOWN", "There is no such kind.", field="kind")
+    return dedup_pb2.FlagKind.Name(dedup_pb2.FlagKind.ValueType(kind or dedup_pb2.FLAG_KIND_ALL)).removeprefix("FLAG_KIND_")
+
+
+def _after_pair(text: str) -> tuple[UUID, UUID] | None:
+    one, _, other = text.partition(".")
+    try:
+        return (UUID(one), UUID(other)) if text else None
+    except ValueError:
+        raise page_unknown() from None
+
+
+def _show_contest(case: queries.Contest) -> dedup_pb2.ContestedCase:
+    clues = [dedup_pb2.Clue(**asdict(clue)) for clue in case.clues]
+    shown = dedup_pb2.ContestedCase(member_id=str(case.member_id), other_member_id=str(case.other_id), clues=clues)
+    shown.since.FromDatetime(case.since)
+    return shown
+
+
+def _show_counted(row: queries.Counted) -> dedup_pb2.PrecisionRow:
+    return dedup_pb2.PrecisionRow(
+        month=row.month,
+        region=row.region,
+        verdict=f"VERDICT_{row.verdict}",
+        override=f"OVERRIDE_{row.override}",
+        band=f"WEIGHT_BAND_{row.band}",
+        decided=row.decided,
+        duplicates=row.duplicates,
+        not_duplicates=row.not_duplicates,
+        referred=row.referred,
+    )
 
 
 def _after(text: str) -> UUID | None:

@@ -88,8 +88,15 @@ screenings = Table(
     Column("region", Text, nullable=False),
     Column("verdict", Text, nullable=False),
     Column("screened_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # Whether any of its matches is a supervisor's to decide, and whether any belongs on the fraud list.
+    Column("supervisor", Boolean, nullable=False, server_default=false()),
+    Column("fraud", Boolean, nullable=False, server_default=false()),
 )
+# A list each, an index each: what is rare costs the rest nothing.
 Index("screenings_flagged", screenings.c.region, screenings.c.member_id, postgresql_where=screenings.c.verdict != "CLEAR")
+Index("screenings_confirmed", screenings.c.region, screenings.c.member_id, postgresql_where=screenings.c.verdict == "CONFIRMED")
+Index("screenings_supervisor", screenings.c.region, screenings.c.member_id, postgresql_where=screenings.c.supervisor)
+Index("screenings_fraud", screenings.c.region, screenings.c.member_id, postgresql_where=screenings.c.fraud)
 
 # Every match ever told, so that a label finds what it is about; those of the screening's own version are current.
 matches = Table(
@@ -109,7 +116,8 @@ matches = Table(
 Index("matches_member", matches.c.member_id, matches.c.version)
 Index("matches_other", matches.c.other_id)
 
-# What officers decided, to learn weights from. Their reasons stay with profiles: they may hold names.
+# What officers decided, the newest word on each finding, to learn from, with what they decided on as it was then: a screening under other
+# rules may weigh the same pair anew. Their reasons stay with profiles: they may hold names.
 labels = Table(
     "labels",
     metadata,
@@ -119,7 +127,16 @@ labels = Table(
     Column("revision", Integer, nullable=False),
     Column("decision", Text, nullable=False),
     Column("heard_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("decided_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("region", Text, nullable=False, server_default=""),
+    # Of the finding; null where it is not known here, as after a backup.
+    Column("other_id", Uuid),
+    Column("verdict", Text),
+    Column("override", Text),
+    Column("weight_centibits", Integer),
+    Column("codes", ARRAY(Text)),
 )
+Index("labels_decided", labels.c.region, labels.c.decided_at)
 
 # Active members of whom another record turned out to be the same woman: nothing is undone by machine (decision 4).
 contested = Table(
@@ -129,5 +146,11 @@ contested = Table(
     Column("other_id", Uuid, primary_key=True),
     Column("since", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("settled_at", DateTime(timezone=True)),  # The other record was rejected or is another woman by now.
+    # Where she lies, and why it is the same woman: [code, words, centibits] each, since an active member's screening stays as it was told.
+    Column("region", Text, nullable=False, server_default=""),
+    Column("clues", JSONB, nullable=False, server_default="[]"),
+    # Of what was last told of the member; the highest of her rows counts.
+    Column("version", BigInteger, nullable=False, server_default="0"),
 )
+Index("contested_open", contested.c.region, contested.c.member_id, contested.c.other_id, postgresql_where=contested.c.settled_at.is_(None))
 Index("contested_other", contested.c.other_id, postgresql_where=contested.c.settled_at.is_(None))

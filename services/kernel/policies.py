@@ -45,6 +45,15 @@ RULES = MappingProxyType(
         "leaving_needs_settlement": Rule(
             "Whether a member leaves, dies or moves in her record only once the books have settled her: 1 yes, 0 no (R-MEM-3)", 0, 1, 0
         ),
+        # Below -10 bits a pair is 1,000 times less likely than not; above 60 two records agree in all that there is to compare.
+        "duplicate_shown_centibits": Rule(
+            "From how many hundredths of a bit of evidence on officers are shown two records; 0 is as likely one woman's as not",
+            -1000,
+            6000,
+            0,
+        ),
+        "duplicate_decided_centibits": Rule("From how many on an officer must decide on the two before she approves", -1000, 6000, 400),
+        "duplicate_supervisor_centibits": Rule("From how many on a supervisor alone may say that they are two women", -1000, 6000, 800),
     }
 )
 

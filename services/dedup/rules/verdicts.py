@@ -65,9 +65,9 @@ class Screening:
     matches: tuple[Match, ...]
 
     @property
-    def proofs(self) -> frozenset[UUID]:
-        """Who is certainly the same woman."""
-        return frozenset(match.other_id for match in self.matches if match.verdict is Verdict.CONFIRMED)
+    def proofs(self) -> dict[UUID, tuple[Clue, ...]]:
+        """Who is certainly the same woman, and why."""
+        return {match.other_id: match.clues for match in self.matches if match.verdict is Verdict.CONFIRMED}
 
 
 def judge(scored: Score, thresholds: Thresholds) -> tuple[Verdict, Override]:
