@@ -1,10 +1,11 @@
-"""Events in: what profiles tells of institutions and members, and which sessions ended."""
+"""Events in: what profiles tells of institutions and members, whom the duplicate check contests, and which sessions ended."""
 
 from datetime import UTC, date
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from protos.dedup_pb2 import MemberContested
 from protos.identity_pb2 import SessionEnded
 from protos.profiles_pb2 import InstitutionChanged, Kind, MemberChanged, MembersTallied, Status
 from services.chassis import ended
@@ -55,6 +56,10 @@ class Consumer:
     def members_tallied(self, connection: Connection, event: Event[MembersTallied]) -> None:
         told = event.body
         copies.compare(connection, told.block, told.members, told.fingerprint, told.at.ToDatetime(UTC))
+
+    @hears("dedup", MemberContested)
+    def member_contested(self, connection: Connection, event: Event[MemberContested]) -> None:
+        copies.keep_contested(connection, UUID(event.body.member_id), event.version, is_open=event.body.open)
 
     @hears("identity", SessionEnded)
     def session_ended(self, connection: Connection, event: Event[SessionEnded]) -> None:

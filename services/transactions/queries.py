@@ -6,7 +6,25 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Label, Row, Select, Table, and_, case, exists, func, lateral, literal, or_, select, true, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Label,
+    Row,
+    Select,
+    Table,
+    and_,
+    any_,
+    case,
+    exists,
+    func,
+    lateral,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 
 from services.chassis import database, sight
 from services.kernel.approval import MeetingStatus
@@ -20,11 +38,25 @@ from services.transactions.rules.anomaly import Mark, Wanted
 from services.transactions.rules.books import Books, Chain, GivenOver, Institution, Loan, Member, Other, Recorded, Reversible, Span
 from services.transactions.rules.heads import CHART, Head, SubLedger
 from services.transactions.rules.journal import HAS_ACCOUNTS, Account, Held, Id, Line, added, effect, still_standing
-from services.transactions.rules.meeting import brought_in, payments_taken_back
+from services.transactions.rules.meeting import brought_in, lent_to, payments_taken_back
 from services.transactions.rules.record import Pending
 from services.transactions.rules.schedule import Terms
-from services.transactions.rules.sheet import Reversal, Sheet, Transfer, leaving, named_borrowers, named_loans, named_members
-from services.transactions.tables import FLAGGED, balances, chains, institutions, loans, meetings, members, refused, reversals, superseded, transfers
+from services.transactions.rules.sheet import LoanGiven, Reversal, Sheet, Transfer, leaving, named_borrowers, named_loans, named_members
+from services.transactions.tables import (
+    FLAGGED,
+    allowed,
+    balances,
+    chains,
+    contested,
+    institutions,
+    loans,
+    meetings,
+    members,
+    refused,
+    reversals,
+    superseded,
+    transfers,
+)
 
 ACTIVE = "ACTIVE"
 WHOLE = UUID(int=0)  # In the column of_id: the head itself.
@@ -44,7 +76,8 @@ select i.kind, i.region, i.status, i.formed_on, i.since_on, i.ended, i.banks, i.
     (select json_agg(json_build_array(e.meeting_id, e.institution_id, e.revision, e.number, e.status, encode(e.content_hash, 'hex')))
         from meetings e where e.meeting_id = any(%(meeting_ids)s::uuid[])),
     (select json_agg(b.institution_id) from institutions b
-        where b.institution_id = any(%(borrower_ids)s::uuid[]) and b.parent_id = %(institution_id)s::uuid and b.status = 'ACTIVE')
+        where b.institution_id = any(%(borrower_ids)s::uuid[]) and b.parent_id = %(institution_id)s::uuid and b.status = 'ACTIVE'),
+    (select json_agg(d.member_id) from contested d where d.open and d.member_id = any(%(member_ids)s::uuid[]))
 from (values (1)) as one
     left join institutions i on i.institution_id = %(institution_id)s::uuid
     left join chains c on c.institution_id = %(institution_id)s::uuid
@@ -68,7 +101,11 @@ def books(connection: Connection, sheets: Collection[Sheet]) -> Books:
         "meeting_ids": _array({one for sheet in sheets for one in (sheet.meeting_id, sheet.previous_meeting_id) if one}),
     }
     row = connection.exec_driver_sql(_BOOKS, sought).one()
-    (kind, lies_in, status, formed_on, since_on, ended, banks, compulsory), chain, (held, known, lent, stored, below) = row[:8], row[8:15], row[15:]
+    (kind, lies_in, status, formed_on, since_on, ended, banks, compulsory), chain, (held, known, lent, stored, below, disputed) = (
+        row[:8],
+        row[8:15],
+        row[15:],
+    )
     stand_at = {Account(Head(head), "" if of == _WHOLE else of): paise for head, of, paise, _, _ in held or ()}
     memos = {of: (interest or 0, through) for _, of, _, interest, through in held or () if through}
     lent = [*(lent or ()), *_lent_to(connection, UUID(institution_id), {one for sheet in sheets for one in leaving(sheet)})]
@@ -91,6 +128,7 @@ def books(connection: Connection, sheets: Collection[Sheet]) -> Books:
         {one: _loan(one, rest, stand_at, memos) for one, *rest in lent},
         {one: Recorded(of, revision, number, MeetingStatus(state), bytes.fromhex(mark)) for one, of, revision, number, state, mark in stored or ()},
         seen,
+        frozenset(disputed or ()),
         frozenset(below or ()),
         *_groups(connection, sheets),
         *_history(connection, UUID(institution_id), {one for sheet in sheets for one in payments_taken_back(sheet, seen)}),
@@ -279,6 +317,8 @@ def meetings_of(connection: Connection, caller: Caller, institution_id: UUID, st
 _PENDING = database.one_line(
     """
 select m.*, i.kind, i.region as lies_in, i.parent_id, f.kind as parent_kind, f.parent_id as grandparent_id,
+    array(select d.member_id from contested d where d.open and d.member_id = any(m.ids) and not exists (
+        select from allowed a where a.meeting_id = m.meeting_id and a.revision = m.revision and a.member_id = d.member_id)) as disputed,
     c.last_number, c.last_meeting_id, c.last_held_on, c.approved_through, c.highest_number, c.version as chain_version, c.lock
 from meetings m join institutions i on i.institution_id = m.institution_id join chains c on c.institution_id = m.institution_id
     left join institutions f on f.institution_id = i.parent_id
@@ -314,6 +354,7 @@ def pending(connection: Connection, caller: Caller, meeting_ids: Collection[UUID
                 row.flags,
                 row.maker_user,
                 row.maker_person,
+                lent_to(packed.unpack_sheet(row), [str(one) for one in row.disputed]) if row.disputed else (),
             ),
             chain,
             row,
@@ -385,6 +426,42 @@ def waiting(connection: Connection, caller: Caller, after: tuple[UUID, int] | No
     return connection.execute(statement.order_by(meetings.c.institution_id, meetings.c.number).limit(size)).all()
 
 
+@dataclass(frozen=True, slots=True)
+class ContestedLoan:
+    """A loan to a contested member in a meeting that waits, which no supervisor has allowed."""
+
+    meeting: Row[Any]
+    place: int
+    loan: LoanGiven
+
+
+def contested_loans(connection: Connection, caller: Caller, after: UUID | None, size: int) -> tuple[list[ContestedLoan], UUID | None]:
+    """Those of a page of meetings, and the last of these where more may follow. Looked for where each member is now."""
+    key = (allowed.c.meeting_id == meetings.c.meeting_id, allowed.c.revision == meetings.c.revision, allowed.c.member_id == contested.c.member_id)
+    let = select(allowed.c.member_id).where(*key).correlate(meetings, contested)
+    hers = (contested.c.open, contested.c.member_id == any_(meetings.c.ids), ~exists(let))
+    disputed = select(contested.c.member_id).where(*hers).correlate(meetings)
+    of = select(members.c.institution_id).join(contested, contested.c.member_id == members.c.member_id).where(contested.c.open)
+    statement = (
+        select(meetings, func.array(disputed.scalar_subquery()).label("disputed"))
+        .join(institutions, institutions.c.institution_id == meetings.c.institution_id)
+        .join(chains, chains.c.institution_id == meetings.c.institution_id)
+        .where(meetings.c.institution_id.in_(of), in_sight(caller), meetings.c.number > chains.c.approved_through)
+        .where(meetings.c.status == MeetingStatus.CLOSED, exists(disputed))
+    )
+    if after:
+        statement = statement.where(meetings.c.meeting_id > after)
+    rows = connection.execute(statement.order_by(meetings.c.meeting_id).limit(size)).all()
+    found = [
+        ContestedLoan(row, place, one) for row in rows for place, one in lent_to(packed.unpack_sheet(row), [str(member) for member in row.disputed])
+    ]
+    return found, rows[-1].meeting_id if len(rows) == size else None
+
+
+def is_allowed(connection: Connection, meeting_id: UUID, revision: int) -> bool:
+    return connection.execute(select(exists().where(allowed.c.meeting_id == meeting_id, allowed.c.revision == revision))).scalar_one()
+
+
 def _on_side(caller: Caller, side: int) -> ColumnElement[bool]:
     """SHGs whose federation of that side is hers: directly above is the VO, or where there is none the CLF; above a VO is its CLF."""
     if side == 1:
@@ -404,7 +481,9 @@ def flagged(connection: Connection, caller: Caller, wanted: Wanted, after: Mark 
         return []
     these = (FLAGGED, meetings.c.flags.overlap(list(wanted.flags)), meetings.c.status != MeetingStatus.REJECTED)
     first = _newest(caller, wanted, meetings, literal("").label("attempt"), these, after, size).subquery("first")
-    rows = select(meetings, institutions.c.compulsory_paise).join(first, first.c.meeting_id == meetings.c.meeting_id)
+    ever = select(contested.c.member_id).where(contested.c.member_id == any_(meetings.c.ids)).scalar_subquery()
+    rows = select(meetings, institutions.c.compulsory_paise, func.array(ever).label("contested"))
+    rows = rows.join(first, first.c.meeting_id == meetings.c.meeting_id)
     rows = rows.join(institutions, institutions.c.institution_id == meetings.c.institution_id)
     return connection.execute(rows.order_by(meetings.c.held_on.desc(), meetings.c.meeting_id.desc())).all()
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -60,6 +61,28 @@ members = Table(
 # For the nightly comparison, block by block; and an institution's own, for a device.
 Index("members_region", members.c.region)
 Index("members_institution", members.c.institution_id)
+
+# Copy of the duplicate check's cases: active members of whom another record proved to be the same woman, and whether that is open. Few; who
+# once was stays, so that a flag tells of whom it was raised.
+contested = Table(
+    "contested",
+    metadata,
+    Column("member_id", Uuid, primary_key=True),
+    Column("open", Boolean, nullable=False),
+    Column("version", BigInteger, nullable=False),
+)
+
+# What a supervisor let go on all the same: the loans of one revision of a meeting to one such member.
+allowed = Table(
+    "allowed",
+    metadata,
+    Column("meeting_id", Uuid, primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("member_id", Uuid, primary_key=True),
+    Column("allowed_at", DateTime(timezone=True), nullable=False),
+    Column("allowed_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
 
 # Where a copy of a block's members differed from what their owner said of them, until it is equal.
 drift = Table(

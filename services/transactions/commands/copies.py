@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from services.kernel.tally import ON_THE_WAY
 from services.transactions import queries
-from services.transactions.tables import drift, institutions, members
+from services.transactions.tables import contested, drift, institutions, members
 
 
 def _keep_newest(connection: Connection, table: Table, key: str, values: dict[str, Any]) -> None:
@@ -25,6 +25,10 @@ def keep_institution(connection: Connection, institution_id: UUID, version: int,
 
 def keep_member(connection: Connection, member_id: UUID, version: int, **told: Any) -> None:  # noqa: ANN401 - the copy's columns, by name
     _keep_newest(connection, members, "member_id", {"member_id": member_id, "version": version, **told})
+
+
+def keep_contested(connection: Connection, member_id: UUID, version: int, *, is_open: bool) -> None:
+    _keep_newest(connection, contested, "member_id", {"member_id": member_id, "version": version, "open": is_open})
 
 
 def compare(connection: Connection, block: str, told: int, fingerprint: int, at: datetime) -> bool:

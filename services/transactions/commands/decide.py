@@ -8,11 +8,12 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, bindparam, delete, select, update
+from sqlalchemy.dialects.postgresql import insert
 
 from services.chassis import audit, database, sight
 from services.kernel.approval import MeetingStatus
 from services.kernel.caller import Caller
-from services.kernel.errors import Exhausted, Refused
+from services.kernel.errors import Conflict, Exhausted, Refused
 from services.kernel.policies import Policies
 from services.transactions import queries
 from services.transactions.commands.events import Told, approved, booked, moved, settled, tell_all
@@ -20,7 +21,7 @@ from services.transactions.rules import meeting, packed, record
 from services.transactions.rules.books import Chain
 from services.transactions.rules.journal import effect
 from services.transactions.rules.loan import Standing
-from services.transactions.tables import balances, chains, loans, meetings, reversals, transfers
+from services.transactions.tables import allowed, balances, chains, loans, meetings, reversals, transfers
 
 TRIES_MAX = 5
 
@@ -123,6 +124,23 @@ def _approve(connection: Connection, caller: Caller, final: Found, advanced: Map
         },
     )
     return {str(one) for one in done.scalars()}
+
+
+def allow_loans(connection: Connection, caller: Caller, meeting_id: UUID, revision: int, reason: str) -> None:
+    """Let the loans of this revision to members who are contested now go on; the same said again changes nothing."""
+    found = queries.pending(connection, caller, [meeting_id]).get(meeting_id)
+    if found is None:
+        raise queries.no_meeting()
+    pending, _chain, _row = found
+    reason = record.allow(pending, revision, caller, reason)
+    if not pending.contested:
+        if queries.is_allowed(connection, meeting_id, revision):
+            return
+        raise Conflict("LOANS_UNCONTESTED", "This meeting lends to nobody who is contested; it needs no supervisor.", field="meeting_id")
+    members = sorted({UUID(one.member_id) for _, one in pending.contested})
+    of = {"meeting_id": meeting_id, "revision": revision, "allowed_at": datetime.now(UTC), "allowed_by": caller.user_id, "reason": reason}
+    connection.execute(insert(allowed).values([{**of, "member_id": member_id} for member_id in members]).on_conflict_do_nothing())
+    audit.changed(connection, caller, "meeting.allow", meeting_id, *members, revision=revision)
 
 
 def reject_meeting(

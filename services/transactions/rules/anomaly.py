@@ -1,7 +1,7 @@
 """What officers should look at (domain 11): the flags of meetings, and what was refused that is no slip of the pen, each in a sentence."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
@@ -11,8 +11,8 @@ from uuid import UUID
 from services.kernel.errors import Invalid
 from services.kernel.money import rupees
 from services.transactions.rules.journal import Id
-from services.transactions.rules.meeting import UNUSUAL_TIMES, lent_while_absent
-from services.transactions.rules.sheet import Sheet
+from services.transactions.rules.meeting import UNUSUAL_TIMES, lent_to, lent_while_absent
+from services.transactions.rules.sheet import LoanGiven, Sheet
 
 # The flags of rules/meeting, in the order in which they are raised.
 FLAGS: Mapping[str, str] = MappingProxyType(
@@ -29,6 +29,7 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "NOBODY_PRESENT": "Nobody was present.",
         "ATTENDANCE_INCOMPLETE": "Active members are missing in the attendance: {count}.",
         "LOAN_WHILE_ABSENT": "A loan of {amount} was given to a member who was not present.",
+        "LOAN_CONTESTED": "A loan of {amount} was given to a member of whom another record proved to be the same woman; a supervisor must allow it.",
         "SAVING_UNUSUAL": "A member saved {amount}, a hundred times the compulsory saving or more.",
         "AMOUNT_UNUSUAL": "A member paid or was paid {amount}, a hundred times the compulsory saving or more.",
     }
@@ -91,12 +92,14 @@ def check_kinds(kinds: Sequence[str]) -> tuple[Collection[str], Collection[str]]
     return [kind for kind in wanted if kind in FLAGS], [kind for kind in wanted if kind in REFUSED]
 
 
-def reasons(flags: Collection[str], sheet: Sheet, compulsory_paise: int, unlisted: int) -> list[Reason]:
-    """One or more a flag. Its compulsory saving may be another than when the meeting was taken in: then the largest amount is named."""
+def reasons(flags: Collection[str], sheet: Sheet, compulsory_paise: int, unlisted: int, contested: Collection[Id] = ()) -> list[Reason]:
+    """One or more a flag. Its compulsory saving may be another than when the meeting was taken in: then the largest amount is named.
+    `contested` is who of those named is or was.
+    """
     found = []
     for flag in flags:
-        if flag in _NAMED:
-            named = list(_NAMED[flag](sheet))
+        if flag in _NAMED or flag == "LOAN_CONTESTED":
+            named = list(_NAMED[flag](sheet)) if flag in _NAMED else _given(lent_to(sheet, contested))
             if flag in _UNUSUAL:
                 named = _largest(named, compulsory_paise)
             found += [one._replace(kind=flag, sentence=FLAGS[flag].format(amount=rupees(one.amount_paise))) for one in named]
@@ -114,8 +117,11 @@ def _largest(amounts: Collection[Reason], compulsory_paise: int) -> list[Reason]
 
 
 def _absent(sheet: Sheet) -> Iterator[Reason]:
-    for place, given in lent_while_absent(sheet):
-        yield Reason("", "", f"loans[{place}]", given.member_id, given.loan_id, given.principal_paise)
+    yield from _given(lent_while_absent(sheet))
+
+
+def _given(loans: Iterable[tuple[int, LoanGiven]]) -> list[Reason]:
+    return [Reason("", "", f"loans[{place}]", given.member_id, given.loan_id, given.principal_paise) for place, given in loans]
 
 
 def _savings(sheet: Sheet) -> Iterator[Reason]:

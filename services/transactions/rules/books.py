@@ -183,6 +183,7 @@ class Books:
     loans: Mapping[Id, Loan] = field(default_factory=dict)
     recorded: Mapping[Id, Recorded] = field(default_factory=dict)
     reversible: Mapping[tuple[Id, int], Reversible] = field(default_factory=dict)
+    contested: frozenset[Id] = frozenset()  # Of the members named, those to whom nothing new is lent without a supervisor (decision 4).
     below: frozenset[Id] = frozenset()  # Of the borrowers named, the active institutions directly below this one.
     others: Mapping[Id, Other] = field(default_factory=dict)
     given_over: Mapping[Id, GivenOver] = field(default_factory=dict)

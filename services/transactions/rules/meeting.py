@@ -1,7 +1,7 @@
 """What becomes of a sheet on the books as they stand: its lines, and what must hold of them (domain 3.1, 4.1)."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from types import MappingProxyType
@@ -653,6 +653,11 @@ def lent_while_absent(sheet: Sheet) -> list[tuple[int, LoanGiven]]:
     return [(place, one) for place, one in enumerate(sheet.loans) if one.member_id and one.member_id not in present]
 
 
+def lent_to(sheet: Sheet, members: Collection[Id]) -> list[tuple[int, LoanGiven]]:
+    """The loans, by their places in the sheet, to any of these."""
+    return [(place, one) for place, one in enumerate(sheet.loans) if one.member_id in members]
+
+
 def _flags(sheet: Sheet, books: Books) -> tuple[str, ...]:
     """What an approver should look at before she approves."""
     slip_paise = (books.institution.compulsory_paise if books.institution else 0) * UNUSUAL_TIMES
@@ -669,6 +674,7 @@ def _flags(sheet: Sheet, books: Books) -> tuple[str, ...]:
         "NOBODY_PRESENT": not any(one.present for one in sheet.attendance),
         "ATTENDANCE_INCOMPLETE": _unlisted(sheet, books) > 0,
         "LOAN_WHILE_ABSENT": bool(lent_while_absent(sheet)),
+        "LOAN_CONTESTED": bool(lent_to(sheet, books.contested)),
         "SAVING_UNUSUAL": 0 < slip_paise <= max((max(one.compulsory_paise, one.voluntary_paise) for one in sheet.savings), default=0),
         "AMOUNT_UNUSUAL": 0 < slip_paise <= max(_of_members(sheet, books), default=0),
     }

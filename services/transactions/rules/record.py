@@ -17,7 +17,7 @@ from services.transactions.rules.heads import Head
 from services.transactions.rules.journal import Id, Line, is_opening
 from services.transactions.rules.meeting import Taken, Waiting, brought_in, history_after, take_in
 from services.transactions.rules.settlement import check_settlements
-from services.transactions.rules.sheet import Sheet, check_line, check_sheet, content
+from services.transactions.rules.sheet import LoanGiven, Sheet, check_line, check_sheet, content
 from services.transactions.rules.transfer import check_transfers, is_transfer
 
 MEETINGS_MAX = 80  # Of one upload: 20 groups of a bookkeeper,
@@ -291,6 +291,8 @@ class Pending:
     flags: Sequence[str]
     maker_user: str
     maker_person: str
+    # The loans, by their places in the sheet, to members who are contested, as far as no supervisor has allowed them (decision 4).
+    contested: Sequence[tuple[int, LoanGiven]] = ()
 
 
 def must_decide(pending: Pending, revision: int, caller: Caller, policies: Policies, today: date) -> None:
@@ -319,9 +321,29 @@ def approve(pending: Pending, chain: Chain, *, unseen: bool) -> Chain:
     move_meeting(pending.status, Step.APPROVE)
     if pending.number != chain.approved_through + 1:
         raise Conflict("APPROVAL_OUT_OF_SEQUENCE", "Meeting {next} must be approved first.", next=chain.approved_through + 1)
+    if pending.contested:
+        raise Conflict(
+            "MEMBER_CONTESTED",
+            "Another record proved to be the same woman as a member to whom this meeting lends. Until that is settled, a District or State Program "
+            "Manager must allow it; or hand the meeting back.",
+            field=f"loans[{pending.contested[0][0]}]",
+        )
     if unseen and pending.flags:
         raise Conflict("MEETING_FLAGGED", "Look at this meeting and approve it by itself: {flags}.", flags=", ".join(pending.flags))
     return replace(chain, approved_through=pending.number)
+
+
+def allow(pending: Pending, revision: int, caller: Caller, reason: str) -> str:
+    """The reason without spaces around it, where this supervisor may let this revision's loans to contested members go on."""
+    reason = reason.strip()
+    if not reason:
+        raise Invalid("REASON_MISSING", "Say why, in one line.", field="reason")
+    check_line("reason", reason, REMARK_LENGTH_MAX)
+    caller.must_not_be(pending.maker_person)
+    if revision != pending.revision:
+        raise _old(revision, pending.revision)
+    move_meeting(pending.status, Step.APPROVE)
+    return reason
 
 
 def reject(pending: Pending) -> MeetingStatus:

@@ -140,6 +140,20 @@ class Servicer(TransactionsServiceServicer):
         self._seen("meeting.anomalies", *(one.meeting_id for one in shown), *sorted(members))
         return pb.ListAnomaliesResponse(anomalies=shown, next=_written(found[-1][0]) if len(found) == size else "")
 
+    def ListContestedLoans(self, request: pb.ListContestedLoansRequest, _context: grpc.ServicerContext) -> pb.ListContestedLoansResponse:
+        size, after = page_size(request.page.size), _page_after(request.page, UUID)
+        with database.reading(SERVICE) as connection:
+            found, last = queries.contested_loans(connection, interceptors.caller(), after, size)
+        shown = [showing.contested_loan(one) for one in found]
+        self._seen("meeting.contested", *sorted({of for one in shown for of in (one.meeting_id, one.member_id)}))
+        return pb.ListContestedLoansResponse(loans=shown, next=str(last or ""))
+
+    def AllowContestedLoans(self, request: pb.AllowContestedLoansRequest, _context: grpc.ServicerContext) -> pb.AllowContestedLoansResponse:
+        meeting_id = parse_id(request.meeting_id, "meeting_id")
+        with transaction() as connection:
+            decide.allow_loans(connection, interceptors.caller(), meeting_id, request.revision, request.reason)
+        return pb.AllowContestedLoansResponse()
+
     def GetMeeting(self, request: pb.GetMeetingRequest, _context: grpc.ServicerContext) -> pb.Meeting:
         meeting_id = parse_id(request.meeting_id, "meeting_id")
         with database.reading(SERVICE) as connection:

@@ -8,7 +8,7 @@ from typing import Any
 from protos import transactions_pb2 as pb
 from services.kernel.approval import MeetingStatus
 from services.kernel.canonical import content_hash
-from services.transactions.queries import Standing
+from services.transactions.queries import ContestedLoan, Standing
 from services.transactions.rules import anomaly, packed, statements
 from services.transactions.rules.agreed import months_of, shown
 from services.transactions.rules.books import GivenOver, Loan
@@ -165,9 +165,24 @@ def waiting(row: Any) -> pb.WaitingMeeting:  # noqa: ANN401 - a row of meetings
     )
 
 
+def contested_loan(found: ContestedLoan) -> pb.ContestedLoan:
+    row = found.meeting
+    return pb.ContestedLoan(
+        institution_id=str(row.institution_id),
+        meeting_id=str(row.meeting_id),
+        revision=row.revision,
+        number=row.number,
+        held_on=row.held_on.isoformat(),
+        field=f"loans[{found.place}]",
+        member_id=found.loan.member_id,
+        loan_id=found.loan.loan_id,
+        principal_paise=found.loan.principal_paise,
+    )
+
+
 def flagged(row: Any) -> tuple[anomaly.Mark, pb.Anomaly]:  # noqa: ANN401 - a row of queries.flagged
     """A meeting with a flag, and where it stands in the list."""
-    reasons = anomaly.reasons(row.flags, packed.unpack_sheet(row), row.compulsory_paise, packed.unlisted(row))
+    reasons = anomaly.reasons(row.flags, packed.unpack_sheet(row), row.compulsory_paise, packed.unlisted(row), [str(one) for one in row.contested])
     return anomaly.Mark(row.held_on, row.meeting_id), _anomaly(row, [pb.AnomalyReason(**one._asdict()) for one in reasons], row.status)
 
 
