@@ -54,6 +54,8 @@ NOT_AUDITED = {
     "transactions.upkeep.restate_approved": AGAIN,
     "transactions.upkeep.make_partitions": "a timer: lines move to the partition of their month, as they are",
     "transactions.copies.compare_again": "a timer: compares copies with their owner's count",
+    "dedup.label": "part of what profiles audits, who decided",
+    "dedup.restate_contests": AGAIN,
     "dedup.rescreen": "the operator's: the same comparison again, of the same records",
     "dedup.restate": AGAIN,
     "reporting.compare_tallies": "a timer: compares copies with their owner's count",

@@ -87,6 +87,7 @@ NOT_DONE = {
     "SubmitInstitutionEvent": "Done there too: what has members to be decided, or is not approved yet, is not closed.",
     **dict.fromkeys(("StartKyc", "ConfirmKyc"), "For residents whom the provider knows."),
     "SplitRepayment": "Of a loan that nobody has.",
+    "AllowContestedLoans": "Of loans to members whom nobody contests.",
     "InviteStateAdmin": "In the national instance alone.",
     "EndedSessions": "For a program, and no role.",
 }
@@ -425,6 +426,7 @@ def of_one(name, subject):
         "SubmitInstitutionEvent": event | {"record_id": subject.institution_id, "act": profiles_pb2.ACT_CLOSE, "reason": "DEFUNCT"},
         **dict.fromkeys(("CashBook", "ReceiptsAndPayments"), days),
         "SplitRepayment": {"loan_id": str(uuid7()), "amount_paise": 1},
+        "AllowContestedLoans": {"revision": 1, "reason": "Walked by"},
         "ListAnomalies": days | {"kinds": ["NOBODY_PRESENT"], "after": ""},
         "Passbook": days | {"member_id": subject.says.get("active_id")},  # The books do not know who is pending.
     }.get(name, {})
