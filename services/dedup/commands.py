@@ -170,6 +170,7 @@ def show(match: Match) -> dedup_pb2.Match:
         other_member_id=str(match.other_id),
         verdict=f"VERDICT_{match.verdict}",
         weight_centibits=match.weight_centibits,
+        override=f"OVERRIDE_{match.override}",
         clues=[dedup_pb2.Clue(**asdict(clue)) for clue in match.clues],
     )
 

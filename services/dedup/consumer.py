@@ -1,12 +1,13 @@
 """Hears profiles: who was submitted, and what was decided; and identity: which sessions ended."""
 
+from collections.abc import Iterable
 from datetime import date
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from protos.identity_pb2 import SessionEnded
-from protos.profiles_pb2 import Decision, MemberDecided, MemberSubmitted
+from protos.profiles_pb2 import Decision, FindingDecision, FindingsDecided, MemberDecided, MemberSubmitted
 from protos.profiles_pb2 import Status as StatusMessage
 from services.chassis import ended
 from services.chassis.hears import Event, hears
@@ -43,9 +44,17 @@ class Consumer:
     def member_decided(self, connection: Connection, event: Event[MemberDecided]) -> None:
         body = event.body
         status = Status(StatusMessage.Name(body.status).removeprefix("STATUS_"))
-        decisions = {UUID(each.finding_id): Decision.Name(each.decision).removeprefix("DECISION_") for each in body.decisions}
-        commands.decide(connection, UUID(body.member_id), body.revision, status, decisions, event.version, event.occurred_at)
+        commands.decide(connection, UUID(body.member_id), body.revision, status, _by_finding(body.decisions), event.version, event.occurred_at)
+
+    @hears("profiles", FindingsDecided)
+    def findings_decided(self, connection: Connection, event: Event[FindingsDecided]) -> None:
+        body = event.body
+        commands.label(connection, UUID(body.member_id), body.revision, _by_finding(body.decisions), event.version, event.occurred_at)
 
     @hears("identity", SessionEnded)
     def session_ended(self, connection: Connection, event: Event[SessionEnded]) -> None:
         ended.heard(connection, event.body)
+
+
+def _by_finding(decisions: Iterable[FindingDecision]) -> dict[UUID, str]:
+    return {UUID(each.finding_id): Decision.Name(each.decision).removeprefix("DECISION_") for each in decisions}

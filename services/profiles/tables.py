@@ -88,7 +88,10 @@ members = Table(
     Column("settled_with", Uuid),
     # Where messages to her go (rules.member.default_phone), by the database from what is live, so that no change of it is forgotten.
     Column("mobile", Text, Computed(MOBILE, persisted=True)),
+    # The record of the same woman that stays, where this one was handed back or ended for that.
+    Column("merged_into", Uuid),
 )
+Index("members_merged", members.c.merged_into, postgresql_where=members.c.merged_into.is_not(None))
 Index("members_institution", members.c.institution_id)
 Index("members_region", members.c.region)
 # Whose phones are alike in a block is read from this alone.
@@ -132,6 +135,7 @@ submissions = Table(
     Column("identity_notes", ARRAY(Text), nullable=False, server_default="{}"),
     Column("verdict", Text),
     Column("screening_version", BigInteger, nullable=False, server_default="0"),
+    Column("for_supervisor", Boolean, nullable=False, server_default="false"),  # A finding of the supervisor's tier is not decided yet.
 )
 # A page of My Task begins in one of these, whatever it is filtered by, and reads no more than its own rows.
 for _name in ("block", "gp", "region", "maker_user", "institution_id"):
@@ -144,6 +148,12 @@ for _name in ("block", "gp", "region", "maker_user", "institution_id"):
         submissions.c.record_id,
         postgresql_where=submissions.c.status == "SUBMITTED",
     )
+# Of what waits for a supervisor there is little: one index is enough, by the only place that she looks at many of.
+Index(
+    "submissions_supervisor",
+    *(submissions.c[name] for name in ("block", "submitted_at", "record_id")),
+    postgresql_where=text("status = 'SUBMITTED' AND for_supervisor"),
+)
 
 # Every approval: what was live before an edit (nothing, before the first), and what an act of life said.
 history = Table(
@@ -199,6 +209,27 @@ findings = Table(
     Column("reason", Text, nullable=False, server_default=""),
     Column("decided_by", Text),
     Column("decided_at", DateTime(timezone=True)),
+    Column("decided_role", Text),
+    Column("override", Text, nullable=False, server_default="OFFICER"),  # Who may say that she is another woman: rules.review.Override.
+    # Beside the words of `clues`, one by one; empty of what was found before they were kept.
+    Column("clue_codes", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("clue_weights", ARRAY(Integer), nullable=False, server_default="{}"),
+    Column("gone", Boolean, nullable=False, server_default="false"),  # Decided, and not found any more by a later screening.
+)
+Index("findings_other", findings.c.other_member_id)
+
+# Every decision on a finding as it was made; the finding itself holds the last one.
+finding_decisions = Table(
+    "finding_decisions",
+    metadata,
+    Column("member_id", Uuid, primary_key=True),
+    Column("member_revision", Integer, primary_key=True),
+    Column("finding_id", Text, primary_key=True),
+    Column("decided_at", DateTime(timezone=True), primary_key=True, server_default=func.clock_timestamp()),
+    Column("decision", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("decided_role", Text, nullable=False, server_default=""),
 )
 
 # Masters: what forms offer to choose from. No value is ever deleted, for records keep it.

@@ -148,14 +148,21 @@ def as_checked(member: Subject) -> Subject | None:
 
 
 def member_decided(member: Subject, revision: int, status: Status, decisions: Iterable[Decided]) -> Told:
-    """What she is once a revision of hers was decided."""
+    """What she is once a revision of hers was decided. Who was ended for another record of hers is nobody's double, as who was rejected."""
     message = profiles_pb2.MemberDecided(
         member_id=str(member.row.id),
         revision=revision,
-        status=f"STATUS_{status}",
-        decisions=[
-            profiles_pb2.FindingDecision(finding_id=decided.finding_id, decision=f"DECISION_{decided.decision}", reason=decided.reason)
-            for decided in decisions
-        ],
+        status=f"STATUS_{Status.REJECTED if member.row.merged_into else status}",
+        decisions=_decisions(decisions),
     )
     return Told(message, member.row.id, member.row.version)
+
+
+def findings_decided(member: Subject, revision: int, decisions: Iterable[Decided]) -> Told:
+    """What stands decided on the findings of a revision, while that is not decided itself."""
+    message = profiles_pb2.FindingsDecided(member_id=str(member.row.id), revision=revision, decisions=_decisions(decisions))
+    return Told(message, member.row.id, member.row.version)
+
+
+def _decisions(decisions: Iterable[Decided]) -> list[profiles_pb2.FindingDecision]:
+    return [profiles_pb2.FindingDecision(finding_id=one.finding_id, decision=f"DECISION_{one.decision}", reason=one.reason) for one in decisions]

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, update
+from sqlalchemy import Connection, and_, delete, update
 from sqlalchemy.dialects import postgresql
 
 from protos import dedup_pb2
@@ -16,7 +16,7 @@ from services.kernel.caller import Caller
 from services.kernel.errors import Conflict, Invalid
 from services.kernel.month import today as this_day
 from services.profiles import queries
-from services.profiles.commands import record
+from services.profiles.commands import finding, record
 from services.profiles.commands.account import ask_for_checks, has_doubtful_account
 from services.profiles.commands.cutover import must_be_cut_over
 from services.profiles.commands.events import member_changed, member_decided, member_submitted, tell_all
@@ -195,6 +195,7 @@ def note_screening(connection: Connection, version: int, screened: dedup_pb2.Mem
         of_her = submissions.c.record_id == row.id
         seen = bool(waiting.identity_notes or rules.warnings(waiting.content, facts)) or has_doubtful_account(connection, row.id, waiting.content)
         noted["open_questions"] = verdict is not review.Verdict.CLEAR or seen
+        noted["for_supervisor"] = finding.of(connection, subject).for_supervisor
         waiting = connection.execute(update(submissions).where(of_her).values(noted).returning(submissions)).one()
     news = verdict != spoken_of.verdict and (spoken_of is subject.row or not subject.live)
     if spoken_of is subject.row:
@@ -212,6 +213,7 @@ def _store_findings(connection: Connection, member_id: UUID, revision: int, matc
     of_her = and_(findings.c.member_id == member_id, findings.c.member_revision == revision)
     gone = findings.c.finding_id.not_in([match.finding_id for match in matches])
     connection.execute(delete(findings).where(of_her, findings.c.decision.is_(None), gone))
+    connection.execute(update(findings).where(of_her, gone).values(gone=True))
     if not matches:
         return
     made = postgresql.insert(findings).values(
@@ -222,14 +224,26 @@ def _store_findings(connection: Connection, member_id: UUID, revision: int, matc
                 "finding_id": match.finding_id,
                 "verdict": dedup_pb2.Verdict.Name(match.verdict).removeprefix("VERDICT_"),
                 "other_member_id": UUID(match.other_member_id),
+                "override": _override(match),
                 "clues": [clue.words for clue in match.clues],
+                "clue_codes": [clue.code for clue in match.clues],
+                "clue_weights": [clue.weight_centibits for clue in match.clues],
                 "weight_centibits": match.weight_centibits,
+                "gone": False,
             }
             for match in matches
         ]
     )
-    newer = {name: made.excluded[name] for name in ("verdict", "other_member_id", "clues", "weight_centibits")}
+    found_again = ("verdict", "other_member_id", "override", "clues", "clue_codes", "clue_weights", "weight_centibits", "gone")
+    newer = {name: made.excluded[name] for name in found_again}
     connection.execute(made.on_conflict_do_update(index_elements=["member_id", "member_revision", "finding_id"], set_=newer))
+
+
+def _override(match: dedup_pb2.Match) -> str:
+    """An older duplicate check says none: then it is the officer's, but for a proof."""
+    if match.override:
+        return dedup_pb2.Override.Name(match.override).removeprefix("OVERRIDE_")
+    return (review.Override.NOBODY if match.verdict == dedup_pb2.VERDICT_CONFIRMED else review.Override.OFFICER).value
 
 
 # What a checker's decision on a profile does to a member; commands/review.py has asked who she is and what she saw.
@@ -240,8 +254,11 @@ def let_in(connection: Connection, caller: Caller, subject: Subject, decisions: 
     waiting = subject.waiting
     assert waiting is not None
     status = outcome(subject.live, Act.PROFILE)
-    checked = review.check_approval(screened=waiting.verdict is not None, findings=_verdicts(connection, subject), decisions=decisions)
-    _decide(connection, caller, subject, checked)
+    found = finding.of(connection, subject)
+    hers = review.within_tier(caller, found.overrides, found.standing, decisions)
+    said = review.together(found.standing, hers)
+    checked = review.check_approval(screened=waiting.verdict is not None, findings=found.verdicts, decisions=said)
+    finding.keep(connection, caller, subject, [one for one in checked if found.standing.get(one.finding_id) != one])
     record.let_in(connection, caller, subject)
     row = record.change(
         connection,
@@ -265,10 +282,11 @@ _FACTS = ("identity_token", "attested_birth_year", "attested_gender", "identity_
 
 def hand_back(connection: Connection, caller: Caller, subject: Subject, decided: review.HandedBack, decisions: Sequence[review.Decided]) -> Subject:
     """She goes back to her maker; who is live stays as she was, and the duplicate check hears that she does."""
-    verdicts = _verdicts(connection, subject)
-    checked = review.check_decisions(verdicts, decisions)
-    review.check_duplicate_reason(decided.reasons, verdicts, checked)
-    _decide(connection, caller, subject, checked)
+    found = finding.of(connection, subject)
+    hers = review.within_tier(caller, found.overrides, found.standing, decisions)
+    checked = review.check_decisions(found.verdicts, review.together(found.standing, hers))
+    review.check_duplicate_reason(decided.reasons, found.verdicts, checked)
+    finding.keep(connection, caller, subject, [one for one in checked if found.standing.get(one.finding_id) != one])
     waiting = record.hand_back(connection, subject, decided.reviews, decided.reasons, decided.remark)
     if subject.live:
         row = record.change(connection, members, subject.row, submitted_version=subject.row.version + 1)
@@ -280,22 +298,3 @@ def hand_back(connection: Connection, caller: Caller, subject: Subject, decided:
     made = Subject(MEMBER, row, waiting)
     tell_all(connection, [member_changed(connection, made), member_decided(made, waiting.revision, Status.REJECTED, checked)])
     return made
-
-
-def _verdicts(connection: Connection, subject: Subject) -> dict[str, review.Verdict]:
-    return {finding.finding_id: review.Verdict(finding.verdict) for finding in queries.findings_of(connection, [subject])[subject.row.id]}
-
-
-def _decide(connection: Connection, caller: Caller, subject: Subject, decisions: Sequence[review.Decided]) -> None:
-    if not decisions:
-        return
-    one = (
-        update(findings)
-        .where(
-            findings.c.member_id == subject.row.id,
-            findings.c.member_revision == subject.profile.revision,
-            findings.c.finding_id == bindparam("finding"),
-        )
-        .values(decision=bindparam("decided"), reason=bindparam("why"), decided_by=caller.user_id, decided_at=func.now())
-    )
-    connection.execute(one, [{"finding": d.finding_id, "decided": d.decision.value, "why": d.reason} for d in decisions])

@@ -88,6 +88,7 @@ def hand_in(
         "maker_person": caller.person,
         "submitted_at": func.now(),
         "open_questions": open_questions,
+        "for_supervisor": False,
         **more,
     }
     made = postgresql.insert(submissions).values(values)

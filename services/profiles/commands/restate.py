@@ -11,7 +11,16 @@ from protos import profiles_pb2
 from services.kernel.approval import Status
 from services.kernel.tally import MODULUS, fingerprint
 from services.profiles import queries
-from services.profiles.commands.events import Told, as_checked, institutions_changed, member_decided, member_submitted, members_changed, tell_all
+from services.profiles.commands.events import (
+    Told,
+    as_checked,
+    findings_decided,
+    institutions_changed,
+    member_decided,
+    member_submitted,
+    members_changed,
+    tell_all,
+)
 from services.profiles.queries import Subject
 from services.profiles.rules.review import Decided, Decision
 
@@ -47,6 +56,8 @@ def restate_submissions(connection: Connection, hearer: str, after: UUID | None)
             told.append(member_decided(one, held.revision, one.live or Status.REJECTED, decisions))
         elif one.live and one.live is not Status.LEGACY:
             told.append(member_decided(one, one.row.revision, one.live, decisions))
+        elif decisions:
+            told.append(findings_decided(one, held.revision, decisions))
     tell_all(connection, told, hearer)
     return _last(found)
 

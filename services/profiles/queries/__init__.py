@@ -1,6 +1,6 @@
 """Reads institutions and members, bounded by what the caller may see."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -20,7 +20,20 @@ from services.profiles.rules import revision
 from services.profiles.rules.account import Outcome
 from services.profiles.rules.form import day_of
 from services.profiles.rules.institution import Kind
-from services.profiles.tables import account_checks, findings, history, image_uses, images, institutions, mappings, members, memberships, submissions
+from services.profiles.rules.review import unknown_finding
+from services.profiles.tables import (
+    account_checks,
+    finding_decisions,
+    findings,
+    history,
+    image_uses,
+    images,
+    institutions,
+    mappings,
+    members,
+    memberships,
+    submissions,
+)
 
 AnyRow = Row[Any]
 MEMBER = "MEMBER"
@@ -171,9 +184,63 @@ def findings_of(connection: Connection, found: Collection[Subject]) -> dict[UUID
         return of
     asked = select(findings).where(among(findings.c.member_id, of))
     for finding in connection.execute(asked.order_by(findings.c.weight_centibits.desc(), findings.c.finding_id)):
-        if finding.member_revision == revisions[finding.member_id]:
+        if finding.member_revision == revisions[finding.member_id] and not finding.gone:
             of[finding.member_id].append(finding)
     return of
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A member in sight, and the record that a finding of hers names, wherever that lies."""
+
+    member: Subject
+    other: Subject
+    finding: AnyRow
+
+
+def pair(connection: Connection, caller: Caller, member_id: UUID, finding_id: str) -> Pair:
+    hers = member(connection, caller, member_id)
+    named = next((one for one in findings_of(connection, [hers])[member_id] if one.finding_id == finding_id), None)
+    if named is None:
+        raise unknown_finding("finding_id")
+    other = connection.execute(select(members).where(members.c.id == named.other_member_id)).one_or_none()
+    if other is None:
+        raise unknown_member()
+    return Pair(hers, _subject(connection, MEMBER, other), named)
+
+
+def _past_decisions(connection: Connection, *which: ColumnElement[bool]) -> list[AnyRow]:
+    """Decisions as they were made, the oldest first, with whom each finding names."""
+    key = "member_id", "member_revision", "finding_id"
+    asked = select(finding_decisions, findings.c.other_member_id).join(findings, and_(*(finding_decisions.c[one] == findings.c[one] for one in key)))
+    return list(connection.execute(asked.where(*which).order_by(finding_decisions.c.decided_at, finding_decisions.c.finding_id)))
+
+
+def decisions_of(connection: Connection, member_id: UUID) -> list[AnyRow]:
+    return _past_decisions(connection, finding_decisions.c.member_id == member_id)
+
+
+def decisions_on(connection: Connection, one: UUID, other: UUID) -> list[AnyRow]:
+    """Of these two, from either side."""
+    sides = [and_(findings.c.member_id == her, findings.c.other_member_id == named) for her, named in ((one, other), (other, one))]
+    return _past_decisions(connection, or_(*sides))
+
+
+def merged_into(connection: Connection, member_ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
+    """The records that were handed back or ended for one of these."""
+    if not member_ids:
+        return {}
+    of: dict[UUID, list[UUID]] = {}
+    asked = select(members.c.merged_into, members.c.id).where(among(members.c.merged_into, member_ids)).order_by(members.c.id)
+    for row in connection.execute(asked):
+        of.setdefault(row.merged_into, []).append(row.id)
+    return of
+
+
+def maker_of(connection: Connection, record_id: UUID, revision_number: int) -> str:
+    """Who handed in a revision that was approved; empty of what the old MIS brought."""
+    asked = select(history.c.maker_user).where(history.c.record_id == record_id, history.c.revision == revision_number)
+    return connection.execute(asked).scalar_one_or_none() or ""
 
 
 # What a maker's commands read: locked, and not yet bounded; they refuse in the rules' words.
@@ -317,6 +384,7 @@ class Life:
 
     acts: list[AnyRow]
     stays: list[Stay]
+    decisions: Sequence[AnyRow] = ()
 
 
 def life_of(connection: Connection, caller: Caller, record_id: UUID) -> Life:
@@ -324,23 +392,23 @@ def life_of(connection: Connection, caller: Caller, record_id: UUID) -> Life:
     acts = connection.execute(select(history).where(history.c.record_id == record_id).order_by(history.c.revision)).all()
     row = _seen(connection, caller, members, members.c.institution_id, record_id, for_update=False)
     if row is not None:
-        return Life(list(acts), _stays(connection, row))
+        return Life(list(acts), stays(connection, row), decisions_of(connection, record_id))
     if _seen(connection, caller, institutions, institutions.c.id, record_id, for_update=False) is None:
         raise NotFound("RECORD_UNKNOWN", "There is no such member or institution among yours.", field="record_id")
     mapped = connection.execute(select(mappings).where(mappings.c.child_id == record_id).order_by(mappings.c.from_on))
     return Life(list(acts), [Stay(one.parent_id, one.from_on, one.to_on) for one in mapped])
 
 
-def _stays(connection: Connection, member: AnyRow) -> list[Stay]:
+def stays(connection: Connection, member: AnyRow) -> list[Stay]:
     """Where she was, and where she is."""
     past = connection.execute(select(memberships).where(memberships.c.member_id == member.id).order_by(memberships.c.to_on)).all()
-    stays = [Stay(one.institution_id, one.from_on, one.to_on, one.reason) for one in past]
+    found = [Stay(one.institution_id, one.from_on, one.to_on, one.reason) for one in past]
     if Status(member.status) in IN_BOOKS:
         [own] = institutions_among(connection, [member.institution_id])
         formed_on = day_of(own.content, "formed_on")
         assert formed_on is not None  # Without it there is no institution.
-        stays.append(Stay(member.institution_id, since(member, past[-1] if past else None, formed_on), None))
-    return stays
+        found.append(Stay(member.institution_id, since(member, past[-1] if past else None, formed_on), None))
+    return found
 
 
 def since(member: AnyRow, last: AnyRow | None, formed_on: date) -> date:

@@ -37,6 +37,7 @@ class Wanted:
     maker_user: str = ""
     institution_id: UUID | None = None
     plain: bool = False
+    for_supervisor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,8 @@ def page(connection: Connection, caller: Caller, wanted: Wanted, after: After | 
         .order_by(*key)
         .limit(size)
     )
+    if wanted.for_supervisor:
+        asked = asked.where(submissions.c.for_supervisor)
     if wanted.until:
         asked = asked.where(submissions.c.submitted_at <= wanted.until)
     if after:
@@ -164,6 +167,7 @@ def counts(connection: Connection, caller: Caller, wanted: Wanted, by: str, week
             older(week_ago).label("over_7_days"),
             older(month_ago).label("over_30_days"),
             func.count(case((submissions.c.open_questions.is_(False), 1))).label("plain"),
+            func.count(case((submissions.c.for_supervisor, 1))).label("for_supervisor"),
         )
         .where(submissions.c.status == Status.SUBMITTED.value, among(scope.column, scope.values), *scope.filters)
         .group_by(submissions.c.kind, group)

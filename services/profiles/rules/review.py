@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from services.kernel.caller import Caller
+from services.kernel.caller import Caller, Role
 from services.kernel.canonical import Content
 from services.kernel.errors import Conflict, Forbidden, Invalid
 from services.profiles.rules.form import Section, one_line
@@ -19,6 +19,17 @@ class Verdict(StrEnum):
     CLEAR = "CLEAR"
     POTENTIAL = "POTENTIAL"
     CONFIRMED = "CONFIRMED"
+
+
+class Override(StrEnum):
+    """Who may say of a finding that it is no duplicate (decision 2)."""
+
+    OFFICER = "OFFICER"
+    SUPERVISOR = "SUPERVISOR"
+    NOBODY = "NOBODY"
+
+
+SUPERVISORS = frozenset({Role.STATE_PROGRAM_MANAGER, Role.DISTRICT_PROGRAM_MANAGER})
 
 
 class Decision(StrEnum):
@@ -51,12 +62,16 @@ def _confirmed() -> Conflict:
     return Conflict("FINDING_CONFIRMED", "A confirmed duplicate cannot be overruled: reject her, or have her transferred.", field="decisions")
 
 
+def unknown_finding(field: str) -> Invalid:
+    return Invalid("FINDING_UNKNOWN", "That finding is not of this screening; look at the member again.", field=field)
+
+
 def check_decisions(findings: Mapping[str, Verdict], decisions: Sequence[Decided]) -> list[Decided]:
     """The decisions with their reasons trimmed; each on a finding of this screening, and one a finding."""
     checked: dict[str, Decided] = {}
     for decided in decisions:
         if decided.finding_id not in findings:
-            raise Invalid("FINDING_UNKNOWN", "That finding is not of this screening; look at the member again.", field="decisions")
+            raise unknown_finding("decisions")
         if decided.finding_id in checked:
             raise Invalid("FINDING_TWICE", "A finding has one decision.", field="decisions")
         reason = one_line(decided.reason)
@@ -69,6 +84,42 @@ def check_decisions(findings: Mapping[str, Verdict], decisions: Sequence[Decided
                 raise Invalid("REASON_MISSING", "Say why she is not the same woman.", field="decisions")
         checked[decided.finding_id] = Decided(decided.finding_id, decided.decision, reason)
     return list(checked.values())
+
+
+def stands(override: Override, decided: Decided, role: str) -> bool:
+    """Whether what was decided before counts: a clearing does not, of a finding that has come to be above her who gave it."""
+    if decided.decision is not Decision.NOT_A_DUPLICATE or override is Override.OFFICER:
+        return True
+    return override is Override.SUPERVISOR and role in SUPERVISORS
+
+
+def within_tier(caller: Caller, overrides: Mapping[str, Override], standing: Mapping[str, Decided], decisions: Iterable[Decided]) -> list[Decided]:
+    """What the caller herself decides: a supervisor's clearing is not hers to give, but she may say again that it was given."""
+    hers = []
+    for one in decisions:
+        before = standing.get(one.finding_id)
+        supervised = overrides.get(one.finding_id) is Override.SUPERVISOR and one.decision is Decision.NOT_A_DUPLICATE
+        if not supervised or caller.role in SUPERVISORS:
+            hers.append(one)
+        elif before is None or before.decision is not Decision.NOT_A_DUPLICATE:
+            raise Conflict(
+                "FINDING_NEEDS_SUPERVISOR",
+                "This says so much that a District or State Program Manager alone may clear it; refer it, and it is in her tasks.",
+                field="decisions",
+            )
+    return hers
+
+
+def together(standing: Mapping[str, Decided], hers: Sequence[Decided]) -> list[Decided]:
+    """What stands, and what she decides now instead or besides."""
+    anew = {one.finding_id for one in hers}
+    return [*(one for one in standing.values() if one.finding_id not in anew), *hers]
+
+
+def for_supervisor(overrides: Mapping[str, Override], standing: Mapping[str, Decided]) -> bool:
+    """Whether a finding waits for a supervisor: nobody has decided yet, or somebody referred it."""
+    decided = {one.finding_id for one in standing.values() if one.decision is not Decision.FIELD_VERIFICATION}
+    return any(override is Override.SUPERVISOR and finding not in decided for finding, override in overrides.items())
 
 
 def check_approval(*, screened: bool, findings: Mapping[str, Verdict], decisions: Sequence[Decided]) -> list[Decided]:

@@ -13,7 +13,7 @@ from services.kernel.ids import parse_id
 from services.kernel.month import today
 from services.profiles import queries
 from services.profiles.adapters import ifsc, images
-from services.profiles.commands import institution, life, member, review, sheet
+from services.profiles.commands import finding, institution, life, member, review, sheet
 from services.profiles.queries import MEMBER, AnyRow, Subject
 from services.profiles.servicer import given, show
 from services.profiles.servicer.assets import Assets
@@ -150,6 +150,22 @@ class Servicer(Tasks, Assets, Masters, Places, Uploads, profiles_pb2_grpc.Profil
             made = review.reject(connection, caller(), MEMBER, member_id, request.revision, words, decisions)
             [shown], findings = show.members(connection, [made])
         self._seen("member.get", findings)
+        return shown
+
+    def DecideFindings(self, request: profiles_pb2.DecideFindingsRequest, _context: Context) -> profiles_pb2.Member:
+        member_id, decisions = parse_id(request.member_id, "member_id"), given.decisions(request.decisions)
+        with transaction() as connection:
+            made = finding.decide(connection, caller(), member_id, request.revision, decisions)
+            [shown], findings = show.members(connection, [made])
+        self._seen("member.get", findings)
+        return shown
+
+    def CompareMembers(self, request: profiles_pb2.CompareMembersRequest, _context: Context) -> profiles_pb2.Comparison:
+        member_id = parse_id(request.member_id, "member_id")
+        with transaction() as connection:
+            pair = queries.pair(connection, caller(), member_id, request.finding_id)
+            shown = show.comparison(connection, pair)
+        self.reads.seen(caller(), "member.compare", [one.row.id for one in (pair.member, pair.other)])
         return shown
 
     def ApproveInstitution(self, request: profiles_pb2.ApproveInstitutionRequest, _context: Context) -> profiles_pb2.Institution:

@@ -15,10 +15,10 @@ from services.profiles import queries
 from services.profiles.adapters import ifsc
 from services.profiles.commands.lists import lists
 from services.profiles.queries import MEMBER, AnyRow, Subject
+from services.profiles.rules import compare, review
 from services.profiles.rules import institution as institution_rules
 from services.profiles.rules import life as life_rules
 from services.profiles.rules import member as member_rules
-from services.profiles.rules import review
 from services.profiles.rules.form import Facts, Form, Held, Notice, Section, rows_of
 from services.profiles.rules.institution import Kind
 
@@ -52,11 +52,13 @@ def members(connection: Connection, found: Collection[Subject]) -> tuple[list[pr
     findings = queries.findings_of(connection, found)
     checks = queries.checks_of(connection, [subject.row.id for subject in found])
     facts = Facts(today(), lists(connection))
+    merged = queries.merged_into(connection, findings)
     goes = [one.row.institution_id for one in found if _goes(one)]
     active = queries.active_counts(connection, goes) if goes else {}
     shown = []
     for subject in found:
         made = _member(subject, findings[subject.row.id], checks)
+        made.merged_from.extend(map(str, merged.get(subject.row.id, ())))
         if _goes(subject):
             made.warnings.extend(map(_warning, life_rules.warnings(active[subject.row.institution_id] - 1)))
         made.warnings.extend(map(_warning, member_rules.warnings(_newest(subject), facts)))
@@ -90,6 +92,7 @@ def _member(subject: Subject, findings: Iterable[AnyRow], checks: Checks) -> pro
     made.institution_id = str(row.institution_id)
     if row.settled_on:
         made.settled_on, made.settled_with = row.settled_on.isoformat(), str(row.settled_with)
+    made.merged_into = str(row.merged_into or "")
     spoken_of = subject.profile
     made.identity_verified = spoken_of.identity_token is not None
     made.MergeFrom(profiles_pb2.Member(verdict=f"VERDICT_{spoken_of.verdict or 'UNSPECIFIED'}"))
@@ -212,10 +215,14 @@ def history(life: queries.Life) -> profiles_pb2.GetHistoryResponse:
         entry.decided_at.FromDatetime(row.decided_at)
         if row.act != Act.PROFILE:
             entry.event.CopyFrom(_event(row))
-    for stay in life.stays:
-        to = stay.to_on.isoformat() if stay.to_on else ""
-        made.stays.add(institution_id=str(stay.institution_id), to=to, reason=stay.reason, **{"from": stay.from_on.isoformat()})
+    made.stays.extend(map(_stay, life.stays))
+    made.decisions.extend(map(_past, life.decisions))
     return made
+
+
+def _stay(one: queries.Stay) -> profiles_pb2.Stay:
+    to = one.to_on.isoformat() if one.to_on else ""
+    return profiles_pb2.Stay(institution_id=str(one.institution_id), to=to, reason=one.reason, **{"from": one.from_on.isoformat()})
 
 
 def show_check(row: AnyRow) -> profiles_pb2.AccountCheck:
@@ -243,4 +250,73 @@ def _finding(row: AnyRow) -> profiles_pb2.Finding:
         clues=row.clues,
         decision=f"DECISION_{row.decision or 'UNSPECIFIED'}",
         reason=row.reason,
+        override=f"OVERRIDE_{row.override}",
+        clue_list=[_clue(one) for one in compare.clues_of(row.clues, row.clue_codes, row.clue_weights)],
+        weight_centibits=row.weight_centibits,
+        decided_by=row.decided_by or "",
+        decided_role=row.decided_role or "",
+        decided_at=row.decided_at,
+    )
+
+
+def _clue(one: compare.Clue) -> profiles_pb2.Clue:
+    return profiles_pb2.Clue(code=one.code, words=one.words, weight_centibits=one.weight_centibits)
+
+
+def _past(row: AnyRow) -> profiles_pb2.PastDecision:
+    return profiles_pb2.PastDecision(
+        member_id=str(row.member_id),
+        revision=row.member_revision,
+        finding_id=row.finding_id,
+        other_member_id=str(row.other_member_id),
+        decision=row.decision,
+        reason=row.reason,
+        decided_by=row.decided_by,
+        decided_role=row.decided_role,
+        decided_at=row.decided_at,
+    )
+
+
+# Two records side by side. Whoever looks need not see the other woman's record: of both she is shown what tells two women apart, and that much
+# only. Numbers by which somebody could be called or paid are their last four digits, and an identity is said to be the same or another.
+
+
+def comparison(connection: Connection, pair: queries.Pair) -> profiles_pb2.Comparison:
+    both = pair.member, pair.other
+    clues = compare.clues_of(pair.finding.clues, pair.finding.clue_codes, pair.finding.clue_weights)
+    of_shg = {one.row.id: one.row.name for one in queries.institutions_among(connection, [one.row.institution_id for one in both])}
+    sides = [compare.Side(_newest(one), one.row.region, one.profile.identity_token or "") for one in both]
+    made = profiles_pb2.Comparison(
+        finding=_finding(pair.finding),
+        member=_compared(connection, pair.member, of_shg[pair.member.row.institution_id]),
+        other=_compared(connection, pair.other, of_shg[pair.other.row.institution_id]),
+        decisions=map(_past, queries.decisions_on(connection, pair.member.row.id, pair.other.row.id)),
+    )
+    for field in compare.compare(*sides, clues):
+        made.fields.add(
+            field=field.name,
+            member=field.one,
+            other=field.other,
+            agreement=f"AGREEMENT_{field.agreement}",
+            clue=_clue(field.clue) if field.clue else None,
+        )
+    return made
+
+
+def _compared(connection: Connection, subject: Subject, institution_name: str) -> profiles_pb2.Compared:
+    row, spoken_of = subject.row, subject.profile
+    days = {name: day.isoformat() for name in ("entered_on", "activated_on", "inactive_on") if (day := getattr(row, name))}
+    return profiles_pb2.Compared(
+        member_id=str(row.id),
+        revision=spoken_of.revision,
+        status=f"STATUS_{row.status}",
+        waits=spoken_of is subject.waiting,
+        code=row.code or "",
+        institution_id=str(row.institution_id),
+        institution_name=institution_name,
+        region=row.region,
+        inactive_reason=row.inactive_reason,
+        merged_into=str(row.merged_into or ""),
+        stays=map(_stay, queries.stays(connection, row)) if subject.live else (),
+        **days,
     )

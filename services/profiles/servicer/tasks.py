@@ -39,6 +39,7 @@ class Tasks:
             maker_user=request.maker_user,
             institution_id=parse_id(request.institution_id, "institution_id") if request.institution_id else None,
             plain=request.plain,
+            for_supervisor=request.for_supervisor,
         )
         size = page_size(request.page.size) if request.page.size else tasks.SIZE
         with transaction() as connection:
@@ -63,6 +64,7 @@ class Tasks:
                     over_7_days=row.over_7_days,
                     over_30_days=row.over_30_days,
                     plain=row.plain,
+                    for_supervisor=row.for_supervisor,
                 )
                 for row in rows
             ]
@@ -161,6 +163,7 @@ def _show(row: AnyRow, now: datetime) -> profiles_pb2.Task:
         open_questions=row.open_questions,
         live=row.live,
         again=row.returns > 0,
+        for_supervisor=row.for_supervisor,
     )
     made.submitted_at.FromDatetime(row.submitted_at)
     return made
