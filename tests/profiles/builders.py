@@ -36,6 +36,7 @@ OF_PROFILES = (
     "memberships",
     "mappings",
     "findings",
+    "finding_decisions",
     "account_checks",
     "images",
     "image_uses",
@@ -74,6 +75,11 @@ def vo_bookkeeper(*institution_ids):
 
 def clf_bookkeeper(*institution_ids):
     return Caller("IUP_CLF", Role.CLF_BOOKKEEPER, BLOCK, frozenset(institution_ids), person="clf")
+
+
+def supervisor(**changes):
+    plain = {"user_id": "IUP_DPM", "role": Role.DISTRICT_PROGRAM_MANAGER, "region": "9.178", "person": "supervisor"}
+    return Caller(**{**plain, **changes})
 
 
 def manager(**changes):
@@ -171,7 +177,7 @@ def approve_institution(connection, record_id, revision=1, who=None):
 
 def reject(connection, record_id, revision=1, reasons=("OTHER",), remark="again", decisions=(), *, sections=(), who=None, kind=MEMBER):
     words = review.words(connection, reasons, remark, sections, TODAY)
-    return review.reject(connection, who or manager(), kind, record_id, revision, words, decisions)
+    return review.reject(connection, who or manager(), kind, record_id, revision, words, decisions, TODAY)
 
 
 def reject_institution(connection, record_id, revision=1, **said):
@@ -179,8 +185,8 @@ def reject_institution(connection, record_id, revision=1, **said):
 
 
 def screened(member_id, revision, *found, version=None):
-    """What dedup says: nothing, or findings as (id, verdict)."""
-    verdicts = [verdict for _, verdict in found] or [dedup_pb2.VERDICT_CLEAR]
+    """What dedup says: nothing, or findings as (id, verdict), and besides whom it names and who may overrule it."""
+    verdicts = [verdict for _, verdict, *_ in found] or [dedup_pb2.VERDICT_CLEAR]
     return (
         version or time.monotonic_ns(),
         dedup_pb2.MemberScreened(
@@ -190,12 +196,13 @@ def screened(member_id, revision, *found, version=None):
             matches=[
                 dedup_pb2.Match(
                     finding_id=finding_id,
-                    other_member_id=str(uuid7()),
+                    other_member_id=str(more[0] if more else uuid7()),
                     verdict=verdict,
                     weight_centibits=3000,
+                    override=more[1] if len(more) > 1 else dedup_pb2.OVERRIDE_OFFICER,
                     clues=[dedup_pb2.Clue(code="SAME_VILLAGE", words="the same village", weight_centibits=1300)],
                 )
-                for finding_id, verdict in found
+                for finding_id, verdict, *more in found
             ],
         ),
     )

@@ -207,10 +207,10 @@ def test_duplicate_rests_on_a_finding(connection):
     screen(connection, made, ("f1", dedup_pb2.VERDICT_POTENTIAL))
     assert code_of(reject, connection, made.row.id, 1, ["DUPLICATE"]) == "REASON_UNFOUNDED"
     assert code_of(reject, connection, made.row.id, 1, ["DUPLICATE"], "again", NOT_HER) == "REASON_UNFOUNDED"
-    moved = [Decided("f1", Decision.DUPLICATE_TRANSFER, "she moved here")]
-    assert reject(connection, made.row.id, 1, ["OTHER", "DUPLICATE"], "again", moved).waiting.reasons == ["DUPLICATE", "OTHER"]
+    twice = [Decided("f1", Decision.DUPLICATE_REJECT, "she is in Roshni")]
+    assert reject(connection, made.row.id, 1, ["OTHER", "DUPLICATE"], "again", twice).waiting.reasons == ["DUPLICATE", "OTHER"]
     decided, _ = last(connection, profiles_pb2.MemberDecided)
-    assert (decided.status, decided.decisions[0].decision) == (profiles_pb2.STATUS_REJECTED, profiles_pb2.DECISION_DUPLICATE_TRANSFER)
+    assert (decided.status, decided.decisions[0].decision) == (profiles_pb2.STATUS_REJECTED, profiles_pb2.DECISION_DUPLICATE_REJECT)
 
 
 # --- Evidence

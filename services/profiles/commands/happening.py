@@ -64,7 +64,7 @@ class Happening:
         if self.act is not Act.REVIVE:
             return [one for one in (self.people if self.of_shg else self.children) if one.live in IN_BOOKS]
         if self.of_shg:
-            return [one for one in self.people if one.live is Status.INACTIVE and one.row.inactive_reason != rules.DEATH]
+            return [one for one in self.people if one.live is Status.INACTIVE and one.row.inactive_reason != rules.DEATH and not one.row.merged_into]
         below = {above: below for below, above in institution_rules.PARENT_OF.items()}[Kind(self.subject.kind)]
         return [one for one in self.children if one.kind == below and one.row.parent_id in {None, self.subject.row.id}]
 
@@ -77,6 +77,12 @@ def own_id_of(subject: Subject) -> UUID:
 def target_id(content: Held) -> UUID | None:
     to = word(content, "to_institution_id")
     return UUID(to) if to else None
+
+
+def merged_into(content: Held) -> UUID | None:
+    """Of a woman who was enrolled twice and is ended here: her record that stays."""
+    stays = word(content, "merged_into")
+    return UUID(stays) if stays else None
 
 
 def gather(connection: Connection, subject: Subject, act: Act, content: Held, facts: Facts) -> Happening:
@@ -119,6 +125,9 @@ def _check_member(connection: Connection, event: Happening) -> None:
     _check_days(connection, event, [subject])
     if back and subject.row.inactive_reason == rules.DEATH:
         raise Conflict("ACT_NOT_ALLOWED", "Who has died is not revived; where that was noted wrongly, she is reinstated.")
+    if stays := merged_into(event.content):
+        other = queries.member_anywhere(connection, stays)
+        rules.check_merged_into(subject.row.id, other.row.id if other else None, other.live if other else None)
     if event.act is Act.TRANSFER or "to_institution_id" in event.content:
         target = _target(event)
         _check_fit(event, [subject], target.row.id, target.content, "to_institution_id")

@@ -3,7 +3,7 @@
 What must be so is looked at when it is handed in and again when it is carried out, for the world may have moved in between.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -16,13 +16,14 @@ from services.chassis import audit, settings
 from services.chassis.sight import among
 from services.kernel.approval import Act, Status, outcome
 from services.kernel.caller import Caller
+from services.kernel.errors import Conflict
 from services.kernel.region import Level, at_level
 from services.profiles import queries
 from services.profiles.commands import institution, record
 from services.profiles.commands.account import ask_for_checks
 from services.profiles.commands.cutover import must_be_cut_over
 from services.profiles.commands.events import institutions_changed, member_decided, member_submitted, members_changed, tell_all
-from services.profiles.commands.happening import Happening, check, check_settled, gather, own_id_of, target_id
+from services.profiles.commands.happening import Happening, check, check_settled, gather, merged_into, own_id_of, target_id
 from services.profiles.commands.image import let_go_of_split, name_images
 from services.profiles.commands.lists import lists
 from services.profiles.queries import MEMBER, Subject
@@ -46,14 +47,20 @@ def submit(connection: Connection, caller: Caller, kind: str, record_id: UUID, r
     act, content = rules.read(None if of_member else Kind(subject.kind), said, facts, subject.content)
     if is_repeat(_held(connection, subject), revision, act, content):
         return subject
+    made = _hand_in(connection, caller, subject, revision, act, content, facts)
+    audit.changed(connection, caller, "member.event" if of_member else "institution.event", record_id, revision=revision, act=act.value)
+    return made
+
+
+def _hand_in(connection: Connection, maker: Caller, subject: Subject, revision: int, act: Act, content: Held, facts: Facts) -> Subject:
     outcome(subject.live, act)
-    must_be_cut_over(connection, subject.row.region, today)
+    must_be_cut_over(connection, subject.row.region, facts.today)
     check(connection, gather(connection, subject, act, content, facts))
     waiting = record.hand_in(
         connection,
-        caller,
+        maker,
         subject,
-        record.waiting_row(record_id, subject.kind, own_id, subject.row.region, content),
+        record.waiting_row(subject.row.id, subject.kind, own_id_of(subject), subject.row.region, content),
         act=act,
         revision=revision,
         open_questions=True,  # Whatever ends or moves, a checker looks at by itself.
@@ -64,8 +71,33 @@ def submit(connection: Connection, caller: Caller, kind: str, record_id: UUID, r
     made = Subject(subject.kind, subject.row, waiting)
     let_go_of_split(connection, subject.waiting)
     _name_images(connection, made, act, content)
-    audit.changed(connection, caller, "member.event" if of_member else "institution.event", record_id, revision=revision, act=act.value)
     return made
+
+
+def go_on_as(connection: Connection, caller: Caller, newer: Subject, stays_id: UUID, today: date) -> None:
+    """She was entered anew, and goes on by the record that she has: where that is of another SHG, or ended, her move waits from now on.
+
+    It waits as if the bookkeeper who entered her had handed it in, for the checker of where she is, who may see what the caller may not: so
+    a refusal says no more of her than a code and its sentence. The day is today's, so that nothing in the books before it is touched.
+    """
+    waiting, stays = newer.waiting, queries.member_for_update(connection, stays_id)
+    assert waiting is not None
+    with rules.blaming("decisions"):
+        if stays is None:
+            raise queries.unknown_member()
+        elsewhere = stays.row.institution_id != waiting.institution_id
+        act = rules.act_of_double(stays.live, merged=stays.row.merged_into is not None, elsewhere=elsewhere)
+        if act is None:
+            return
+        outcome(stays.live, act)
+        if stays.waiting is not None and stays.waiting.status == Status.SUBMITTED:
+            raise Conflict("LOCKED", "Something of her other record waits for its checker already; when that is decided, she can move.")
+        said = {"act": act, "on": today.isoformat(), "to_institution_id": str(waiting.institution_id) if elsewhere else ""}
+        facts = Facts(today, lists(connection))
+        act, content = rules.read(None, said, facts, stays.content)
+        maker, revision = Caller(waiting.maker_user, person=waiting.maker_person), stays.held.revision + 1
+        _hand_in(connection, maker, stays, revision, act, content, facts)
+    audit.changed(connection, caller, "member.event", stays_id, revision=revision, act=act.value, entered_anew=str(newer.row.id))
 
 
 def _held(connection: Connection, subject: Subject) -> HeldRevision:
@@ -101,6 +133,8 @@ def hold(connection: Connection, record_id: UUID) -> None:
         own = select(members.c.institution_id).where(members.c.id == record_id)
         both = or_(institutions.c.id == own.scalar_subquery(), institutions.c.id == target_id(waiting.content))
         connection.execute(select(institutions.c.id).where(both).order_by(institutions.c.id).with_for_update(read=True))
+        if stays := merged_into(waiting.content):
+            hold_members(connection, [record_id, stays])
         return
     institution.lock_names(connection, waiting.block)
     if waiting.act == Act.PROFILE:
@@ -109,6 +143,10 @@ def hold(connection: Connection, record_id: UUID) -> None:
     touched = or_(among(institutions.c.id, [record_id, *named, *filter(None, [target_id(waiting.content)])]), institutions.c.parent_id == record_id)
     connection.execute(select(institutions.c.id).where(touched).order_by(institutions.c.id).with_for_update())
     connection.execute(select(members.c.id).where(members.c.institution_id == record_id).order_by(members.c.id).with_for_update())
+
+
+def hold_members(connection: Connection, ids: Collection[UUID]) -> None:
+    connection.execute(select(members.c.id).where(among(members.c.id, ids)).order_by(members.c.id).with_for_update())
 
 
 def note_settlement(connection: Connection, settled: MemberSettled) -> None:
@@ -171,6 +209,8 @@ def _change_member(connection: Connection, event: Happening) -> tuple[Subject, l
     subject, waiting = event.subject, event.subject.waiting
     assert waiting is not None
     values = {"revision": waiting.revision, "status": outcome(subject.live, event.act).value, "submitted_version": members.c.version + 1}
+    if event.act in {Act.REVIVE, Act.REINSTATE}:
+        values |= {"merged_into": None}  # She is another woman after all.
     if event.act is Act.REINSTATE:
         values |= _back(members)
         noted = memberships.c.member_id == subject.row.id, memberships.c.to_on == subject.row.inactive_on
@@ -184,7 +224,7 @@ def _change_member(connection: Connection, event: Happening) -> tuple[Subject, l
     if event.other is not None:
         values |= _moved_to(event.other, event.on)
     elif event.act not in {Act.REVIVE, Act.REINSTATE}:
-        values |= {"inactive_on": event.on, "inactive_reason": rules.reason(event.act, event.content)}
+        values |= {"inactive_on": event.on, "inactive_reason": rules.reason(event.act, event.content), "merged_into": merged_into(event.content)}
     [made] = _change_members(connection, [subject], **values)
     _tell(connection, people=[made], screened=True)
     return made, [event.own.row.id, event.other.row.id] if event.other else []

@@ -41,6 +41,15 @@ class Evidence:
     gender: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """The decisions on a member's findings, those of them that are new, and the record of hers that stays, where one does."""
+
+    decisions: Sequence[review.Decided]
+    news: Sequence[review.Decided]
+    stays: UUID | None
+
+
 def shg_of(shg: Subject) -> rules.InstitutionFacts:
     return institution_facts(shg.row.id, shg.content)
 
@@ -147,7 +156,7 @@ def _entered(connection: Connection, member_id: UUID, before: Subject | None, sh
     if before.live:
         return record.change(connection, members, before.row, **told)
     at = {"status": Status.SUBMITTED.value, "institution_id": shg.row.id, "region": shg.row.region}
-    return record.change(connection, members, before.row, **at, **told)
+    return record.change(connection, members, before.row, merged_into=None, **at, **told)
 
 
 def _held_evidence(before: Subject | None) -> Evidence | None:
@@ -280,13 +289,21 @@ def let_in(connection: Connection, caller: Caller, subject: Subject, decisions: 
 _FACTS = ("identity_token", "attested_birth_year", "attested_gender", "identity_notes", "verdict", "screening_version")
 
 
-def hand_back(connection: Connection, caller: Caller, subject: Subject, decided: review.HandedBack, decisions: Sequence[review.Decided]) -> Subject:
-    """She goes back to her maker; who is live stays as she was, and the duplicate check hears that she does."""
+def weigh(connection: Connection, caller: Caller, subject: Subject, decided: review.HandedBack, decisions: Sequence[review.Decided]) -> Weighed:
+    """What is decided on her findings, now and before, as she is handed back."""
     found = finding.of(connection, subject)
     hers = review.within_tier(caller, found.overrides, found.standing, decisions)
     checked = review.check_decisions(found.verdicts, review.together(found.standing, hers))
     review.check_duplicate_reason(decided.reasons, found.verdicts, checked)
-    finding.keep(connection, caller, subject, [one for one in checked if found.standing.get(one.finding_id) != one])
+    stays = review.record_that_stays(checked) if subject.live is None else ""
+    news = [one for one in checked if found.standing.get(one.finding_id) != one]
+    return Weighed(checked, news, found.rows[stays].other_member_id if stays else None)
+
+
+def hand_back(connection: Connection, caller: Caller, subject: Subject, decided: review.HandedBack, weighed: Weighed) -> Subject:
+    """She goes back to her maker; who is live stays as she was, and the duplicate check hears that she does."""
+    checked = weighed.decisions
+    finding.keep(connection, caller, subject, weighed.news)
     waiting = record.hand_back(connection, subject, decided.reviews, decided.reasons, decided.remark)
     if subject.live:
         row = record.change(connection, members, subject.row, submitted_version=subject.row.version + 1)
@@ -294,7 +311,7 @@ def hand_back(connection: Connection, caller: Caller, subject: Subject, decided:
         told_again = member_submitted(Subject(MEMBER, row, None))
         tell_all(connection, [told_again, member_changed(connection, made), member_decided(made, waiting.revision, subject.live, checked)])
         return made
-    row = record.change(connection, members, subject.row, status=Status.REJECTED.value)
+    row = record.change(connection, members, subject.row, status=Status.REJECTED.value, merged_into=weighed.stays)
     made = Subject(MEMBER, row, waiting)
     tell_all(connection, [member_changed(connection, made), member_decided(made, waiting.revision, Status.REJECTED, checked)])
     return made

@@ -1,6 +1,6 @@
 """The checker's word on whatever waits: a new record, a change of one that is live, an act of its life; one by one or many."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from uuid import UUID
 
@@ -18,9 +18,11 @@ from services.profiles.rules import review
 from services.profiles.rules.revision import must_be_current
 
 
-def _subject(connection: Connection, caller: Caller, kind: str, record_id: UUID) -> Subject:
-    """Locked: of two checkers at once the second sees what the first decided."""
+def _subject(connection: Connection, caller: Caller, kind: str, record_id: UUID, others: Collection[UUID] = ()) -> Subject:
+    """Locked, with other members whom the decision may change: of two checkers at once the second sees what the first decided."""
     life.hold(connection, record_id)
+    if others:
+        life.hold_members(connection, [record_id, *others])
     find = queries.member if kind == MEMBER else queries.institution
     return find(connection, caller, record_id, for_update=True)
 
@@ -68,9 +70,11 @@ def reject(
     revision: int,
     words: review.HandedBack,
     decisions: Sequence[review.Decided],
+    today: date,
 ) -> Subject:
     """Hand it back to its maker; again with the same words is the same answer."""
-    subject = _subject(connection, caller, kind, record_id)
+    goes_on = [one.finding_id for one in decisions if one.decision is review.Decision.DUPLICATE_TRANSFER]
+    subject = _subject(connection, caller, kind, record_id, queries.goes_on_as(connection, record_id, goes_on) if kind == MEMBER else ())
     waiting = subject.waiting
     if waiting is None:
         must_be_current(subject.row.revision, revision)
@@ -79,7 +83,13 @@ def reject(
     if waiting.status == Status.REJECTED and (waiting.reasons, waiting.remark, waiting.reviews) == (words.reasons, words.remark, words.reviews):
         return subject
     move(Status(waiting.status), Step.REJECT)
-    made = member.hand_back(connection, caller, subject, words, decisions) if kind == MEMBER else institution.hand_back(connection, subject, words)
+    if kind == MEMBER:
+        weighed = member.weigh(connection, caller, subject, words, decisions)
+        if weighed.stays:
+            life.go_on_as(connection, caller, subject, weighed.stays, today)
+        made = member.hand_back(connection, caller, subject, words, weighed)
+    else:
+        made = institution.hand_back(connection, subject, words)
     said = {decided.finding_id: decided.decision.value for decided in decisions}
     audit.changed(connection, caller, f"{_noun(kind)}.reject", record_id, revision=revision, act=waiting.act, reasons=words.reasons, decisions=said)
     return made

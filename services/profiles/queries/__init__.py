@@ -20,7 +20,7 @@ from services.profiles.rules import revision
 from services.profiles.rules.account import Outcome
 from services.profiles.rules.form import day_of
 from services.profiles.rules.institution import Kind
-from services.profiles.rules.review import unknown_finding
+from services.profiles.rules.review import Decision, unknown_finding
 from services.profiles.tables import (
     account_checks,
     finding_decisions,
@@ -203,10 +203,22 @@ def pair(connection: Connection, caller: Caller, member_id: UUID, finding_id: st
     named = next((one for one in findings_of(connection, [hers])[member_id] if one.finding_id == finding_id), None)
     if named is None:
         raise unknown_finding("finding_id")
-    other = connection.execute(select(members).where(members.c.id == named.other_member_id)).one_or_none()
+    other = member_anywhere(connection, named.other_member_id)
     if other is None:
         raise unknown_member()
-    return Pair(hers, _subject(connection, MEMBER, other), named)
+    return Pair(hers, other, named)
+
+
+def member_anywhere(connection: Connection, member_id: UUID) -> Subject | None:
+    """Whoever asks: for what concerns two records, of which she sees one."""
+    row = connection.execute(select(members).where(members.c.id == member_id)).one_or_none()
+    return _subject(connection, MEMBER, row) if row else None
+
+
+def goes_on_as(connection: Connection, member_id: UUID, finding_ids: Collection[str]) -> list[UUID]:
+    """The records that these findings of hers name, and those by which it was decided before that she goes on."""
+    which = or_(findings.c.finding_id.in_(finding_ids), findings.c.decision == Decision.DUPLICATE_TRANSFER)
+    return list(connection.scalars(select(findings.c.other_member_id).where(findings.c.member_id == member_id, which)))
 
 
 def _past_decisions(connection: Connection, *which: ColumnElement[bool]) -> list[AnyRow]:

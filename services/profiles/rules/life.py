@@ -12,7 +12,7 @@ from datetime import date
 from typing import TypeVar
 from uuid import UUID
 
-from services.kernel.approval import Act
+from services.kernel.approval import IN_BOOKS, Act, Status
 from services.kernel.caller import Caller
 from services.kernel.canonical import Content
 from services.kernel.errors import Conflict, Forbidden, Invalid, Refused
@@ -27,6 +27,7 @@ IDS_MAX = 500
 
 # Values of LEAVING_REASON and CLOSING_REASON that an act gives by itself; no maker names them.
 DEATH, TRANSFER, INSTITUTION_CLOSED, MERGED, SPLIT = "DEATH", "TRANSFER", "INSTITUTION_CLOSED", "MERGED", "SPLIT"
+DUPLICATE = "DUPLICATE"  # Of both lists: she, or it, was entered twice.
 _OF_ACTS = frozenset({DEATH, TRANSFER, INSTITUTION_CLOSED, MERGED, SPLIT})
 
 # A member is no longer where she was.
@@ -81,7 +82,7 @@ def _reason(of: str) -> Field:
 
 
 _OF_MEMBERS = {
-    Act.LEAVE: Form((_ON, _reason("LEAVING_REASON"), _WORDS)),
+    Act.LEAVE: Form((_ON, _reason("LEAVING_REASON"), _WORDS, Field("merged_into", kinds.record_id))),
     Act.DEATH: Form((_ON, _WORDS)),
     Act.TRANSFER: Form((_ON, _TO, _WORDS)),
     Act.REVIVE: Form((_ON, replace(_TO, needed=Needed.NEVER), _WORDS)),
@@ -123,6 +124,12 @@ def _check_reason(content: Held, lists: Lists, of: str) -> None:
         raise Invalid("EVENT_REASON", "That is an act of its own: hand it in as such.", field="reason")
     if national == "OTHER" and "words" not in content:
         raise missing("words")
+    if of != "LEAVING_REASON":
+        return
+    if national == DUPLICATE and "merged_into" not in content:
+        raise missing("merged_into")
+    if national != DUPLICATE and "merged_into" in content:
+        raise Invalid("FIELD_NOT_OF_ACT", "A {act} has no such field; leave it empty.", field="merged_into", act="leave for another reason")
 
 
 def _check_profile(kind: Kind | None, act: Act, content: Held, new: Held, live: Held) -> None:
@@ -164,6 +171,24 @@ def check_settled(settled_on: date | None, settled_with: UUID | None, own_id: UU
             "The books of her SHG do not say yet that she is settled: it settles her in a meeting, and that is approved, before she goes.",
             field="settled_on",
         )
+
+
+def act_of_double(live: Status | None, *, merged: bool, elsewhere: bool) -> Act | None:
+    """What it takes for the record that stays to be of the SHG in which she was entered anew; None where it is already, and her records are one.
+
+    Whether that may be, the act's own rules say.
+    """
+    if merged:
+        raise Conflict("MEMBER_MERGED", "That record was ended for another one of hers: decide on the one that stays.")
+    if live is Status.INACTIVE:
+        return Act.REVIVE
+    return Act.TRANSFER if elsewhere or live is None else None
+
+
+def check_merged_into(own_id: UUID, stays: UUID | None, live: Status | None) -> None:
+    """Of two records of one woman the other stays, and is live."""
+    if stays in {None, own_id} or live not in IN_BOOKS:
+        raise Invalid("EVENT_TARGET", "The record of hers that stays is another one, and in the books.", field="merged_into")
 
 
 def check_reinstated(inactive_reason: str) -> None:

@@ -188,6 +188,14 @@ def unchanged(reviews: Mapping[str, Mapping[str, Content]], changed: Collection[
     return {Section(name) for name, one in reviews.items() if one.get("accepted")} - set(changed)
 
 
+def record_that_stays(decisions: Iterable[Decided]) -> str:
+    """The finding that names the record by which she goes on, where it is decided that she does; empty where not."""
+    found = [one.finding_id for one in decisions if one.decision is Decision.DUPLICATE_TRANSFER]
+    if len(found) > 1:
+        raise Invalid("TRANSFER_ONE", "She goes on by one record: decide the others to be duplicates of another kind.", field="decisions")
+    return found[0] if found else ""
+
+
 def check_duplicate_reason(reasons: Sequence[str], findings: Mapping[str, Verdict], decisions: Sequence[Decided]) -> None:
     """DUPLICATE rests on a finding: a confirmed one, or one that the checker decides to be a duplicate."""
     if DUPLICATE not in reasons or Verdict.CONFIRMED in findings.values():

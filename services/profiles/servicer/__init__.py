@@ -147,7 +147,7 @@ class Servicer(Tasks, Assets, Masters, Places, Uploads, profiles_pb2_grpc.Profil
         sections = given.section_reviews(request.sections)
         with transaction() as connection:
             words = review.words(connection, request.reasons, request.remark, sections, today())
-            made = review.reject(connection, caller(), MEMBER, member_id, request.revision, words, decisions)
+            made = review.reject(connection, caller(), MEMBER, member_id, request.revision, words, decisions, today())
             [shown], findings = show.members(connection, [made])
         self._seen("member.get", findings)
         return shown
@@ -179,7 +179,7 @@ class Servicer(Tasks, Assets, Masters, Places, Uploads, profiles_pb2_grpc.Profil
         sections = given.section_reviews(request.sections)
         with transaction() as connection:
             words = review.words(connection, request.reasons, request.remark, sections, today())
-            made = review.reject(connection, caller(), "", institution_id, request.revision, words, ())
+            made = review.reject(connection, caller(), "", institution_id, request.revision, words, (), today())
             return show.institutions(connection, [made])[0]
 
     def GetHistory(self, request: profiles_pb2.GetHistoryRequest, _context: Context) -> profiles_pb2.GetHistoryResponse:

@@ -269,7 +269,7 @@ def _past(row: AnyRow) -> profiles_pb2.PastDecision:
         revision=row.member_revision,
         finding_id=row.finding_id,
         other_member_id=str(row.other_member_id),
-        decision=row.decision,
+        decision=f"DECISION_{row.decision}",
         reason=row.reason,
         decided_by=row.decided_by,
         decided_role=row.decided_role,
@@ -285,14 +285,14 @@ def comparison(connection: Connection, pair: queries.Pair) -> profiles_pb2.Compa
     both = pair.member, pair.other
     clues = compare.clues_of(pair.finding.clues, pair.finding.clue_codes, pair.finding.clue_weights)
     of_shg = {one.row.id: one.row.name for one in queries.institutions_among(connection, [one.row.institution_id for one in both])}
-    sides = [compare.Side(_newest(one), one.row.region, one.profile.identity_token or "") for one in both]
+    hers, others = (compare.Side(_newest(one), one.row.region, one.profile.identity_token or "") for one in both)
     made = profiles_pb2.Comparison(
         finding=_finding(pair.finding),
         member=_compared(connection, pair.member, of_shg[pair.member.row.institution_id]),
         other=_compared(connection, pair.other, of_shg[pair.other.row.institution_id]),
         decisions=map(_past, queries.decisions_on(connection, pair.member.row.id, pair.other.row.id)),
     )
-    for field in compare.compare(*sides, clues):
+    for field in compare.compare(hers, others, clues):
         made.fields.add(
             field=field.name,
             member=field.one,
