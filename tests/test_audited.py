@@ -37,6 +37,7 @@ NOT_AUDITED = {
     "transactions.refuse.forget": "a timer: what was refused long ago, which is in the audit",
     **dict.fromkeys((f"profiles.record.{name}" for name in ("new", "change", "hand_in", "let_in", "note_approval", "hand_back", "withdraw")), PEN),
     **dict.fromkeys(("profiles.member.let_in", "profiles.member.hand_back", "profiles.institution.hand_back"), WORD),
+    "profiles.finding.keep": WORD,
     "profiles.institution.map_to": WORD,
     "profiles.institution.put_under": WORD,
     "profiles.restate.restate_institutions": AGAIN,
