@@ -1,5 +1,7 @@
 """Findings: who may decide on which, what each word leaves behind, two records side by side, and what a duplicate comes to."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import select
 
@@ -9,13 +11,13 @@ from services.kernel.approval import Act, Status
 from services.kernel.errors import Refused
 from services.kernel.ids import uuid7
 from services.profiles import queries
-from services.profiles.commands import finding, life, member, restate
+from services.profiles.commands import finding, institution, life, member, places, restate
 from services.profiles.queries import MEMBER, tasks
 from services.profiles.rules import compare
 from services.profiles.rules.compare import Agreement, Clue, Side
 from services.profiles.rules.review import Decided, Decision
 from tests.profiles.builders import (
-    BLOCK,
+    GP,
     NEXT_VILLAGE,
     NOT_HER,
     SERVICE,  # noqa: F401 - whose connection the tests have
@@ -35,6 +37,7 @@ from tests.profiles.builders import (
     new_shg,
     phone,
     reject,
+    said_of,
     screen,
     screened,
     submit,
@@ -213,8 +216,9 @@ def test_each_field_says_whether_the_two_agree_and_no_number_is_whole():
 def test_two_records_side_by_side_also_where_the_other_lies_elsewhere(connection, serving, monkeypatch):
     servicer, calling = serving
     shg_id, maker = new_shg(connection)
-    far_id, far = new_shg(connection, name="Roshni", region=NEXT_VILLAGE)
-    other = enrol(connection, far, far_id, name="Suneeta Devi").row
+    far_id = uuid7()
+    institution.submit(connection, replace(bookkeeper(), region=GP), far_id, 1, said_of(name="Roshni", region=NEXT_VILLAGE), TODAY)
+    other = enrol(connection, bookkeeper(far_id), far_id, name="Suneeta Devi").row
     made = submit(connection, maker, shg_id)
     screen(connection, made, ("f1", POTENTIAL, other.id, dedup_pb2.OVERRIDE_OFFICER))
     her = made.row.id
@@ -230,7 +234,8 @@ def test_two_records_side_by_side_also_where_the_other_lies_elsewhere(connection
     assert shown.other.activated_on == TODAY.isoformat()
     assert not shown.member.stays
     fields = {field.field: field for field in shown.fields}
-    assert (fields["village"].agreement, fields["village"].clue.code) == (profiles_pb2.AGREEMENT_OTHER, "SAME_VILLAGE") or fields
+    assert (fields["name"].agreement, fields["name"].HasField("clue")) == (profiles_pb2.AGREEMENT_OTHER, False)
+    assert (fields["village"].member, fields["village"].other, fields["village"].clue.code) == (VILLAGE, NEXT_VILLAGE, "SAME_VILLAGE")
     assert (fields["mobile"].member, fields["mobile"].agreement) == ("7401", profiles_pb2.AGREEMENT_SAME)
     whole = {found_phone["number"] for found_phone in made.content["phones"]} | {one["account_number"] for one in made.content["accounts"]}
     assert not any(number in str(shown) for number in whole)
@@ -367,7 +372,7 @@ def test_of_two_live_records_one_is_ended_and_an_approved_change_undoes_it(conne
 @pytest.mark.parametrize(
     ("said", "code"),
     [
-        ({"reason": "DUPLICATE"}, "FIELD_MISSING"),
+        ({"reason": "DUPLICATE"}, "VALUE_MISSING"),
         ({"reason": "MARRIAGE", "merged_into": str(uuid7())}, "FIELD_NOT_OF_ACT"),
         ({"reason": "DUPLICATE", "merged_into": str(uuid7())}, "EVENT_TARGET"),
     ],
@@ -426,12 +431,9 @@ def test_the_duplicate_check_hears_of_every_move(connection):
 
     assert happens(2, act="LEAVE", reason="MARRIAGE").status == "INACTIVE"
     assert happens(3, act="REVIVE", to_institution_id=str(to_id)).institution_id == to_id
-    from services.profiles.commands import places
-
     places.move(connection, manager(), [to_id, old_id], NEXT_VILLAGE)
     for one in (her, ids[0]):
         assert told_where(connection, one)[1] == NEXT_VILLAGE
     life.submit(connection, bookkeeper(old_id), "", old_id, 2, {"act": "MERGE", "on": "2026-03-20", "to_institution_id": str(to_id)}, TODAY)
     approve(connection, old_id, 2, kind="")
     assert {told_where(connection, one)[0] for one in ids} == {str(to_id)}
-    assert BLOCK in NEXT_VILLAGE
