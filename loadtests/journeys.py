@@ -270,13 +270,13 @@ async def do_tasks(device: Device) -> None:
 
 
 async def decide(device: Device, member: Any) -> None:  # noqa: ANN401 - a Member
-    """Approve her, with a reason where she resembles somebody; a confirmed duplicate is handed back."""
-    confirmed = member.verdict == profiles_pb2.VERDICT_CONFIRMED
-    decision = profiles_pb2.DECISION_DUPLICATE_REJECT if confirmed else profiles_pb2.DECISION_NOT_A_DUPLICATE
-    reason = "Enrolled already" if confirmed else "Seen at home: another woman"
+    """Approve her, with a reason where she resembles somebody; who is a duplicate as far as the manager may say is handed back."""
+    is_duplicate = any(one.override != profiles_pb2.OVERRIDE_OFFICER for one in member.findings)
+    decision = profiles_pb2.DECISION_DUPLICATE_REJECT if is_duplicate else profiles_pb2.DECISION_NOT_A_DUPLICATE
+    reason = "Enrolled already" if is_duplicate else "Seen at home: another woman"
     decisions = [profiles_pb2.FindingDecision(finding_id=one.finding_id, decision=decision, reason=reason) for one in member.findings]
     key = {"member_id": member.member_id, "revision": member.revision}
-    if confirmed:
+    if is_duplicate:
         back = profiles_pb2.RejectMemberRequest(**key, reasons=["DUPLICATE"], remark=reason, decisions=decisions)
         await device.call("block manager", "profiles.RejectMember", back)
     else:

@@ -158,7 +158,7 @@ def _members(state: State, keeper: Client, shg: Any) -> tuple[str, ...]:  # noqa
     for member in listed:
         if member.status == profiles_pb2.STATUS_SUBMITTED:
             found = books.screened(state.manager, member.member_id, member.revision)
-            books.approve(state.manager, found, reason="Invented for a load test" if found.findings else "")
+            books.approve(state.manager, found, reason="Invented for a load test" if found.findings else "", supervisor=state.reader)
     if shg.status == profiles_pb2.STATUS_DRAFT:
         shg = books.submit_institution(keeper, shg, dict.fromkeys([member.member_id for member in listed], shg.institution_id))
     if shg.status == profiles_pb2.STATUS_SUBMITTED:

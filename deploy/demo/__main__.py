@@ -215,9 +215,10 @@ def decide(state: State, keeper: Client, member: Any, numbers: dict[str, dict[st
     elif member.name == MISSPELT:
         correct(state, keeper, member, numbers)
     else:
-        books.approve(manager, member, reason="Seen at home with her papers: another woman" if member.findings else "")
+        supervised = any(finding.override == profiles_pb2.OVERRIDE_SUPERVISOR for finding in member.findings)
+        books.approve(manager, member, "Seen at home with her papers: another woman" if member.findings else "", state.reader)
         if member.findings:
-            screen.say("   cleared with a reason, and approved")
+            screen.say(f"   cleared with a reason{' by the State Program Manager, whom this is left to' if supervised else ''}, and approved")
 
 
 def correct(state: State, keeper: Client, member: Any, numbers: dict[str, dict[str, str]]) -> None:  # noqa: ANN401 - a Member

@@ -61,14 +61,18 @@ def waiting_revision(record: Any) -> int:  # noqa: ANN401 - a Member or an Insti
     return int(record.waiting.revision if record.HasField("waiting") else record.revision)
 
 
-def approve(officer: Client, member: Any, reason: str = "") -> Any:  # noqa: ANN401 - a Member
-    """Approve what waits of a member; a reason clears every finding that may be cleared."""
+def approve(officer: Client, member: Any, reason: str = "", supervisor: Client | None = None) -> Any:  # noqa: ANN401 - a Member
+    """Approve what waits of a member; a reason clears every finding that may be cleared, a supervisor's those that are hers to clear."""
     decisions = [
         profiles_pb2.FindingDecision(finding_id=finding.finding_id, decision=profiles_pb2.DECISION_NOT_A_DUPLICATE, reason=reason)
         for finding in member.findings
         if reason
     ]
-    request = profiles_pb2.ApproveMemberRequest(member_id=member.member_id, revision=waiting_revision(member), decisions=decisions)
+    key = {"member_id": member.member_id, "revision": waiting_revision(member)}
+    if supervisor and decisions and any(finding.override == profiles_pb2.OVERRIDE_SUPERVISOR for finding in member.findings):
+        cleared = profiles_pb2.DecideFindingsRequest(**key, decisions=decisions)
+        supervisor(supervisor.profiles.DecideFindings, cleared, retry_seconds=30)
+    request = profiles_pb2.ApproveMemberRequest(**key, decisions=decisions)
     return officer(officer.profiles.ApproveMember, request, retry_seconds=30)
 
 

@@ -23,7 +23,7 @@ from loadtests.nation.rows import MARK, Made, Rows, Waits, waiting_contribution
 from services.chassis import audit, database
 from services.dedup import queries as dedup_queries
 from services.dedup import tables as dedup_tables
-from services.dedup.rules import Verdict
+from services.dedup.rules import Override, Verdict
 from services.identity.tables import OF_USERS
 from services.kernel.caller import OPERATOR
 from services.profiles import tables as profiles_tables
@@ -288,7 +288,10 @@ def _screen_one(dedup: Connection, profiles: Connection, waits: Waits) -> str:
                 "finding_id": str(match.finding_id),
                 "verdict": match.verdict.value,
                 "other_member_id": match.other_id,
+                "override": match.override.value,
                 "clues": [clue.words for clue in match.clues],
+                "clue_codes": [clue.code for clue in match.clues],
+                "clue_weights": [clue.weight_centibits for clue in match.clues],
                 "weight_centibits": match.weight_centibits,
             }
             for match in found.matches
@@ -297,6 +300,7 @@ def _screen_one(dedup: Connection, profiles: Connection, waits: Waits) -> str:
         _contest(dedup, waits.member_id, [match.other_id for match in found.matches if match.verdict is Verdict.CONFIRMED])
     submissions = profiles_tables.submissions
     noted = {"verdict": found.verdict.value, "screening_version": 1, "open_questions": found.verdict is not Verdict.CLEAR or waits.warned}
+    noted["for_supervisor"] = any(match.override is Override.SUPERVISOR for match in found.matches)
     profiles.execute(update(submissions).where(submissions.c.record_id == waits.member_id).values(noted))
     return found.verdict.value
 

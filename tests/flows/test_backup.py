@@ -77,7 +77,7 @@ class Device:
 
     def hand_in(self, manager, member):
         books.submit(self.keeper, member)
-        return books.approve(manager, books.screened(manager, member.member_id, 1), reason="Seen at home: another woman").code
+        return books.approve(manager, books.screened(manager, member.member_id, 1), "Seen at home: another woman", self.group.state.reader).code
 
     def send_again(self):
         """All that it holds, as often as it takes; the outcomes."""

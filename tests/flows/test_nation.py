@@ -200,7 +200,7 @@ def test_a_pending_member_is_decided_and_a_meeting_comes_in(sikkim, people):
     manager, keeper = people["BLOCK_PROGRAM_MANAGER"][0], people["SHG_BOOKKEEPER"][0]
     page = manager(manager.profiles.ListMembers, profiles_pb2.ListMembersRequest(status=profiles_pb2.STATUS_SUBMITTED)).members
     pending = next(one for one in page if one.verdict != profiles_pb2.VERDICT_CONFIRMED)
-    approved = books.approve(manager, pending, reason="Seen at home: another woman")
+    approved = books.approve(manager, pending, "Seen at home: another woman", people["STATE_PROGRAM_MANAGER"][0])
     assert int(approved.code[3:-1]) > MEMBERS
     shg, group = next(
         (one["institution_id"], position)

@@ -208,9 +208,10 @@ class Makers:
         block = village.rsplit(".", 2)[0]
         keeper = at_work(self.instance, Role.SHG_BOOKKEEPER, village, line[0])
         manager = at_work(self.instance, Role.BLOCK_PROGRAM_MANAGER, block)
+        supervisor = at_work(self.instance, Role.DISTRICT_PROGRAM_MANAGER, at_level(block, 2))
         enrolled = [books.submit(keeper, self.woman(line[0])) for _ in range(MEMBERS)]
         for one in enrolled:
-            books.approve(manager, books.screened(manager, one.member_id, 1), reason="Seen at home: another woman")
+            books.approve(manager, books.screened(manager, one.member_id, 1), "Seen at home: another woman", supervisor)
 
         def look(institution_id):
             return manager(manager.profiles.GetInstitution, profiles_pb2.GetInstitutionRequest(institution_id=institution_id))
@@ -239,7 +240,7 @@ class Makers:
                 says |= {"member_id": flagged.member_id, "Member": flagged, "meeting_id": meeting.meeting_id, "MeetingSheet": meeting}
                 says |= {"ApproveMeetingRequest": transactions_pb2.ApproveMeetingRequest(meeting_id=meeting.meeting_id, revision=SAID["revision"])}
                 says |= {"record_id": flagged.member_id, "row_id": flagged.accounts[0].row_id, "image_id": image.image_id}
-                says |= {"active_id": enrolled[-1].member_id}
+                says |= {"active_id": enrolled[-1].member_id, "finding_id": flagged.findings[0].finding_id}
                 says |= {"Task": task, "TaskKey": profiles_pb2.TaskKey(kind=task.kind, record_id=task.record_id, revision=task.revision)}
             made.append(Subject(f"{name} {kind}", place, own, says))
         return made
@@ -424,6 +425,7 @@ def of_one(name, subject):
         "RemoveRole": {"role": Role.STATE_THEMATIC_USER},  # Which she has not.
         "SubmitMemberEvent": event | {"record_id": subject.says.get("active_id"), "act": profiles_pb2.ACT_LEAVE, "reason": "VOLUNTARY"},
         "SubmitInstitutionEvent": event | {"record_id": subject.institution_id, "act": profiles_pb2.ACT_CLOSE, "reason": "DEFUNCT"},
+        "DecideFindings": {"revision": 1},  # On none: nothing changes.
         **dict.fromkeys(("CashBook", "ReceiptsAndPayments"), days),
         "SplitRepayment": {"loan_id": str(uuid7()), "amount_paise": 1},
         "AllowContestedLoans": {"revision": 1, "reason": "Walked by"},

@@ -126,7 +126,7 @@ def make_groups(world: World, state: State, count: int) -> list[Group]:
     for shg in shgs:
         handed_in = [books.submit(keeper, member) for member in members_of(keeper, shg.institution_id)]
         for member in handed_in:
-            books.approve(state.manager, books.screened(state.manager, member.member_id, 1), reason="Seen at home: another woman")
+            books.approve(state.manager, books.screened(state.manager, member.member_id, 1), "Seen at home: another woman", state.reader)
         members = sorted(member.member_id for member in handed_in)
         books.approve_institution(state.manager, books.submit_institution(keeper, shg, dict.fromkeys(members, shg.institution_id)))
         groups.append(Group(state, shg.institution_id, shg.region, keeper, approver, members))
