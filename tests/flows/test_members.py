@@ -72,6 +72,51 @@ def test_a_look_alike_is_potential_and_is_cleared_with_a_reason_alone(world, gro
     assert books.refusal_of(lambda: manager(manager.profiles.ApproveMember, undecided)).code == "FINDING_UNDECIDED"
 
 
+def test_the_same_account_is_the_supervisors_to_clear_and_both_records_are_seen_side_by_side(world, groups):
+    account = {"ifsc": "ZZZZ0KLD001", "account_number": f"{uuid7().int % 10**12:012}", "holding": "SINGLE", "is_default": "YES"}
+    accounts = [[profiles_pb2.BankAccount(row_id=str(uuid7()), **account)] for _ in range(2)]
+    one = enrol(groups[0], strange_name(), strange_name(), accounts=accounts[0])
+    other = enrol(groups[1], strange_name(), strange_name(), accounts=accounts[1])
+    [found] = [finding for finding in other.findings if finding.other_member_id == one.member_id]
+    assert found.override == profiles_pb2.OVERRIDE_SUPERVISOR
+    assert "SAME_ACCOUNT" in {clue.code for clue in found.clue_list if clue.weight_centibits > 0}
+    manager, supervisor = world.up.manager, world.up.reader
+    assert books.refusal_of(lambda: books.approve(manager, other, reason="Her mother")).code == "FINDING_NEEDS_SUPERVISOR"
+    compared = profiles_pb2.CompareMembersRequest(member_id=other.member_id, finding_id=found.finding_id)
+    shown = supervisor(supervisor.profiles.CompareMembers, compared)
+    assert {field.field: field.agreement for field in shown.fields}["account"] == profiles_pb2.AGREEMENT_SAME
+    assert account["account_number"] not in str(shown)
+    waits = profiles_pb2.ListTasksRequest(for_supervisor=True, institution_id=groups[1].institution_id)
+    assert [task.record_id for task in supervisor(supervisor.profiles.ListTasks, waits).tasks] == [other.member_id]
+    assert books.approve(manager, other, "Her mother", supervisor).code
+    with database(world.up, "dedup") as kept:
+        label = "select decision, revision from labels where finding_id = %s"
+        books.wait_until("the label", lambda: kept.execute(label, [found.finding_id]).fetchone() == ("NOT_A_DUPLICATE", 1))
+
+
+def test_who_is_enrolled_in_a_second_group_goes_there_by_an_approved_move(world, groups):
+    old, new = groups
+    name, husband, manager = strange_name(), strange_name(), world.up.manager
+    number = f"9{uuid7().int % 10**9:09}"
+    phones = [[profiles_pb2.Phone(row_id=str(uuid7()), number=number, is_default="YES")] for _ in groups]
+    hers = enrol(old, name, husband, phones=phones[0])
+    books.approve(manager, hers, "Seen at home: another woman", world.up.reader)
+    double = enrol(new, name, husband, phones=phones[1])
+    [found] = [finding for finding in double.findings if finding.other_member_id == hers.member_id]
+    moved = profiles_pb2.FindingDecision(finding_id=found.finding_id, decision=profiles_pb2.DECISION_DUPLICATE_TRANSFER, reason="She lives here now")
+    request = profiles_pb2.RejectMemberRequest(member_id=double.member_id, revision=1, reasons=["DUPLICATE"], remark="Moved", decisions=[moved])
+    assert manager(manager.profiles.RejectMember, request).merged_into == hers.member_id
+    waits = manager(manager.profiles.GetMember, profiles_pb2.GetMemberRequest(member_id=hers.member_id))
+    assert (waits.waiting_event.act, waits.waiting_event.to_institution_id) == (profiles_pb2.ACT_TRANSFER, new.institution_id)
+    assert list(waits.merged_from) == [double.member_id]
+    key = profiles_pb2.ApproveMemberRequest(member_id=hers.member_id, revision=waits.waiting_event.revision)
+    assert manager(manager.profiles.ApproveMember, key).institution_id == new.institution_id
+    with database(world.up, "dedup") as kept:
+        known = "select member_id::text, institution_id::text from people where member_id in (%s, %s) and status <> 'REJECTED'"
+        there = [(hers.member_id, new.institution_id)]
+        books.wait_until("where she is", lambda: kept.execute(known, [hers.member_id, double.member_id]).fetchall() == there)
+
+
 def test_two_women_with_different_identities_are_clear_however_alike_they_look(groups, residents):
     name, husband = strange_name(), strange_name()
     enrol(groups[0], name, husband, next(residents))
