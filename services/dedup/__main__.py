@@ -17,16 +17,18 @@ transaction = database.of("dedup")
 
 
 def restate(hearer: str) -> None:
-    """Tell one hearer the screenings of all members, each page in a transaction of its own."""
-    told, after = 0, None
-    while True:
-        with transaction() as connection:
-            page = commands.restate(connection, hearer, after)
-        if not page:
-            sys.stdout.write(f"{told} screenings told to {hearer}\n")
-            return
-        told, after = told + len(page), page[-1]
-        sys.stdout.write(f"{told} screenings told, as far as {after}\n")
+    """Tell one hearer the screenings of all members and institutions, each page in a transaction of its own."""
+    told = 0
+    for tell_page in (commands.restate, commands.restate_institutions):
+        after: UUID | None = None
+        while True:
+            with transaction() as connection:
+                page = tell_page(connection, hearer, after)
+            if not page:
+                break
+            told, after = told + len(page), page[-1]
+            sys.stdout.write(f"{told} screenings told, as far as {after}\n")
+    sys.stdout.write(f"{told} screenings told to {hearer}\n")
 
 
 def restate_contests(hearer: str) -> None:
@@ -67,20 +69,24 @@ def labels(out: Path) -> None:
 
 
 def rescreen(region: str) -> None:
-    """Screen everybody in a region again, each in a transaction of her own, so that nobody else waits long."""
-    done = 0
-    after: UUID | None = None
-    while True:
-        with transaction() as connection:
-            page = queries.members_after(connection, region, after, commands.PAGE)
-        if not page:
-            sys.stdout.write(f"{done} members screened\n")
-            return
-        for member_id in page:
+    """Screen everybody and every institution in a region again, each in a transaction of its own, so that nobody else waits long."""
+    for what, page_after, again in (
+        ("members", queries.members_after, commands.rescreen),
+        ("institutions", queries.institutions_after, commands.rescreen_institution),
+    ):
+        done = 0
+        after: UUID | None = None
+        while True:
             with transaction() as connection:
-                commands.rescreen(connection, member_id)
-        done, after = done + len(page), page[-1]
-        sys.stdout.write(f"{done} members screened, as far as {after}\n")
+                page = page_after(connection, region, after, commands.PAGE)
+            if not page:
+                break
+            for record_id in page:
+                with transaction() as connection:
+                    again(connection, record_id)
+            done, after = done + len(page), page[-1]
+            sys.stdout.write(f"{done} {what} screened, as far as {after}\n")
+        sys.stdout.write(f"{done} {what} screened\n")
 
 
 def train(members: Path, out: Path, name: str, trained_on: str, state: str, threads: int) -> None:

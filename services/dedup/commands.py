@@ -9,7 +9,8 @@ share a lookup; so whichever comes second sees the first, and no second screenin
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, astuple, replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -21,7 +22,9 @@ from protos import dedup_pb2
 from services.chassis.mailbox import tell
 from services.dedup import queries, rules
 from services.dedup.rules import Clue, Match, Override, Person, Record, Screening
-from services.dedup.tables import contested, labels, matches, people, screenings, statuses
+from services.dedup.rules import institution as group_rules
+from services.dedup.rules.institution import Group, GroupScreening
+from services.dedup.tables import contested, institution_matches, institution_screenings, institutions, labels, matches, people, screenings, statuses
 from services.kernel.approval import LIVE, Status
 
 PAGE = 500
@@ -242,3 +245,103 @@ def label(connection: Connection, member_id: UUID, revision: int, decisions: Map
     about = queries.labelled(connection, member_id, decisions)
     rows = [{"finding_id": finding_id, "decision": decision, **of, **about[finding_id]} for finding_id, decision in decisions.items()]
     connection.execute(_replacing(insert(labels).values(rows), "finding_id", newer=True))
+
+
+# --- Institutions: as with members. Their locks come after all of a member's, so that the two never wait for each other in a circle.
+
+
+def screen_institution(connection: Connection, group: Group, version: int) -> None:
+    """Note what was said of an institution and screen it, and again all that it concerns."""
+    _lock(connection, "institution", [group.institution_id])
+    held = queries.institution(connection, group.institution_id)
+    if held and held[1] >= version:
+        return
+    _lock(connection, "institution lookup", group_rules.lookups(group) | (group_rules.lookups(held[0]) if held else set()))
+    row = insert(institutions).values(**asdict(group) | {"accounts": list(group.accounts)}, version=version)
+    connection.execute(_replacing(row, "institution_id"))
+    if held is None or held[0] != group:
+        _settle_institutions(connection, {group.institution_id})
+
+
+def rescreen_institution(connection: Connection, institution_id: UUID) -> None:
+    """Screen an institution again, as when the rules have changed."""
+    _lock(connection, "institution", [institution_id])
+    held = queries.institution(connection, institution_id)
+    if held:
+        _lock(connection, "institution lookup", group_rules.lookups(held[0]))
+        _settle_institutions(connection, {institution_id})
+
+
+@contextmanager
+def groups_following(connection: Connection, member_id: UUID) -> Iterator[None]:
+    """While what is known of a member changes: whose members are how many of another's is counted again where she was and where she is."""
+    _lock(connection, "member", [member_id])
+    groups = queries.groups_of(connection, member_id)
+    yield
+    groups |= queries.groups_of(connection, member_id)
+    # Of two women of one group who come at once, the second counts the first.
+    _lock(connection, "group", groups)
+    concerned = {other for group in groups for other in queries.in_common(connection, group)} | queries.institutions_naming(connection, groups)
+    if concerned:
+        _settle_institutions(connection, concerned | groups)
+
+
+def _settle_institutions(connection: Connection, ids: set[UUID]) -> None:
+    """Screen institutions again, and all that they concerned before or concern now."""
+    concerned = ids | queries.institutions_naming(connection, ids)
+    for institution_id in ids:
+        held = queries.institution(connection, institution_id)
+        if held and group_rules.in_being(held[0]):
+            concerned |= {match.other_id for match in queries.screen_institution(connection, held[0]).matches}
+    _lock(connection, "group", concerned)
+    for institution_id in sorted(concerned):
+        held = queries.institution(connection, institution_id)
+        if held and group_rules.in_being(held[0]):
+            _screen_group(connection, held[0])
+
+
+def _screen_group(connection: Connection, group: Group) -> None:
+    """What waits is screened by what is known; what was let in keeps the screening that it was let in with."""
+    told = queries.institution_screening(connection, group.institution_id)
+    if told and told[0].revision == group.revision and group.status is Status.ACTIVE:
+        return
+    screening = queries.screen_institution(connection, group)
+    if told is None or told[0] != screening:
+        _tell_institution(connection, screening, told[1] + 1 if told else 1)
+
+
+def _tell_institution(connection: Connection, screening: GroupScreening, version: int) -> None:
+    """Store a screening in place of the one before, and tell it."""
+    of = {"institution_id": screening.institution_id}
+    row = insert(institution_screenings).values(**of, version=version, revision=screening.revision, verdict=screening.verdict)
+    connection.execute(_replacing(row, "institution_id"))
+    connection.execute(delete(institution_matches).where(institution_matches.c.institution_id == screening.institution_id))
+    if screening.matches:
+        rows = [{**of, **asdict(match), "clues": [astuple(clue) for clue in match.clues]} for match in screening.matches]
+        connection.execute(insert(institution_matches).values(rows))
+    tell(connection, _institution_message(screening), subject=screening.institution_id, version=version)
+
+
+def _institution_message(screening: GroupScreening) -> dedup_pb2.InstitutionScreened:
+    return dedup_pb2.InstitutionScreened(
+        institution_id=str(screening.institution_id),
+        revision=screening.revision,
+        verdict=f"VERDICT_{screening.verdict}",
+        matches=[
+            dedup_pb2.InstitutionMatch(
+                finding_id=str(match.finding_id),
+                other_institution_id=str(match.other_id),
+                verdict=f"VERDICT_{match.verdict}",
+                clues=[dedup_pb2.Clue(**asdict(clue)) for clue in match.clues],
+            )
+            for match in screening.matches
+        ],
+    )
+
+
+def restate_institutions(connection: Connection, hearer: str, after: UUID | None) -> list[UUID]:
+    """As restate, of institutions."""
+    page = queries.institution_screenings_after(connection, after, PAGE)
+    for screening, version in page:
+        tell(connection, _institution_message(screening), subject=screening.institution_id, version=version, to=hearer)
+    return [screening.institution_id for screening, _ in page]

@@ -1,4 +1,4 @@
-"""Hears profiles: who was submitted, and what was decided; and identity: which sessions ended."""
+"""Hears profiles: who and what was submitted, and what was decided; and identity: which sessions ended."""
 
 from collections.abc import Iterable
 from datetime import date
@@ -7,12 +7,13 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from protos.identity_pb2 import SessionEnded
-from protos.profiles_pb2 import Decision, FindingDecision, FindingsDecided, MemberDecided, MemberSubmitted
+from protos.profiles_pb2 import Decision, FindingDecision, FindingsDecided, InstitutionSubmitted, Kind, MemberDecided, MemberSubmitted
 from protos.profiles_pb2 import Status as StatusMessage
 from services.chassis import ended
 from services.chassis.hears import Event, hears
 from services.dedup import commands
 from services.dedup.rules import Record
+from services.dedup.rules.institution import group
 from services.kernel.approval import Status
 
 
@@ -38,13 +39,15 @@ class Consumer:
             identity_token=body.identity_token,
             documents=tuple(body.documents),
         )
-        commands.screen(connection, record, event.version)
+        with commands.groups_following(connection, record.member_id):
+            commands.screen(connection, record, event.version)
 
     @hears("profiles", MemberDecided)
     def member_decided(self, connection: Connection, event: Event[MemberDecided]) -> None:
         body = event.body
         status = Status(StatusMessage.Name(body.status).removeprefix("STATUS_"))
-        commands.decide(connection, UUID(body.member_id), body.revision, status, _by_finding(body.decisions), event.version, event.occurred_at)
+        with commands.groups_following(connection, UUID(body.member_id)):
+            commands.decide(connection, UUID(body.member_id), body.revision, status, _by_finding(body.decisions), event.version, event.occurred_at)
 
     @hears("profiles", FindingsDecided)
     def findings_decided(self, connection: Connection, event: Event[FindingsDecided]) -> None:
@@ -54,6 +57,21 @@ class Consumer:
     @hears("identity", SessionEnded)
     def session_ended(self, connection: Connection, event: Event[SessionEnded]) -> None:
         ended.heard(connection, event.body)
+
+    @hears("profiles", InstitutionSubmitted)
+    def institution_submitted(self, connection: Connection, event: Event[InstitutionSubmitted]) -> None:
+        body = event.body
+        made = group(
+            UUID(body.institution_id),
+            body.revision,
+            Kind.Name(body.kind).removeprefix("KIND_"),
+            body.region,
+            body.name,
+            date.fromisoformat(body.formed_on) if body.formed_on else None,
+            [(account.ifsc, account.account_number) for account in body.accounts],
+            Status(StatusMessage.Name(body.status).removeprefix("STATUS_")),
+        )
+        commands.screen_institution(connection, made, event.version)
 
 
 def _by_finding(decisions: Iterable[FindingDecision]) -> dict[UUID, str]:

@@ -14,7 +14,20 @@ from services.chassis.database import one_line
 from services.chassis.sight import among, within
 from services.dedup import rules
 from services.dedup.rules import ARMS, Arm, Artefact, Clue, Match, Override, Person, Screening, Thresholds, Verdict, Yardstick, model
-from services.dedup.tables import contested, labels, matches, models, people, screenings, statuses
+from services.dedup.rules import institution as group_rules
+from services.dedup.rules.institution import Group, GroupMatch, GroupScreening, InCommon
+from services.dedup.tables import (
+    contested,
+    institution_matches,
+    institution_screenings,
+    institutions,
+    labels,
+    matches,
+    models,
+    people,
+    screenings,
+    statuses,
+)
 from services.kernel.approval import Status
 from services.kernel.caller import Caller
 from services.kernel.errors import NotFound
@@ -351,3 +364,119 @@ def labels_after(connection: Connection, after: UUID | None, size: int) -> Seque
 def thresholds(on: date) -> Thresholds:
     """What the state has set for a day: a screening goes by the day on which it is made. It stands in the state's file, as all policies."""
     return rules.thresholds_of(settings.state().policies, on)
+
+
+# --- Institutions.
+
+_GROUP = [institutions.c[field.name] for field in fields(Group)]
+_STAYS = people.c.status.not_in(sorted(group_rules.GONE))
+
+
+def _group(row: RowMapping) -> Group:
+    held = {field.name: row[field.name] for field in fields(Group)}
+    return Group(**held | {"accounts": tuple(row["accounts"]), "status": Status(row["status"])})
+
+
+def institution(connection: Connection, institution_id: UUID) -> tuple[Group, int] | None:
+    """What is compared of an institution, and the version of it."""
+    asked = select(institutions.c.version, *_GROUP).where(institutions.c.institution_id == institution_id)
+    row = connection.execute(asked).mappings().one_or_none()
+    return (_group(row), row["version"]) if row else None
+
+
+def screen_institution(connection: Connection, one: Group) -> GroupScreening:
+    """Compare an institution with all that are on the books, as of now."""
+    common = in_common(connection, one.institution_id)
+    return group_rules.screen(one, _alike(connection, one, common), common)
+
+
+def _alike(connection: Connection, one: Group, common: Collection[UUID]) -> list[Group]:
+    """What may be the same as it: a look-up each by account, by name and by members in common."""
+    others = select(*_GROUP).where(
+        institutions.c.kind == one.kind,
+        institutions.c.institution_id != one.institution_id,
+        institutions.c.status.not_in(sorted(group_rules.GONE)),
+    )
+    others = others.order_by(institutions.c.institution_id)
+    arms = []
+    if one.accounts:
+        arms.append(others.where(institutions.c.accounts.overlap(list(one.accounts))).limit(group_rules.SAME_ACCOUNT_MOST))
+    if one.place and one.name_key and one.formed_on:
+        near = timedelta(days=group_rules.FORMED_DAYS_APART_MAX)
+        named = others.where(institutions.c.place == one.place, institutions.c.name_key == one.name_key)
+        formed = named.where(institutions.c.formed_on.between(one.formed_on - near, one.formed_on + near))
+        arms.append(formed.limit(group_rules.SAME_NAME_MOST))
+    if common:
+        arms.append(others.where(among(institutions.c.institution_id, common)))
+    found = [_group(row) for arm in arms for row in connection.execute(arm).mappings()]
+    return list({each.institution_id: each for each in found}.values())
+
+
+def in_common(connection: Connection, institution_id: UUID) -> dict[UUID, InCommon]:
+    """The groups in which women of this one are members too, those of the most first, with how many."""
+    hers = people.c.identity_token
+    mine = select(hers).where(people.c.institution_id == institution_id, hers != "", _STAYS).distinct().order_by(hers)
+    tokens = mine.limit(group_rules.MEMBERS_LOOKED_AT_MOST).subquery("mine")
+    shared = func.count(hers.distinct())
+    asked = (
+        select(people.c.institution_id, shared)
+        .join(tokens, hers == tokens.c.identity_token)
+        .where(people.c.institution_id != institution_id, _STAYS)
+        .group_by(people.c.institution_id)
+        .order_by(shared.desc(), people.c.institution_id)
+        .limit(group_rules.COMMON_MOST)
+    )
+    found: dict[UUID, int] = {row[0]: row[1] for row in connection.execute(asked)}
+    if not found:
+        return {}
+    counted = select(people.c.institution_id, func.count(people.c.member_id.distinct())).where(among(people.c.institution_id, [institution_id, *found]), _STAYS)
+    sizes: dict[UUID, int] = {row[0]: row[1] for row in connection.execute(counted.group_by(people.c.institution_id))}
+    return {other: InCommon(number, sizes[institution_id], sizes[other]) for other, number in found.items()}
+
+
+def groups_of(connection: Connection, member_id: UUID) -> set[UUID]:
+    """The group that a member is in; empty where nothing of her was heard."""
+    return set(connection.execute(select(people.c.institution_id).where(people.c.member_id == member_id)).scalars())
+
+
+def institution_screening(connection: Connection, institution_id: UUID) -> tuple[GroupScreening, int] | None:
+    """The last screening that was told of an institution, and its version."""
+    asked = select(institution_screenings).where(institution_screenings.c.institution_id == institution_id)
+    found = _with_group_matches(connection, connection.execute(asked).mappings().all())
+    return found[0] if found else None
+
+
+def _with_group_matches(connection: Connection, rows: Sequence[RowMapping]) -> list[tuple[GroupScreening, int]]:
+    if not rows:
+        return []
+    of: dict[UUID, list[GroupMatch]] = {row["institution_id"]: [] for row in rows}
+    for row in connection.execute(select(institution_matches).where(among(institution_matches.c.institution_id, of))):
+        made = GroupMatch(row.finding_id, row.other_id, row.other_revision, Verdict(row.verdict), tuple(Clue(*clue) for clue in row.clues))
+        of[row.institution_id].append(made)
+    return [
+        (
+            GroupScreening(row["institution_id"], row["revision"], Verdict(row["verdict"]), group_rules.gravest_first(of[row["institution_id"]])),
+            row["version"],
+        )
+        for row in rows
+    ]
+
+
+def institutions_naming(connection: Connection, institution_ids: Collection[UUID]) -> set[UUID]:
+    """Whose screening names one of these, or is named by theirs."""
+    naming = select(institution_matches.c.institution_id).where(among(institution_matches.c.other_id, institution_ids))
+    named = select(institution_matches.c.other_id).where(among(institution_matches.c.institution_id, institution_ids))
+    return set(connection.execute(union(naming, named)).scalars())
+
+
+def institution_screenings_after(connection: Connection, after: UUID | None, size: int) -> list[tuple[GroupScreening, int]]:
+    """All screenings of institutions, a page at a time, for a restatement."""
+    query = select(institution_screenings).order_by(institution_screenings.c.institution_id).limit(size)
+    rows = connection.execute(query.where(institution_screenings.c.institution_id > after) if after else query).mappings().all()
+    return _with_group_matches(connection, rows)
+
+
+def institutions_after(connection: Connection, region: str, after: UUID | None, size: int) -> list[UUID]:
+    """The institutions of a region, a page at a time, for screening them again."""
+    query = select(institutions.c.institution_id).where(within(institutions.c.region, [region])).order_by(institutions.c.institution_id).limit(size)
+    return list(connection.execute(query.where(institutions.c.institution_id > after) if after else query).scalars())

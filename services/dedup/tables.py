@@ -154,3 +154,50 @@ contested = Table(
 )
 Index("contested_open", contested.c.region, contested.c.member_id, contested.c.other_id, postgresql_where=contested.c.settled_at.is_(None))
 Index("contested_other", contested.c.other_id, postgresql_where=contested.c.settled_at.is_(None))
+
+# --- Institutions.
+
+# The newest word heard of each SHG, VO and CLF that was ever handed in; what a rules.institution.Group holds.
+institutions = Table(
+    "institutions",
+    metadata,
+    Column("institution_id", Uuid, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("name_fold", Text, nullable=False),
+    Column("name_key", Text, nullable=False),
+    Column("formed_on", Date),
+    Column("accounts", ARRAY(Text), nullable=False),
+    Column("status", Text, nullable=False),
+    Index("institutions_named", "place", "name_key", "kind", "formed_on"),
+    Index("institutions_accounts", "accounts", postgresql_using="gin"),
+)
+# Who is in a group, to be counted with those of another.
+Index("people_institution", people.c.institution_id)
+
+# The last screening told of each institution; `version` counts what was told.
+institution_screenings = Table(
+    "institution_screenings",
+    metadata,
+    Column("institution_id", Uuid, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("screened_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+# What that screening found. What an earlier one did, and what was decided about it, stays with profiles.
+institution_matches = Table(
+    "institution_matches",
+    metadata,
+    Column("institution_id", Uuid, primary_key=True),
+    Column("other_id", Uuid, primary_key=True),
+    Column("finding_id", Uuid, nullable=False),
+    Column("other_revision", Integer, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("clues", JSONB, nullable=False),
+    Index("institution_matches_other", "other_id"),
+)
