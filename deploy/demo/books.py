@@ -63,11 +63,7 @@ def waiting_revision(record: Any) -> int:  # noqa: ANN401 - a Member or an Insti
 
 def approve(officer: Client, member: Any, reason: str = "", supervisor: Client | None = None) -> Any:  # noqa: ANN401 - a Member
     """Approve what waits of a member; a reason clears every finding that may be cleared, a supervisor's those that are hers to clear."""
-    decisions = [
-        profiles_pb2.FindingDecision(finding_id=finding.finding_id, decision=profiles_pb2.DECISION_NOT_A_DUPLICATE, reason=reason)
-        for finding in member.findings
-        if reason
-    ]
+    decisions = _cleared(member, reason)
     key = {"member_id": member.member_id, "revision": waiting_revision(member)}
     if supervisor and decisions and any(finding.override == profiles_pb2.OVERRIDE_SUPERVISOR for finding in member.findings):
         cleared = profiles_pb2.DecideFindingsRequest(**key, decisions=decisions)
@@ -83,9 +79,29 @@ def submit_institution(keeper: Client, institution: Any, bearers: Mapping[str, s
     return keeper(keeper.profiles.SubmitInstitution, profiles_pb2.SubmitInstitutionRequest(institution=document), retry_seconds=30)
 
 
-def approve_institution(officer: Client, institution: Any) -> Any:  # noqa: ANN401 - an Institution
-    request = profiles_pb2.ApproveInstitutionRequest(institution_id=institution.institution_id, revision=waiting_revision(institution))
+def screened_institution(officer: Client, institution: Any) -> Any:  # noqa: ANN401 - Institutions
+    """The institution once the duplicate check of this very revision has come in."""
+    request, revision = profiles_pb2.GetInstitutionRequest(institution_id=institution.institution_id), waiting_revision(institution)
+
+    def look() -> Any:  # noqa: ANN401 - an Institution
+        found = officer(officer.profiles.GetInstitution, request, retry_seconds=30)
+        return found if waiting_revision(found) == revision and found.verdict else None
+
+    return wait_until(f"the duplicate check of institution {institution.institution_id}", look)
+
+
+def approve_institution(officer: Client, institution: Any, reason: str = "") -> Any:  # noqa: ANN401 - Institutions
+    """Approve what waits of an institution once it is screened; a reason clears every finding that may be cleared."""
+    found = screened_institution(officer, institution)
+    request = profiles_pb2.ApproveInstitutionRequest(
+        institution_id=found.institution_id, revision=waiting_revision(found), decisions=_cleared(found, reason)
+    )
     return officer(officer.profiles.ApproveInstitution, request, retry_seconds=30)
+
+
+def _cleared(record: Any, reason: str) -> list[Any]:  # noqa: ANN401 - a Member or an Institution; FindingDecisions
+    cleared = profiles_pb2.DECISION_NOT_A_DUPLICATE
+    return [profiles_pb2.FindingDecision(finding_id=one.finding_id, decision=cleared, reason=reason) for one in record.findings if reason]
 
 
 # --- Meetings.

@@ -3,12 +3,12 @@
 from prometheus_client import Counter
 from sqlalchemy import Connection
 
-from protos.dedup_pb2 import MemberScreened
+from protos.dedup_pb2 import InstitutionScreened, MemberScreened
 from protos.identity_pb2 import SessionEnded
 from protos.transactions_pb2 import LoanBooked, MemberSettled
 from services.chassis import ended
 from services.chassis.hears import Event, hears
-from services.profiles.commands import alert, life, member
+from services.profiles.commands import alert, institution, life, member
 from services.profiles.rules.alert import Outcome
 
 ALERTS = Counter("lokos_loan_alerts", "Loans that members were to be told of: told to identity, refused by her, no_phone", ["outcome"])
@@ -20,6 +20,10 @@ class Consumer:
     @hears("dedup", MemberScreened)
     def member_screened(self, connection: Connection, event: Event[MemberScreened]) -> None:
         member.note_screening(connection, event.version, event.body)
+
+    @hears("dedup", InstitutionScreened)
+    def institution_screened(self, connection: Connection, event: Event[InstitutionScreened]) -> None:
+        institution.note_screening(connection, event.version, event.body)
 
     @hears("transactions", LoanBooked)
     def loan_booked(self, connection: Connection, event: Event[LoanBooked]) -> None:

@@ -49,6 +49,9 @@ institutions = Table(
     Column("activated_on", Date),
     Column("inactive_on", Date),
     Column("inactive_reason", Text, nullable=False, server_default=""),
+    # What the duplicate check last said of what is live.
+    Column("verdict", Text),
+    Column("screening_version", BigInteger, nullable=False, server_default="0"),
     # The sheets name institutions by name within a place, so a place has one of each name.
     Index("institutions_named", "region", "kind", "name_key", unique=True),
     Index("institutions_parent", "parent_id"),  # What an approver sees lies below her federations.
@@ -128,7 +131,7 @@ submissions = Table(
     Column("released_person", Text, nullable=False, server_default=""),
     Column("submitted_at", DateTime(timezone=True), nullable=False),
     Column("open_questions", Boolean, nullable=False),  # It is for the checker to look at, and not among many.
-    # Of a member: as in her record, of this revision.
+    # Of a member: as in her record, of this revision; the verdict of an institution too.
     Column("identity_token", Text),
     Column("attested_birth_year", Integer, nullable=False, server_default="0"),
     Column("attested_gender", Text, nullable=False, server_default=""),
@@ -230,6 +233,23 @@ finding_decisions = Table(
     Column("reason", Text, nullable=False),
     Column("decided_by", Text, nullable=False),
     Column("decided_role", Text, nullable=False, server_default=""),
+)
+
+# The same of institutions.
+institution_findings = Table(
+    "institution_findings",
+    metadata,
+    Column("institution_id", ForeignKey("institutions.id"), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("finding_id", Text, primary_key=True),
+    Column("verdict", Text, nullable=False),
+    Column("other_institution_id", Uuid, nullable=False),
+    Column("clues", ARRAY(Text), nullable=False),
+    Column("found_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("decision", Text),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("decided_by", Text),
+    Column("decided_at", DateTime(timezone=True)),
 )
 
 # Masters: what forms offer to choose from. No value is ever deleted, for records keep it.

@@ -10,6 +10,7 @@ from sqlalchemy import delete, select, text, update
 from protos import dedup_pb2
 from services.chassis import database
 from services.chassis.mailbox import outbox
+from services.kernel.approval import Act
 from services.kernel.caller import Caller, Role
 from services.kernel.errors import Refused
 from services.kernel.ids import derived, uuid7
@@ -37,6 +38,7 @@ OF_PROFILES = (
     "mappings",
     "findings",
     "finding_decisions",
+    "institution_findings",
     "account_checks",
     "images",
     "image_uses",
@@ -171,8 +173,13 @@ def approve(connection, record_id, revision=1, decisions=(), who=None, kind=MEMB
     return review.approve(connection, who or manager(), kind, record_id, revision, decisions, TODAY)
 
 
-def approve_institution(connection, record_id, revision=1, who=None):
-    return approve(connection, record_id, revision, who=who, kind="")
+def approve_institution(connection, record_id, revision=1, who=None, decisions=()):
+    """Of what no duplicate check has spoken of yet it says first that there is nothing."""
+    of_it = submissions.c.record_id == record_id, submissions.c.act == Act.PROFILE, submissions.c.verdict.is_(None)
+    waits = connection.execute(select(submissions.c.revision).where(*of_it)).scalar_one_or_none()
+    if waits:
+        screen_institution(connection, record_id, waits)
+    return approve(connection, record_id, revision, decisions, who, kind="")
 
 
 def reject(connection, record_id, revision=1, reasons=("OTHER",), remark="again", decisions=(), *, sections=(), who=None, kind=MEMBER):
@@ -211,6 +218,16 @@ def screened(member_id, revision, *found, version=None):
 def screen(connection, subject, *found, version=None):
     """The duplicate check speaks of the profile that was handed in last."""
     member.note_screening(connection, *screened(subject.row.id, subject.profile.revision, *found, version=version))
+
+
+def screen_institution(connection, institution_id, revision, *found, version=None):
+    """The duplicate check speaks of a revision: nothing, or findings as (id, verdict)."""
+    verdicts = [verdict for _, verdict in found] or [dedup_pb2.VERDICT_CLEAR]
+    message = dedup_pb2.InstitutionScreened(institution_id=str(institution_id), revision=revision, verdict=max(verdicts))
+    for finding_id, verdict in found:
+        clues = [dedup_pb2.Clue(code="SAME_VILLAGE", words="the same village")]
+        message.matches.add(finding_id=finding_id, other_institution_id=str(uuid7()), verdict=verdict, clues=clues)
+    institution.note_screening(connection, version or time.monotonic_ns(), message)
 
 
 def enrol(connection, maker, shg_id, member_id=None, **changes):

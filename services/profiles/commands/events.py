@@ -15,7 +15,7 @@ from services.profiles import queries
 from services.profiles.commands.lists import lists
 from services.profiles.queries import AnyRow, Subject
 from services.profiles.rules import member as rules
-from services.profiles.rules.form import rows_of, whole, word
+from services.profiles.rules.form import live, rows_of, whole, word
 from services.profiles.rules.lists import Lists
 from services.profiles.rules.review import Decided
 
@@ -36,6 +36,38 @@ def tell_all(connection: Connection, told: Sequence[Told], to: str | None = None
 
 
 def institutions_changed(connection: Connection, institutions: Collection[Subject]) -> list[Told]:
+    """What all who keep institutions are told, the duplicate check too: whatever changes one may change what it is compared by."""
+    return [*institutions_copied(connection, institutions), *institutions_submitted(institutions)]
+
+
+def institutions_submitted(institutions: Iterable[Subject]) -> list[Told]:
+    """What the duplicate check is to know; nothing of what only a list names."""
+    return [_institution_submitted(checked) for one in institutions if (checked := as_checked(one))]
+
+
+def _institution_submitted(institution: Subject) -> Told:
+    """What waits of it, else what is live."""
+    row, spoken_of = institution.row, institution.profile
+    content, waits = spoken_of.content, spoken_of is not row and spoken_of.status == Status.SUBMITTED
+    message = profiles_pb2.InstitutionSubmitted(
+        institution_id=str(row.id),
+        revision=spoken_of.revision,
+        kind=f"KIND_{row.kind}",
+        name=str(content["name"]),
+        # An edit may have it lie elsewhere; what is not live yet lies where its record says.
+        region=str(content["region"]) if waits and institution.live else row.region,
+        formed_on=str(content["formed_on"]),
+        accounts=[
+            profiles_pb2.AccountNumber(ifsc=word(account, "ifsc"), account_number=word(account, "account_number"))
+            for account in live(rows_of(content, "accounts"))
+        ],
+        status=f"STATUS_{Status.SUBMITTED if waits else row.status}",
+    )
+    return Told(message, row.id, row.version)
+
+
+def institutions_copied(connection: Connection, institutions: Collection[Subject]) -> list[Told]:
+    """As those who keep a copy are told."""
     acts = queries.ends_and_returns(connection, [one.row.id for one in institutions if one.live])
     return [_institution_changed(one, acts.get(one.row.id, ())) for one in institutions]
 
@@ -139,12 +171,12 @@ def member_submitted(member: Subject) -> Told:
     return Told(message, row.id, row.submitted_version)
 
 
-def as_checked(member: Subject) -> Subject | None:
-    """As the duplicate check is to know her: by what waits, else by what is live; None where only a list names her."""
-    held = member.held
-    if member.live and held.status is not Status.SUBMITTED:
-        return Subject(member.kind, member.row, None)
-    return member if member.live or held.revision else None
+def as_checked(one: Subject) -> Subject | None:
+    """As the duplicate check is to know her, or it: by what waits, else by what is live; None where only a list names it."""
+    held = one.held
+    if one.live and held.status is not Status.SUBMITTED:
+        return Subject(one.kind, one.row, None)
+    return one if one.live or held.revision else None
 
 
 def member_decided(member: Subject, revision: int, status: Status, decisions: Iterable[Decided]) -> Told:

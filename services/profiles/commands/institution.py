@@ -5,20 +5,23 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, literal, text, update
+from sqlalchemy import Connection, bindparam, delete, func, literal, text, update
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 
+from protos import dedup_pb2
 from services.chassis import audit, places
 from services.chassis.sight import among
 from services.kernel.approval import IN_BOOKS, LIVE, OVER, Act, Status, outcome
 from services.kernel.caller import Caller
 from services.kernel.errors import Conflict
+from services.kernel.month import today as this_day
 from services.kernel.region import Level, at_level
 from services.profiles import queries
 from services.profiles.commands import record
-from services.profiles.commands.account import ask_for_checks
+from services.profiles.commands.account import ask_for_checks, has_doubtful_account
 from services.profiles.commands.cutover import must_be_cut_over
-from services.profiles.commands.events import Told, institutions_changed, tell_all
+from services.profiles.commands.events import Told, institutions_changed, institutions_submitted, tell_all
 from services.profiles.commands.image import let_go_of_split, name_images
 from services.profiles.commands.lists import lists
 from services.profiles.commands.places import members_follow
@@ -30,7 +33,7 @@ from services.profiles.rules.form import Facts, Held, live, rows_of, words_of
 from services.profiles.rules.institution import Kind
 from services.profiles.rules.life import blaming
 from services.profiles.rules.revision import is_repeat, is_withdrawn, must_stay
-from services.profiles.tables import institutions, mappings
+from services.profiles.tables import institution_findings, institutions, mappings, submissions
 
 
 def lock_names(connection: Connection, block: str, *, shared: bool = False) -> None:
@@ -93,16 +96,25 @@ def submit(
         return submit(connection, caller, institution_id, revision, said, today, branches=branches, source=source)
     # Of one that is live it stays her task where it lies until it is let in.
     said_of_it = record.waiting_row(institution_id, kind.value, institution_id, row.region, content)
-    asks = bool(rules.questions(kind, content, facts))
-    waiting = record.hand_in(connection, caller, before, said_of_it, act=Act.PROFILE, revision=revision, open_questions=asks)
+    waiting = record.hand_in(
+        connection,
+        caller,
+        before,
+        said_of_it,
+        act=Act.PROFILE,
+        revision=revision,
+        open_questions=True,  # Until the duplicate check says that there are none.
+        verdict=None,  # A screening of an earlier revision does not count.
+        screening_version=0,
+    )
     made = Subject(kind.value, row, waiting)
     _with_its_members(connection, caller, before, row)
     name_images(connection, institution_id, institution_id, [made.content, content])
     let_go_of_split(connection, before.waiting if before else None)
     ask_for_checks(connection, institution_id, str(content["name"]), live(rows_of(content, "accounts")))
     audit.changed(connection, caller, "institution.submit", institution_id, revision=revision)
-    if not made.live:
-        tell_all(connection, institutions_changed(connection, [made]))
+    # Of one that is live nothing has changed for anybody but the duplicate check.
+    tell_all(connection, institutions_submitted([made]) if made.live else institutions_changed(connection, [made]))
     return made
 
 
@@ -125,11 +137,11 @@ def _moved(connection: Connection, before: Subject | None, said: Held, today: da
 
 
 def _entered(connection: Connection, institution_id: UUID, before: Subject | None, content: Held, source: str, today: date) -> AnyRow | None:
-    """Its record; one that is live stays as it is."""
+    """Its record; of one that is live nothing changes but that the duplicate check is told."""
     if before is None:
         return record.new(connection, institutions, institution_id, source, today, status=Status.SUBMITTED.value, **columns(content))
     if before.live:
-        return before.row
+        return record.change(connection, institutions, before.row)
     return record.change(connection, institutions, before.row, status=Status.SUBMITTED.value, **columns(content))
 
 
@@ -191,12 +203,77 @@ def name_taken() -> Conflict:
     return Conflict("NAME_TAKEN", "There is an institution of that kind and name in this place; tell them apart by a number.", field="name")
 
 
-def let_in(connection: Connection, caller: Caller, subject: Subject, today: date) -> Subject:
+def note_screening(connection: Connection, version: int, screened: dedup_pb2.InstitutionScreened) -> None:
+    """Keep what the duplicate check says, if it speaks of it as it now is, or as it waits, and is news."""
+    subject = queries.institution_for_update(connection, UUID(screened.institution_id))
+    if subject is None:
+        raise LookupError("a screening of an institution that nobody submitted")
+    of = [one for one in (subject.waiting, subject.row) if one is not None and one.revision == screened.revision]
+    if not of or version <= of[0].screening_version:
+        return
+    _store_findings(connection, subject.row.id, screened)
+    verdict = review.Verdict(dedup_pb2.Verdict.Name(screened.verdict).removeprefix("VERDICT_"))
+    noted = {"verdict": verdict.value, "screening_version": version}
+    if of[0] is subject.row:
+        connection.execute(update(institutions).where(institutions.c.id == subject.row.id).values(noted))
+        return
+    content, facts = dict(of[0].content), Facts(this_day(), lists(connection))
+    asks = bool(rules.questions(Kind(subject.kind), content, facts)) or has_doubtful_account(connection, subject.row.id, content)
+    waits = update(submissions).where(submissions.c.record_id == subject.row.id)
+    connection.execute(waits.values(noted | {"open_questions": asks or verdict is not review.Verdict.CLEAR}))
+
+
+def _store_findings(connection: Connection, institution_id: UUID, screened: dedup_pb2.InstitutionScreened) -> None:
+    """The findings of this screening replace those of the one before; what was decided on one stays."""
+    of_it = institution_findings.c.institution_id == institution_id, institution_findings.c.revision == screened.revision
+    gone = institution_findings.c.finding_id.not_in([match.finding_id for match in screened.matches])
+    connection.execute(delete(institution_findings).where(*of_it, institution_findings.c.decision.is_(None), gone))
+    if not screened.matches:
+        return
+    made = postgresql.insert(institution_findings).values(
+        [
+            {
+                "institution_id": institution_id,
+                "revision": screened.revision,
+                "finding_id": match.finding_id,
+                "verdict": dedup_pb2.Verdict.Name(match.verdict).removeprefix("VERDICT_"),
+                "other_institution_id": UUID(match.other_institution_id),
+                "clues": [clue.words for clue in match.clues],
+            }
+            for match in screened.matches
+        ]
+    )
+    newer = {name: made.excluded[name] for name in ("verdict", "clues")}  # Of the same finding the other is the same.
+    connection.execute(made.on_conflict_do_update(index_elements=["institution_id", "revision", "finding_id"], set_=newer))
+
+
+def _verdicts(connection: Connection, subject: Subject) -> dict[str, review.Verdict]:
+    found = queries.institution_findings_of(connection, [subject])[subject.row.id]
+    return {finding.finding_id: review.Verdict(finding.verdict) for finding in found}
+
+
+def _decide(connection: Connection, caller: Caller, subject: Subject, decisions: Sequence[review.Decided]) -> None:
+    if not decisions:
+        return
+    one = (
+        update(institution_findings)
+        .where(
+            institution_findings.c.institution_id == subject.row.id,
+            institution_findings.c.revision == subject.profile.revision,
+            institution_findings.c.finding_id == bindparam("finding"),
+        )
+        .values(decision=bindparam("decided"), reason=bindparam("why"), decided_by=caller.user_id, decided_at=func.now())
+    )
+    connection.execute(one, [{"finding": d.finding_id, "decided": d.decision.value, "why": d.reason} for d in decisions])
+
+
+def let_in(connection: Connection, caller: Caller, subject: Subject, decisions: Sequence[review.Decided], today: date) -> Subject:
     """What waits of it is live from now on; what is new gets its code."""
     waiting = subject.waiting
     assert waiting is not None
     kind, content = Kind(subject.kind), dict(waiting.content)
     status = outcome(subject.live, Act.PROFILE)
+    checked = review.check_approval(screened=waiting.verdict is not None, findings=_verdicts(connection, subject), decisions=decisions)
     caller.must_see_region(str(content["region"]))  # What moves out of her clusters another lets in.
     check_others(connection, subject.row.id, content)  # Others may have been let in since it was handed in.
     if content["region"] != subject.row.region:  # The place that it is to have may have ended.
@@ -209,8 +286,10 @@ def let_in(connection: Connection, caller: Caller, subject: Subject, today: date
         for one in named_it:
             rules.check_parent(one.content, content)
     check_acting(connection, subject.row.id, content, [one.row.id for one in coming])
+    _decide(connection, caller, subject, checked)
     record.let_in(connection, caller, subject)
-    values = columns(content) | {"status": status.value, "revision": waiting.revision, "content": content}
+    values = columns(content) | {"verdict": waiting.verdict, "screening_version": waiting.screening_version}
+    values |= {"status": status.value, "revision": waiting.revision, "content": content}
     values |= {"code": subject.row.code or record.issue_code(connection, subject.kind), "activated_on": subject.row.activated_on or today}
     made = Subject(subject.kind, record.change(connection, institutions, subject.row, **values), None)
     name_images(connection, made.row.id, made.row.id, [content])
@@ -260,7 +339,7 @@ def put_under(connection: Connection, child_ids: Sequence[UUID], parent_id: UUID
     content = institutions.c.content.op("||")(literal({"parent_id": str(parent_id)}, JSONB))
     moved = update(institutions).where(among(institutions.c.id, child_ids))
     rows = connection.execute(moved.values(version=institutions.c.version + 1, parent_id=parent_id, content=content).returning(institutions)).all()
-    return institutions_changed(connection, [Subject(row.kind, row, None) for row in rows])
+    return institutions_changed(connection, queries.subjects(connection, rows))
 
 
 def map_to(connection: Connection, child_ids: Sequence[UUID], parent_id: UUID | None, on: date) -> None:
@@ -277,10 +356,16 @@ def map_to(connection: Connection, child_ids: Sequence[UUID], parent_id: UUID | 
         connection.execute(made, {"children": list(child_ids), "on": on, "parent": parent_id, "live": sorted(LIVE)})
 
 
-def hand_back(connection: Connection, subject: Subject, words: review.HandedBack) -> Subject:
+def hand_back(connection: Connection, caller: Caller, subject: Subject, words: review.HandedBack, decisions: Sequence[review.Decided]) -> Subject:
+    verdicts = _verdicts(connection, subject)
+    checked = review.check_decisions(verdicts, decisions)
+    review.check_duplicate_reason(words.reasons, verdicts, checked)
+    _decide(connection, caller, subject, checked)
     waiting = record.hand_back(connection, subject, words.reviews, words.reasons, words.remark)
-    if subject.live:
-        return Subject(subject.kind, subject.row, waiting)
+    if subject.live:  # It stays as it was, and the duplicate check hears that it does.
+        made = Subject(subject.kind, record.change(connection, institutions, subject.row), waiting)
+        tell_all(connection, institutions_submitted([made]))
+        return made
     made = Subject(subject.kind, record.change(connection, institutions, subject.row, status=Status.REJECTED.value), waiting)
     tell_all(connection, institutions_changed(connection, [made]))
     return made

@@ -15,7 +15,8 @@ from services.profiles.commands.events import (
     Told,
     as_checked,
     findings_decided,
-    institutions_changed,
+    institutions_copied,
+    institutions_submitted,
     member_decided,
     member_submitted,
     members_changed,
@@ -32,7 +33,7 @@ Page = Callable[[Connection, str, UUID | None], UUID | None]
 def restate_institutions(connection: Connection, hearer: str, after: UUID | None) -> UUID | None:
     """Tell the next page of institutions; the id to go on after, or None at the end."""
     found = queries.institutions_after(connection, after, PAGE)
-    tell_all(connection, institutions_changed(connection, found), hearer)
+    tell_all(connection, institutions_copied(connection, found), hearer)
     return _last(found)
 
 
@@ -62,6 +63,13 @@ def restate_submissions(connection: Connection, hearer: str, after: UUID | None)
     return _last(found)
 
 
+def restate_institutions_submitted(connection: Connection, hearer: str, after: UUID | None) -> UUID | None:
+    """As restate_institutions, for dedup."""
+    found = queries.institutions_after(connection, after, PAGE)
+    tell_all(connection, institutions_submitted(found), hearer)
+    return _last(found)
+
+
 def _last(found: Sequence[Subject]) -> UUID | None:
     return found[-1].row.id if len(found) == PAGE else None
 
@@ -71,7 +79,7 @@ PAGES: Mapping[str, Mapping[str, Page]] = {
     "identity": {"institutions": restate_institutions},
     "transactions": {"institutions": restate_institutions, "members": restate_members},
     "reporting": {"institutions": restate_institutions, "members": restate_members},
-    "dedup": {"submissions": restate_submissions},
+    "dedup": {"institutions": restate_institutions_submitted, "submissions": restate_submissions},
 }
 
 

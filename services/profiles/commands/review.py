@@ -48,7 +48,7 @@ def approve(
     elif kind == MEMBER:
         made = member.let_in(connection, caller, subject, decisions, today)
     else:
-        made = institution.let_in(connection, caller, subject, today)
+        made = institution.let_in(connection, caller, subject, decisions, today)
     said = {decided.finding_id: decided.decision.value for decided in decisions}
     audit.changed(connection, caller, f"{_noun(kind)}.approve", record_id, revision=revision, act=waiting.act, decisions=said)
     return made
@@ -89,7 +89,7 @@ def reject(
             life.go_on_as(connection, caller, subject, weighed.stays, today)
         made = member.hand_back(connection, caller, subject, words, weighed)
     else:
-        made = institution.hand_back(connection, subject, words)
+        made = institution.hand_back(connection, caller, subject, words, decisions)
     said = {decided.finding_id: decided.decision.value for decided in decisions}
     audit.changed(connection, caller, f"{_noun(kind)}.reject", record_id, revision=revision, act=waiting.act, reasons=words.reasons, decisions=said)
     return made

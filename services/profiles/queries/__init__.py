@@ -28,6 +28,7 @@ from services.profiles.tables import (
     history,
     image_uses,
     images,
+    institution_findings,
     institutions,
     mappings,
     members,
@@ -253,6 +254,19 @@ def maker_of(connection: Connection, record_id: UUID, revision_number: int) -> s
     """Who handed in a revision that was approved; empty of what the old MIS brought."""
     asked = select(history.c.maker_user).where(history.c.record_id == record_id, history.c.revision == revision_number)
     return connection.execute(asked).scalar_one_or_none() or ""
+
+
+def institution_findings_of(connection: Connection, found: Collection[Subject]) -> dict[UUID, list[AnyRow]]:
+    """The findings of what was handed in last of these institutions, the gravest first."""
+    revisions = {subject.row.id: subject.profile.revision for subject in found}
+    of: dict[UUID, list[AnyRow]] = {institution_id: [] for institution_id in revisions}
+    if not of:
+        return of
+    asked = select(institution_findings).where(among(institution_findings.c.institution_id, of))
+    for finding in connection.execute(asked.order_by(institution_findings.c.verdict, institution_findings.c.finding_id)):  # CONFIRMED, POTENTIAL
+        if finding.revision == revisions[finding.institution_id]:
+            of[finding.institution_id].append(finding)
+    return of
 
 
 # What a maker's commands read: locked, and not yet bounded; they refuse in the rules' words.

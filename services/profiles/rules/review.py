@@ -59,11 +59,11 @@ def must_not_be_maker(caller: Caller, maker_user: str, maker_person: str) -> Non
 
 
 def _confirmed() -> Conflict:
-    return Conflict("FINDING_CONFIRMED", "A confirmed duplicate cannot be overruled: reject her, or have her transferred.", field="decisions")
+    return Conflict("FINDING_CONFIRMED", "A confirmed duplicate cannot be overruled: reject it, or have the two made one.", field="decisions")
 
 
 def unknown_finding(field: str) -> Invalid:
-    return Invalid("FINDING_UNKNOWN", "That finding is not of this screening; look at the member again.", field=field)
+    return Invalid("FINDING_UNKNOWN", "That finding is not of this screening; look at the record again.", field=field)
 
 
 def check_decisions(findings: Mapping[str, Verdict], decisions: Sequence[Decided]) -> list[Decided]:
@@ -81,7 +81,7 @@ def check_decisions(findings: Mapping[str, Verdict], decisions: Sequence[Decided
             if findings[decided.finding_id] == Verdict.CONFIRMED:
                 raise _confirmed()
             if not reason:
-                raise Invalid("REASON_MISSING", "Say why she is not the same woman.", field="decisions")
+                raise Invalid("REASON_MISSING", "Say why the two are not the same.", field="decisions")
         checked[decided.finding_id] = Decided(decided.finding_id, decided.decision, reason)
     return list(checked.values())
 
@@ -133,9 +133,9 @@ def check_approval(*, screened: bool, findings: Mapping[str, Verdict], decisions
     for finding in findings:
         decision = of.get(finding, Decision.FIELD_VERIFICATION)
         if decision == Decision.FIELD_VERIFICATION:
-            raise Conflict("FINDING_UNDECIDED", "Each finding needs a decision before she can be approved.", field="decisions")
+            raise Conflict("FINDING_UNDECIDED", "Each finding needs a decision before the record can be approved.", field="decisions")
         if decision != Decision.NOT_A_DUPLICATE:
-            raise Conflict("FINDING_DUPLICATE", "Who is decided to be a duplicate is rejected, not approved.", field="decisions")
+            raise Conflict("FINDING_DUPLICATE", "What is decided to be a duplicate is rejected, not approved.", field="decisions")
     return checked
 
 

@@ -169,17 +169,17 @@ class Servicer(Tasks, Assets, Masters, Places, Uploads, profiles_pb2_grpc.Profil
         return shown
 
     def ApproveInstitution(self, request: profiles_pb2.ApproveInstitutionRequest, _context: Context) -> profiles_pb2.Institution:
-        institution_id = parse_id(request.institution_id, "institution_id")
+        institution_id, decisions = parse_id(request.institution_id, "institution_id"), given.decisions(request.decisions)
         with transaction() as connection:
-            made = review.approve(connection, caller(), "", institution_id, request.revision, (), today())
+            made = review.approve(connection, caller(), "", institution_id, request.revision, decisions, today())
             return show.institutions(connection, [made])[0]
 
     def RejectInstitution(self, request: profiles_pb2.RejectInstitutionRequest, _context: Context) -> profiles_pb2.Institution:
-        institution_id = parse_id(request.institution_id, "institution_id")
+        institution_id, decisions = parse_id(request.institution_id, "institution_id"), given.decisions(request.decisions)
         sections = given.section_reviews(request.sections)
         with transaction() as connection:
             words = review.words(connection, request.reasons, request.remark, sections, today())
-            made = review.reject(connection, caller(), "", institution_id, request.revision, words, (), today())
+            made = review.reject(connection, caller(), "", institution_id, request.revision, words, decisions, today())
             return show.institutions(connection, [made])[0]
 
     def GetHistory(self, request: profiles_pb2.GetHistoryRequest, _context: Context) -> profiles_pb2.GetHistoryResponse:

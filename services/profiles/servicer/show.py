@@ -37,9 +37,12 @@ def institutions(connection: Connection, found: Collection[Subject]) -> list[pro
     checks, active, facts = queries.checks_of(connection, ids), queries.active_counts(connection, ids), Facts(today(), lists(connection))
     parents = {one.row.id: UUID(str(parent)) for one in found if (parent := _newest(one).get("parent_id"))}
     not_live = queries.not_live(connection, set(parents.values()))
+    findings = queries.institution_findings_of(connection, found)
     shown = []
     for subject in found:
         made = _institution(subject, checks)
+        made.MergeFrom(profiles_pb2.Institution(verdict=f"VERDICT_{subject.profile.verdict or 'UNSPECIFIED'}"))
+        made.findings.extend(_institution_finding(row) for row in findings[subject.row.id])
         count, parent_live = active.get(subject.row.id, 0), parents.get(subject.row.id) not in not_live
         notices = institution_rules.warnings(Kind(subject.kind), _newest(subject), count, facts, parent_live=parent_live)
         made.warnings.extend(map(_warning, notices))
@@ -242,11 +245,19 @@ def _warning(one: Notice) -> profiles_pb2.Notice:
     return profiles_pb2.Notice(code=one.code, words=one.words)
 
 
+def _institution_finding(row: AnyRow) -> profiles_pb2.Finding:
+    return _found(row, other_institution_id=str(row.other_institution_id))
+
+
 def _finding(row: AnyRow) -> profiles_pb2.Finding:
+    return _found(row, other_member_id=str(row.other_member_id))
+
+
+def _found(row: AnyRow, **other: str) -> profiles_pb2.Finding:
     return profiles_pb2.Finding(
+        **other,
         finding_id=row.finding_id,
         verdict=f"VERDICT_{row.verdict}",
-        other_member_id=str(row.other_member_id),
         clues=row.clues,
         decision=f"DECISION_{row.decision or 'UNSPECIFIED'}",
         reason=row.reason,
