@@ -30,6 +30,7 @@ from tests.profiles.builders import (
     reject_institution,
     said_of,
     screen,
+    screen_institution,
     submit,
 )
 
@@ -98,10 +99,16 @@ def test_two_approvers_at_once_give_one_code_and_one_event(lasting):
     assert len(told("MemberDecided", her)) == 1
 
 
+def screened_before(shg_id, revision=1):
+    with database.transaction(SERVICE) as connection:
+        screen_institution(connection, shg_id, revision)
+
+
 def test_two_approvers_of_an_shg_at_once_give_one_code_and_one_event(lasting):
     shg_id, _ = lasting
     for place, her in enumerate([*NOBODY_YET[:3], None, None]):
         activated(lasting, her, name=f"Member {'abcde'[place]}")
+    screened_before(shg_id)
     one, two = at_once(
         lambda connection: approve_institution(connection, shg_id), lambda connection: approve_institution(connection, shg_id, who=OTHER)
     )
@@ -204,6 +211,7 @@ def test_an_shg_is_not_let_in_past_a_member_who_is_just_coming(lasting):
     shg_id, maker = lasting
     for place, her in enumerate([*NOBODY_YET[:3], None, None]):
         activated(lasting, her, name=f"Member {'abcde'[place]}")
+    screened_before(shg_id)
     with meanwhile(lambda connection: approve_institution(connection, shg_id)) as (connection, thread, outcomes):
         submit(connection, maker, shg_id, **PLAIN)
         thread.start()
@@ -223,6 +231,7 @@ def test_the_same_shg_sent_again_while_it_is_decided_stops_nobody(lasting):
     assert outcomes == ["REJECTED"]
     with database.transaction(SERVICE) as connection:
         institution.submit(connection, maker, shg_id, 2, said_of(name=name), TODAY)
+    screened_before(shg_id, 2)
     with meanwhile(lambda connection: approve_institution(connection, shg_id, 2)) as (connection, thread, outcomes):
         institution.lock_names(connection, BLOCK)
         thread.start()

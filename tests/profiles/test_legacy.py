@@ -129,10 +129,12 @@ def test_rows_become_live_records_that_are_to_be_verified(connection):
     assert held(connection, institutions, vo.record_id).parent_id == clf.record_id
     [mapped] = connection.execute(select(mappings).where(mappings.c.child_id == group.record_id))
     assert (mapped.parent_id, mapped.from_on, mapped.to_on) == (vo.record_id, TODAY, None)
-    [changed] = connection.execute(select(outbox.c.event, outbox.c.body).where(outbox.c.subject == str(group.record_id)))
+    changed, checked = connection.execute(select(outbox.c.event, outbox.c.body).where(outbox.c.subject == str(group.record_id)).order_by(outbox.c.id))
     heard = profiles_pb2.InstitutionChanged.FromString(changed.body)
     assert (changed.event, heard.status, heard.compulsory_savings_paise) == ("InstitutionChanged", profiles_pb2.STATUS_LEGACY, 5000)
     assert [(one.row_id, one.ended_on) for one in heard.accounts] == [(row.content["accounts"][0]["row_id"], "")]
+    compared = profiles_pb2.InstitutionSubmitted.FromString(checked.body)
+    assert (checked.event, compared.status, compared.revision) == ("InstitutionSubmitted", profiles_pb2.STATUS_LEGACY, 0)
 
     [one] = take(connection, woman())
     her = held(connection, members, one.record_id)

@@ -622,7 +622,7 @@ def test_an_shg_is_split(connection):
     assert (first.act, first.revision, first.maker_user, first.decided_by) == ("PROFILE", 1, "IUP_BK", "IUP_BPM")
     assert found(connection, going[5]).waiting.institution_id == new_id
     assert {one: told_of(connection, one, before).count("MemberSubmitted") for one in women} == {one: int(one in going) for one in women}
-    assert told_of(connection, old, before) == told_of(connection, new_id, before) == ["InstitutionChanged"]
+    assert told_of(connection, old, before) == told_of(connection, new_id, before) == ["InstitutionChanged", "InstitutionSubmitted"]
     told = body(connection, profiles_pb2.MemberChanged, going[3])
     assert (told.institution_id, told.region) == (str(new_id), NEXT_VILLAGE)
     assert approve_institution(connection, old, 3) == made
@@ -695,7 +695,7 @@ def test_an_shg_is_merged_into_another(connection):
     assert statuses(connection, [*women[:8], *others]) == {("ACTIVE", to)}
     assert statuses(connection, [gone]) == {("INACTIVE", old)}
     assert stays(connection, women[0]) == [(old, "2023-04-14", "2026-03-25", "MERGED"), (to, "2026-03-25", "", "")]
-    assert told_of(connection, old, before) == ["InstitutionChanged"]
+    assert told_of(connection, old, before) == ["InstitutionChanged", "InstitutionSubmitted"]
     assert told_of(connection, to, before) == []
     assert approve_institution(connection, old, 2) == merged
     assert code_of(submit, connection, maker, old) == "INSTITUTION_INACTIVE"
@@ -823,7 +823,7 @@ def test_a_federation_is_split_and_merged(connection):
     approve_institution(connection, vo, 2)
     assert {found_institution(connection, shg).row.parent_id for shg in (other[0], third[0])} == {new_id}
     assert found_institution(connection, one[0]).row.parent_id == vo
-    assert told_of(connection, third[0], before) == ["InstitutionChanged"]
+    assert told_of(connection, third[0], before) == ["InstitutionChanged", "InstitutionSubmitted"]
     assert [(stay.institution_id, stay.to_on) for stay in queries.life_of(connection, manager(), third[0]).stays][-1] == (new_id, None)
 
     edit = edited(found_institution(connection, third[0]), name="Kiran Naya")

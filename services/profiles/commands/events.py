@@ -42,14 +42,23 @@ def institutions_changed(connection: Connection, institutions: Collection[Subjec
 
 def institutions_submitted(institutions: Iterable[Subject]) -> list[Told]:
     """What the duplicate check is to know; nothing of what only a list names."""
-    return [_institution_submitted(checked) for one in institutions if (checked := as_checked(one))]
+    return [Told(_institution_submitted(checked), one.row.id, _version_checked(one)) for one in institutions if (checked := as_checked(one))]
 
 
-def _institution_submitted(institution: Subject) -> Told:
+def _version_checked(institution: Subject) -> int:
+    """Others are told when the record changes; the duplicate check also when something is handed in beside what is live, or handed back.
+
+    A revision that is handed in is higher than the one before, which was decided since.
+    """
+    held = institution.held
+    return int(institution.row.version) + 2 * held.revision + (held.status is not Status.SUBMITTED)
+
+
+def _institution_submitted(institution: Subject) -> profiles_pb2.InstitutionSubmitted:
     """What waits of it, else what is live."""
     row, spoken_of = institution.row, institution.profile
     content, waits = spoken_of.content, spoken_of is not row and spoken_of.status == Status.SUBMITTED
-    message = profiles_pb2.InstitutionSubmitted(
+    return profiles_pb2.InstitutionSubmitted(
         institution_id=str(row.id),
         revision=spoken_of.revision,
         kind=f"KIND_{row.kind}",
@@ -63,7 +72,6 @@ def _institution_submitted(institution: Subject) -> Told:
         ],
         status=f"STATUS_{Status.SUBMITTED if waits else row.status}",
     )
-    return Told(message, row.id, row.version)
 
 
 def institutions_copied(connection: Connection, institutions: Collection[Subject]) -> list[Told]:

@@ -137,11 +137,11 @@ def _moved(connection: Connection, before: Subject | None, said: Held, today: da
 
 
 def _entered(connection: Connection, institution_id: UUID, before: Subject | None, content: Held, source: str, today: date) -> AnyRow | None:
-    """Its record; of one that is live nothing changes but that the duplicate check is told."""
+    """Its record; one that is live stays as it is."""
     if before is None:
         return record.new(connection, institutions, institution_id, source, today, status=Status.SUBMITTED.value, **columns(content))
     if before.live:
-        return record.change(connection, institutions, before.row)
+        return before.row
     return record.change(connection, institutions, before.row, status=Status.SUBMITTED.value, **columns(content))
 
 
@@ -363,7 +363,7 @@ def hand_back(connection: Connection, caller: Caller, subject: Subject, words: r
     _decide(connection, caller, subject, checked)
     waiting = record.hand_back(connection, subject, words.reviews, words.reasons, words.remark)
     if subject.live:  # It stays as it was, and the duplicate check hears that it does.
-        made = Subject(subject.kind, record.change(connection, institutions, subject.row), waiting)
+        made = Subject(subject.kind, subject.row, waiting)
         tell_all(connection, institutions_submitted([made]))
         return made
     made = Subject(subject.kind, record.change(connection, institutions, subject.row, status=Status.REJECTED.value), waiting)
