@@ -1,5 +1,7 @@
 """Which institutions may be one: the rules, and what is told of them against a real PostgreSQL, in every order."""
 
+import threading
+import time
 from dataclasses import replace
 from datetime import date, timedelta
 from uuid import UUID
@@ -7,19 +9,21 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import delete, select
+from sqlalchemy.exc import DBAPIError
 
 from protos import dedup_pb2, profiles_pb2
-from services.chassis import mailbox
+from services.chassis import database, mailbox
 from services.chassis.hears import Event
 from services.dedup import commands, queries
 from services.dedup.consumer import Consumer
 from services.dedup.rules import institution as rules
 from services.dedup.rules.institution import InCommon
 from services.dedup.rules.verdicts import Verdict
+from services.dedup.tables import institution_matches, institution_screenings, institutions, people, screenings
 from services.kernel.approval import Status
 from services.kernel.ids import uuid7
-from tests.dedup.test_commands import HERE, NEAR, SERVICE
+from tests.dedup.test_commands import HERE, NEAR, SERVICE, waiting_for_a_lock
 
 __all__ = ["SERVICE"]
 GP, BLOCK = HERE.rpartition(".")[0], "99.978.9904"
@@ -310,3 +314,78 @@ def test_the_order_of_events_leaves_no_trace(connection, data):
         outcomes.append({one: queries.institution_screening(connection, one)[0] for one in ids if rules.in_being(held[one])})
         nested.rollback()
     assert outcomes[0] == outcomes[1]
+
+
+# --- Two at once, in connections of their own; what they commit is wiped.
+
+
+@pytest.fixture
+def born_here(up):
+    ids = []
+    yield ids
+    with database.transaction(SERVICE) as connection:
+        for table in (institutions, institution_screenings, institution_matches):
+            connection.execute(delete(table).where(table.c.institution_id.in_(ids)))
+        for table in (people, screenings):
+            connection.execute(delete(table).where(table.c.member_id.in_(ids)))
+        connection.execute(delete(mailbox.outbox).where(mailbox.outbox.c.subject.in_(map(str, ids))))
+
+
+@pytest.mark.parametrize("shared", [{"accounts": [("TEST0000001", "77")]}, {"name": "दुर्गा समूह"}])
+def test_two_at_once_see_each_other(born_here, shared):
+    one, other = (uuid7() for _ in range(2))
+    born_here += [one, other]
+    first = {"name": "Kali", **shared} if "accounts" in shared else {"name": "Durga"}
+
+    def second():
+        with database.transaction(SERVICE) as connection:
+            submit(connection, institution_id=other, **shared)
+
+    thread = threading.Thread(target=second)
+    with database.transaction(SERVICE) as connection:
+        submit(connection, institution_id=one, **first)
+        thread.start()
+        until = time.monotonic() + 5
+        while not waiting_for_a_lock() and time.monotonic() < until:
+            time.sleep(0.02)
+        assert thread.is_alive(), "the second waits for the first"
+    thread.join(10)
+    with database.transaction(SERVICE) as connection:
+        expected = Verdict.CONFIRMED if "accounts" in shared else Verdict.POTENTIAL
+        assert verdict(connection, one) is verdict(connection, other) is expected
+
+
+def test_women_who_come_at_once_are_all_counted(born_here):
+    """Each in a transaction of her own, into two groups that are handed in meanwhile."""
+    groups = [uuid7() for _ in range(2)]
+    women = [(group_id, f"at once {number}", uuid7()) for number in range(5) for group_id in groups]
+    born_here += [*groups, *(woman[2] for woman in women)]
+    failed = []
+
+    def come(some):
+        for group_id, token, member_id in some:
+            for tries in range(5):  # As the decorator of consumers does.
+                try:
+                    with database.transaction(SERVICE) as connection:
+                        enrol(connection, group_id, token, member_id)
+                    break
+                except DBAPIError as error:
+                    if tries == 4:
+                        failed.append(error)
+
+    def hand_in():
+        for group_id, name in zip(groups, ("Durga", "Kali"), strict=True):
+            with database.transaction(SERVICE) as connection:
+                submit(connection, institution_id=group_id, name=name)
+
+    threads = [threading.Thread(target=come, args=(some,)) for some in (women[0::2], women[1::2][::-1])] + [threading.Thread(target=hand_in)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failed == []
+    with database.transaction(SERVICE) as connection:
+        screened = [queries.institution_screening(connection, group_id)[0] for group_id in groups]
+    assert {(one.verdict, one.matches[0].clues[-1].words) for one in screened} == {
+        (Verdict.CONFIRMED, "5 women are members of both, by e-KYC; the smaller has 5")
+    }

@@ -1,7 +1,7 @@
 """The world that flow tests play in: real processes, states founded once, groups that each test makes for itself."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -86,12 +86,12 @@ class Group:
         return books.savings_meeting(kept, month.today(), self.members, savings_paise)
 
 
-def make_groups(world: World, state: State, count: int) -> list[Group]:
-    """SHGs that are ready to meet, made as people make them: lists, users, members, approvals."""
+def make_groups(world: World, state: State, count: int, called: Sequence[str] = ()) -> list[Group]:
+    """SHGs that are ready to meet, made as people make them: lists, users, members, approvals. `called`: their names, where they matter."""
     tag = uuid4().hex[:8]
     dice = random.Random(tag)
     villages = state.villages
-    names = [f"Samooh {tag} {''.join(dice.choices('KLMNPRST', k=4))} {number}" for number in range(count)]
+    names = called or [f"Samooh {tag} {''.join(dice.choices('KLMNPRST', k=4))} {number}" for number in range(count)]
     places = [villages[number % len(villages)] for number in range(count)]
     header = ["Kind", "Name", "Local name", "Region", "Formed on", "Parent", "Compulsory savings (₹)"]
     rows = [["SHG", name, "", place.split(".")[-1], FORMED, "", 50] for name, place in zip(names, places, strict=True)]

@@ -7,11 +7,12 @@ import pytest
 from sqlalchemy import select
 
 from protos import dedup_pb2, profiles_pb2
+from services.chassis import sheets
 from services.kernel import geography
 from services.kernel.caller import OPERATOR
 from services.kernel.ids import uuid7
 from services.profiles import queries
-from services.profiles.commands import institution, life, places, restate, review
+from services.profiles.commands import institution, life, places, restate, review, sheet
 from services.profiles.queries import MEMBER, tasks
 from services.profiles.rules.review import Decided, Decision
 from services.profiles.servicer import show
@@ -32,6 +33,7 @@ from tests.profiles.builders import (
     approve,
     approve_institution,
     bookkeeper,
+    clerk,
     clf_bookkeeper,
     code_of,
     edited,
@@ -397,3 +399,138 @@ def test_what_waits_keeps_the_place_that_it_asks_for(connection, tmp_path, monke
         patched.setenv("LOKOS_GEOGRAPHY_FILE", str(path))
         assert code_of(approve_institution, connection, shg_id, 2) == "REGION_UNKNOWN"
     assert approve_institution(connection, shg_id, 2).row.region == FAR_VILLAGE
+
+
+# --- Screened
+
+
+def at_the_checker(connection, **changes):
+    """An SHG that waits with all its members active; what was told of it."""
+    ids = sorted(uuid7() for _ in range(5))
+    shg_id, maker = new_shg(connection, seats=[seat | {"is_signatory": "YES"} for seat in office(*ids[:3])], accounts=[account()], **changes)
+    for place, member_id in enumerate(ids):
+        enrol(connection, maker, shg_id, member_id, name=f"Member {'abcde'[place]}")
+    return shg_id, maker
+
+
+def shown_of(connection, shg_id):
+    return show.institutions(connection, [queries.institution(connection, manager(), shg_id)])[0]
+
+
+def questions(connection, shg_id):
+    return queries.submission(connection, shg_id).open_questions
+
+
+def test_the_duplicate_check_is_told_what_waits_and_then_what_is_so(connection):
+    ended = account("2", ended_on="2026-03-31", is_default="")
+    shg_id, maker = at_the_checker(connection, name="Jai Maa Durga SHG")
+    approve_institution(connection, shg_id)
+    live = queries.institution(connection, maker, shg_id)
+    old = [{**one, "ended_on": "2026-03-31", "is_default": ""} for one in live.content["accounts"]]
+    edit = edited(live, name="Kali", region=NEXT_VILLAGE, accounts=[account("3"), ended, *old])
+    institution.submit(connection, maker, shg_id, 2, edit, TODAY)
+    reject_institution(connection, shg_id, 2)
+    institution.submit(connection, maker, shg_id, 3, edit, TODAY)
+    approve_institution(connection, shg_id, 3)
+    told = [one for one in events(connection, "InstitutionSubmitted") if one.subject == str(shg_id)]
+    assert [one.version for one in told] == sorted({one.version for one in told}), "each replaces the one before"
+    heard = [profiles_pb2.InstitutionSubmitted.FromString(one.body) for one in told]
+    submitted, active = profiles_pb2.STATUS_SUBMITTED, profiles_pb2.STATUS_ACTIVE
+    assert [(one.revision, one.status, one.region, one.name) for one in heard] == [
+        (1, submitted, VILLAGE, "Jai Maa Durga SHG"),
+        (1, active, VILLAGE, "Jai Maa Durga SHG"),
+        (2, submitted, NEXT_VILLAGE, "Kali"),
+        (1, active, VILLAGE, "Jai Maa Durga SHG"),
+        (3, submitted, NEXT_VILLAGE, "Kali"),
+        (3, active, NEXT_VILLAGE, "Kali"),
+    ]
+    assert [[one.account_number for one in each.accounts] for each in heard] == [["1000200917401"]] * 2 + [["3"], ["1000200917401"], ["3"], ["3"]]
+
+
+def test_what_only_a_list_names_or_its_maker_took_back_is_nobodys_double(connection):
+    cells = dict.fromkeys(sheet.INSTITUTION_COLUMNS.values(), "") | {"Kind": "SHG", "Name": "Roshni", "Region": "999111", "Formed on": "2020-01-01"}
+    listed = sheet.take_institutions(connection, clerk(), [sheets.Row(2, cells)], TODAY, dry_run=False)[0].id
+    shg_id, maker = new_shg(connection)
+    reject_institution(connection, shg_id)
+    institution.withdraw(connection, maker, shg_id, 1)
+    heard = [profiles_pb2.InstitutionSubmitted.FromString(one.body) for one in events(connection, "InstitutionSubmitted")]
+    assert {one.institution_id for one in heard} == {str(shg_id)} != {str(listed)}
+    assert [profiles_pb2.Status.Name(one.status) for one in heard] == ["STATUS_SUBMITTED", "STATUS_REJECTED", "STATUS_WITHDRAWN"]
+    restate.restate_institutions_submitted(connection, "dedup", None)
+    [again] = events(connection, "InstitutionSubmitted", to="dedup")
+    newest = events(connection, "InstitutionSubmitted")[-1]
+    assert (again.version, again.body) == (newest.version, newest.body)
+
+
+def test_a_finding_is_decided_with_a_reason_or_nothing_is_let_in(connection):
+    shg_id, _ = at_the_checker(connection)
+    assert code_of(approve, connection, shg_id, kind="") == "NOT_SCREENED"
+    assert questions(connection, shg_id)
+    screen_institution(connection, shg_id, 1, ("f1", dedup_pb2.VERDICT_POTENTIAL))
+    assert questions(connection, shg_id)
+    made = shown_of(connection, shg_id)
+    assert (made.verdict, [one.clues for one in made.findings]) == (profiles_pb2.VERDICT_POTENTIAL, [["the same village"]])
+    assert made.findings[0].other_institution_id
+    assert not made.findings[0].other_member_id
+    assert code_of(review.approve_plain, connection, manager(), "", shg_id, 1, TODAY) == "QUESTIONS_OPEN"
+    assert code_of(approve_institution, connection, shg_id) == "FINDING_UNDECIDED"
+    assert code_of(approve_institution, connection, shg_id, decisions=[replace(NOT_HER[0], reason=" ")]) == "REASON_MISSING"
+    assert code_of(approve_institution, connection, shg_id, decisions=[replace(NOT_HER[0], finding_id="f2")]) == "FINDING_UNKNOWN"
+    assert approve_institution(connection, shg_id, decisions=NOT_HER).row.status == "ACTIVE"
+    [kept] = shown_of(connection, shg_id).findings
+    assert (kept.decision, kept.reason) == (profiles_pb2.DECISION_NOT_A_DUPLICATE, "I met both")
+
+
+def test_a_confirmed_one_is_overruled_by_nobody_and_a_clear_one_is_let_in_among_many(connection):
+    shg_id, _ = at_the_checker(connection)
+    screen_institution(connection, shg_id, 1, ("f1", dedup_pb2.VERDICT_CONFIRMED), ("f2", dedup_pb2.VERDICT_POTENTIAL), version=5)
+    assert [one.finding_id for one in shown_of(connection, shg_id).findings] == ["f1", "f2"]
+    assert code_of(approve_institution, connection, shg_id, decisions=NOT_HER) == "FINDING_CONFIRMED"
+    assert code_of(reject_institution, connection, shg_id, decisions=NOT_HER) == "FINDING_CONFIRMED"
+    screen_institution(connection, shg_id, 1, version=4)
+    assert code_of(approve_institution, connection, shg_id) == "FINDING_CONFIRMED", "an older word replaces no newer one"
+    screen_institution(connection, shg_id, 1, version=6)
+    assert not shown_of(connection, shg_id).findings
+    assert queries.submission(connection, shg_id).verdict == "CLEAR"
+    # Five members are few, which is for her to look at.
+    assert code_of(review.approve_plain, connection, manager(), "", shg_id, 1, TODAY) == "QUESTIONS_OPEN"
+    assert approve_institution(connection, shg_id).row.verdict == "CLEAR"
+
+
+def test_it_is_handed_back_as_a_duplicate_by_a_finding_alone(connection):
+    shg_id, maker = at_the_checker(connection)
+    assert code_of(reject_institution, connection, shg_id, reasons=["DUPLICATE"]) == "REASON_UNFOUNDED"
+    screen_institution(connection, shg_id, 1, ("f1", dedup_pb2.VERDICT_POTENTIAL))
+    same = [Decided("f1", Decision.DUPLICATE_REJECT, "")]
+    assert code_of(approve_institution, connection, shg_id, decisions=same) == "FINDING_DUPLICATE"
+    reject_institution(connection, shg_id, reasons=["DUPLICATE"], decisions=same)
+    assert shown_of(connection, shg_id).findings[0].decision == profiles_pb2.DECISION_DUPLICATE_REJECT
+    # What comes back is screened anew.
+    content = queries.submission(connection, shg_id).content
+    again = institution.submit(connection, maker, shg_id, 2, content | {"name": "Kali"}, TODAY)
+    assert (again.waiting.verdict, list(shown_of(connection, shg_id).findings)) == (None, [])
+    screen_institution(connection, shg_id, 1, ("f1", dedup_pb2.VERDICT_CONFIRMED))
+    assert code_of(approve, connection, shg_id, 2, kind="") == "NOT_SCREENED", "that was of another revision"
+
+
+def test_an_edit_is_screened_and_what_is_live_keeps_what_it_was_let_in_with(connection):
+    shg_id, maker = at_the_checker(connection)
+    screen_institution(connection, shg_id, 1, ("f1", dedup_pb2.VERDICT_POTENTIAL), version=1)
+    live = approve_institution(connection, shg_id, decisions=NOT_HER)
+    institution.submit(connection, maker, shg_id, 2, edited(live, name="Kali"), TODAY)
+    assert code_of(approve, connection, shg_id, 2, kind="") == "NOT_SCREENED"
+    screen_institution(connection, shg_id, 2, ("f2", dedup_pb2.VERDICT_CONFIRMED), version=2)
+    assert code_of(approve_institution, connection, shg_id, 2) == "FINDING_CONFIRMED"
+    reject_institution(connection, shg_id, 2)
+    row = queries.institution(connection, maker, shg_id).row
+    assert (row.status, row.verdict, row.name) == ("ACTIVE", "POTENTIAL", "Ujala")
+    screen_institution(connection, shg_id, 1, ("f1", dedup_pb2.VERDICT_CONFIRMED), version=3)
+    assert queries.institution(connection, maker, shg_id).row.verdict == "CONFIRMED"
+    befalls = {"act": "CLOSE", "on": TODAY.isoformat(), "reason": "DEFUNCT"}
+    life.submit(connection, maker, "", shg_id, 3, befalls, TODAY)
+    assert approve_institution(connection, shg_id, 3).row.status == "INACTIVE", "what ends needs no screening"
+
+
+def test_nobody_is_screened_whom_nobody_submitted(connection):
+    with pytest.raises(LookupError):
+        screen_institution(connection, uuid7(), 1)
