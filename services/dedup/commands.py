@@ -279,11 +279,15 @@ def groups_following(connection: Connection, member_id: UUID) -> Iterator[None]:
     groups = queries.groups_of(connection, member_id)
     yield
     groups |= queries.groups_of(connection, member_id)
-    # Of two women of one group who come at once, the second counts the first.
-    _lock(connection, "group", groups)
-    concerned = {other for group in groups for other in queries.in_common(connection, group)} | queries.institutions_naming(connection, groups)
-    if concerned:
-        _settle_institutions(connection, concerned | groups)
+    # Of two women of one group who come at once, the second counts the first: so look once more when the groups are held.
+    _lock(connection, "group", groups | _sharing(connection, groups))
+    if sharing := _sharing(connection, groups):
+        _settle_institutions(connection, sharing | groups)
+
+
+def _sharing(connection: Connection, groups: set[UUID]) -> set[UUID]:
+    """The groups that have women in common with these, or had by the last screening."""
+    return {other for group in groups for other in queries.in_common(connection, group)} | queries.institutions_naming(connection, groups)
 
 
 def _settle_institutions(connection: Connection, ids: set[UUID]) -> None:
