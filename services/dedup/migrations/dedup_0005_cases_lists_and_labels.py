@@ -8,7 +8,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "dedup_0005"
-down_revision = "dedup_0002"
+down_revision = "dedup_0004"
 branch_labels = None
 depends_on = None
 

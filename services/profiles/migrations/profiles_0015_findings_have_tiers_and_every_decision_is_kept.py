@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "profiles_0015"
-down_revision = "profiles_0013"
+down_revision = "profiles_0014"
 branch_labels = None
 depends_on = None
 
