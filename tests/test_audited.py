@@ -59,6 +59,9 @@ NOT_AUDITED = {
     "dedup.restate_contests": AGAIN,
     "dedup.rescreen": "the operator's: the same comparison again, of the same records",
     "dedup.restate": AGAIN,
+    "dedup.restate_institutions": AGAIN,
+    "dedup.rescreen_institution": "as dedup.rescreen",
+    "profiles.restate.restate_institutions_submitted": AGAIN,
     "reporting.compare_tallies": "a timer: compares copies with their owner's count",
     "reporting.empty": "the operator's: figures, made anew from what is told again",
 }
