@@ -8,8 +8,11 @@ from uuid import UUID
 
 from services.chassis import database, logs
 from services.chassis.auditor import cell
-from services.dedup import commands, queries
-from services.dedup.rules import model
+from services.dedup import commands, jobs, queries
+from services.dedup.adapters import batches
+from services.dedup.rules import batch, model
+from services.kernel.caller import OPERATOR
+from services.kernel.ids import uuid7
 from services.kernel.month import business_date, month_of, today
 from services.kernel.region import check_region
 
@@ -89,6 +92,24 @@ def rescreen(region: str) -> None:
         sys.stdout.write(f"{done} {what} screened\n")
 
 
+def compare_all(*, start: bool) -> None:
+    """Carry out the batch that runs; with `start` one is begun where none does."""
+    with transaction() as connection:
+        if start and batches.running(connection) is None:
+            batches.start(connection, OPERATOR, uuid7())
+
+    def report(phase: str, behind: int, done: int, of: int) -> None:
+        inside = f", {done} of {of}" if of else ""
+        sys.stdout.write(f"[{'#' * behind}{'.' * (len(batch.PHASES) - behind)}] {phase.lower()}{inside}\n")
+        sys.stdout.flush()
+
+    jobs.carry_out("dedup", report)
+    with transaction() as connection:
+        found = batches.find(connection, None)
+    shown = {name: found[name] for name in ("state", "members", "pairs", "clusters", "screened_again", "model")}
+    sys.stdout.write(f"batch {found['id']}: {', '.join(f'{name} {value}' for name, value in shown.items())} {found['error']}\n")
+
+
 def train(members: Path, out: Path, name: str, trained_on: str, state: str, threads: int) -> None:
     """Learn a model from a file of members, without labels."""
     try:
@@ -119,6 +140,8 @@ def main() -> None:
     learn.add_argument("--threads", type=int, default=1)
     kept = doing.add_parser("labels", help="write what officers decided, without a name, as CSV")
     kept.add_argument("--out", type=Path, required=True, metavar="FILE")
+    whole = doing.add_parser("batch", help="compare a whole state with itself, from where it was left")
+    whole.add_argument("--start", action="store_true", help="begin one where none runs")
     given = parser.parse_args()
     logs.start("dedup")
     if given.doing == "restate":
@@ -127,6 +150,8 @@ def main() -> None:
         labels(given.out)
     elif given.doing == "train":
         train(given.members, given.out, given.name, given.trained_on, given.state, given.threads)
+    elif given.doing == "batch":
+        compare_all(start=given.start)
     else:
         rescreen(check_region(given.region))
 

@@ -1,6 +1,8 @@
 """gRPC in: what the screenings found, for the officers who decide."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 from uuid import UUID
 
 import grpc
@@ -9,7 +11,8 @@ from protos import dedup_pb2, dedup_pb2_grpc
 from services.chassis import audit, database
 from services.chassis.interceptors import caller, in_her_language
 from services.dedup import commands, queries, rules
-from services.dedup.rules import Screening
+from services.dedup.adapters import batches
+from services.dedup.rules import Screening, batch
 from services.kernel.errors import Invalid
 from services.kernel.ids import parse_id
 from services.kernel.month import month_of, today
@@ -63,6 +66,35 @@ class Servicer(dedup_pb2_grpc.DedupServiceServicer):
             found = queries.precision(connection, request.region, months, caller().regions)
         return dedup_pb2.PrecisionReportResponse(rows=map(_show_counted, found))
 
+    def StartBatch(self, request: dedup_pb2.StartBatchRequest, _context: grpc.ServicerContext) -> dedup_pb2.Batch:
+        batch_id = parse_id(request.batch_id, "batch_id")
+        with transaction() as connection:
+            batches.start(connection, caller(), batch_id)
+            return _show_batch(batches.find(connection, batch_id))
+
+    def GetBatch(self, request: dedup_pb2.GetBatchRequest, _context: grpc.ServicerContext) -> dedup_pb2.Batch:
+        batch_id = parse_id(request.batch_id, "batch_id") if request.batch_id else None
+        with transaction() as connection:
+            return _show_batch(batches.find(connection, batch_id))
+
+    def ListBatchBlocks(self, _request: dedup_pb2.ListBatchBlocksRequest, _context: grpc.ServicerContext) -> dedup_pb2.ListBatchBlocksResponse:
+        with transaction() as connection:
+            found = batches.blocks(connection, caller())
+        names = ("pairs", "confirmed", "for_supervisors")
+        return dedup_pb2.ListBatchBlocksResponse(
+            blocks=[dedup_pb2.BatchBlock(region=row["block"], **{name: row[name] for name in names}) for row in found]
+        )
+
+    def ListBatchPairs(self, request: dedup_pb2.ListBatchPairsRequest, _context: grpc.ServicerContext) -> dedup_pb2.ListBatchPairsResponse:
+        size, after = page_size(request.page.size), _after_batch_pair(request.page.after)
+        with transaction() as connection:
+            found = batches.pairs(connection, caller(), request.region, after, size)
+        self._reads.seen(caller(), "batch.pairs", [row[name] for row in found for name in ("one_id", "other_id")])
+        last = found[-1] if len(found) == size else None
+        return dedup_pb2.ListBatchPairsResponse(
+            pairs=map(_show_pair, found), next=f"{-last['weight_centibits']}/{last['one_id']}/{last['other_id']}" if last else ""
+        )
+
 
 def _kind(kind: int) -> str:
     if kind not in dedup_pb2.FlagKind.values():
@@ -96,6 +128,38 @@ def _show_counted(row: queries.Counted) -> dedup_pb2.PrecisionRow:
         duplicates=row.duplicates,
         not_duplicates=row.not_duplicates,
         referred=row.referred,
+    )
+
+
+def _after_batch_pair(text: str) -> batches.Place | None:
+    try:
+        weight, one, other = text.split("/") if text else ("0", "", "")
+        return (int(weight), UUID(one), UUID(other)) if text else None
+    except ValueError:
+        raise page_unknown() from None
+
+
+def _show_batch(row: Mapping[Any, Any]) -> dedup_pb2.Batch:
+    names = ("phase", "phases_done", "asked_at", "taken_at", "ended_at", "members", "pairs", "clusters", "screened_again", "model", "error")
+    return dedup_pb2.Batch(
+        batch_id=str(row["id"]),
+        state=f"BATCH_STATE_{row['state']}",
+        phases=len(batch.PHASES),
+        steps_done=row["phase_done"],
+        steps=row["phase_of"],
+        **{name: row[name] for name in names},
+    )
+
+
+def _show_pair(row: Mapping[Any, Any]) -> dedup_pb2.BatchPair:
+    names = ("one_revision", "other_revision", "override", "weight_centibits", "changed")
+    return dedup_pb2.BatchPair(
+        one_member_id=str(row["one_id"]),
+        other_member_id=str(row["other_id"]),
+        verdict=f"VERDICT_{row['verdict']}",
+        cluster_id=str(row["cluster_id"] or ""),
+        batch_id=str(row["batch_id"]),
+        **{name: row[name] for name in names},
     )
 
 

@@ -201,3 +201,45 @@ institution_matches = Table(
     Column("clues", JSONB, nullable=False),
     Index("institution_matches_other", "other_id"),
 )
+
+# Runs of a whole state compared with itself.
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("state", Text, nullable=False),  # A rules.batch.State.
+    Column("phase", Text, nullable=False),  # What it does now; phases_done are behind it, and of this one so many of so many.
+    Column("phases_done", Integer, nullable=False, server_default="0"),
+    Column("phase_done", Integer, nullable=False, server_default="0"),
+    Column("phase_of", Integer, nullable=False, server_default="0"),
+    Column("starts", Integer, nullable=False, server_default="0"),
+    Column("asked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("taken_at", DateTime(timezone=True)),  # As of when the members were read.
+    Column("ended_at", DateTime(timezone=True)),
+    Column("members", BigInteger, nullable=False, server_default="0"),
+    Column("pairs", BigInteger, nullable=False, server_default="0"),
+    Column("clusters", BigInteger, nullable=False, server_default="0"),
+    Column("screened_again", BigInteger, nullable=False, server_default="0"),
+    Column("model", Text, nullable=False, server_default=""),
+    Column("error", Text, nullable=False, server_default=""),
+)
+Index("batches_running", batches.c.state, unique=True, postgresql_where=batches.c.state == "RUNNING")
+
+# What the last batch found, and none before it, the lesser id first: nominations, as the records were when they were read.
+batch_pairs = Table(
+    "batch_pairs",
+    metadata,
+    Column("batch_id", Uuid, nullable=False),
+    Column("one_id", Uuid, primary_key=True),
+    Column("other_id", Uuid, primary_key=True),
+    Column("one_revision", Integer, nullable=False),
+    Column("other_revision", Integer, nullable=False),
+    Column("one_region", Text, nullable=False),
+    Column("other_region", Text, nullable=False),
+    Column("weight_centibits", Integer, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("override", Text, nullable=False),
+    Column("cluster_id", Uuid),  # The least id of all who hang together; null where the pair joins nobody.
+)
+Index("batch_pairs_one_region", batch_pairs.c.one_region)
+Index("batch_pairs_other_region", batch_pairs.c.other_region)

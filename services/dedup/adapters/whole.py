@@ -7,6 +7,7 @@ is killed in mid-run goes on where she was.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from math import log2
@@ -201,9 +202,13 @@ class Whole:
         self.run("create or replace table clusters as select unnest(?)::uuid as member_id, unnest(?)::uuid as cluster_id", *_lists(named))
         self._make(
             "pairs",
-            "select paired.* exclude (straight), if(mine.cluster_id = theirs.cluster_id, mine.cluster_id, null) as cluster_id from paired"
+            "select paired.* exclude (straight), cast(round_even(bits * 100, 0) as integer) as weight_centibits, if(mine.cluster_id = theirs.cluster_id, mine.cluster_id, null) as cluster_id from paired"
             " left join clusters mine on mine.member_id = one_id left join clusters theirs on theirs.member_id = other_id order by one_id, other_id",
         )
+
+    def write_pairs(self, batch_id: UUID, columns: Sequence[str], file: Path) -> None:
+        """The pairs as CSV, the batch's id before each."""
+        self.run(f"copy (select '{batch_id}', {', '.join(columns)} from pairs) to '{file}' (format csv, header false)")
 
 
 def _lists(named: dict[UUID, UUID]) -> tuple[list[str], list[str]]:
