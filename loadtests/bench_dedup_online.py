@@ -27,6 +27,7 @@ from deploy.machine import Machine, MachineError
 from deploy.machine.postgres import admin_url
 from loadtests import dedup_people
 from loadtests.bench_meetings import Wire, address, said
+from loadtests.nation import records
 from loadtests.nation.__main__ import LAKH, members
 from loadtests.nation.plan import RATES
 from protos.dedup_pb2 import RefreshScreeningRequest
@@ -89,17 +90,17 @@ def asked(state: str, size: int, seed: int) -> list[tuple[Person, UUID | None]]:
     """Women of other blocks' making, and doubles of who is there, by turns: under new ids, with whom each is a double of."""
     dice = random.Random(seed)  # noqa: S311 - no secret
     count = (ASKED + ASKED_BEFORE) // 2
-    plan, other = dedup_people.plan_of(state, size, seed), dedup_people.plan_of(state, size, seed + 1)
+    plan, other = records.plan(size, seed, state), records.plan(size, seed + 1, state)
     there: list[tuple[Person, UUID | None]] = []
     strange: list[tuple[Person, UUID | None]] = []
     numbers = list(range(len(plan.blocks)))
     dice.shuffle(numbers)
     for number in numbers:
-        records, pairs = dedup_people.of_block(plan, plan.blocks[number])
-        by_id = {one.member_id: one for one in records}
+        women, pairs = records.of_block(plan, plan.blocks[number])
+        by_id = {one.member_id: one for one in women}
         there += [(_anew(by_id[pair.member_id]), pair.duplicate_of) for pair in dice.sample(pairs, min(len(pairs), 100))]
-        records, _ = dedup_people.of_block(other, other.blocks[number % len(other.blocks)])
-        strange += [(_anew(one), None) for one in dice.sample(records, min(len(records), 100))]
+        women, _ = records.of_block(other, other.blocks[number % len(other.blocks)])
+        strange += [(_anew(one), None) for one in dice.sample(women, min(len(women), 100))]
         if min(len(there), len(strange)) >= count:
             break
     drawn = there[:count] + strange[:count]

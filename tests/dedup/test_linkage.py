@@ -33,13 +33,13 @@ COMPARED = f"""
 import json
 from collections import Counter
 from dataclasses import replace
-from loadtests.dedup_people import invented
+from loadtests.nation.records import invented
 from services.dedup.adapters import linkage
 from services.dedup.rules import ARMS, model, person
 from services.kernel.approval import Status
 
 most = next(arm.most for arm in ARMS if arm.name == "mobile")
-people = [person(record, Status.ACTIVE) for record in invented("UP", {MEMBERS}, 11)[0]]
+people = [person(record, Status.ACTIVE) for record in invented({MEMBERS}, 11)[0]]
 held = Counter(one.mobile for one in people)
 people = [replace(one, mobile=one.mobile if held[one.mobile] <= most + 1 else "") for one in people]
 artefact = model.default().for_state_of(len(people)).with_villages(Counter(one.village for one in people))

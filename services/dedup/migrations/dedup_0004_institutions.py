@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "dedup_0004"
-down_revision = "dedup_0002"
+down_revision = "dedup_0003"
 branch_labels = None
 depends_on = None
 
