@@ -21,10 +21,21 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from protos import dedup_pb2
 from services.chassis.mailbox import tell
 from services.dedup import queries, rules
-from services.dedup.rules import Clue, Match, Override, Person, Record, Screening
+from services.dedup.rules import Artefact, Clue, Match, Override, Person, Record, Screening, model
 from services.dedup.rules import institution as group_rules
 from services.dedup.rules.institution import Group, GroupScreening
-from services.dedup.tables import contested, institution_matches, institution_screenings, institutions, labels, matches, people, screenings, statuses
+from services.dedup.tables import (
+    contested,
+    institution_matches,
+    institution_screenings,
+    institutions,
+    labels,
+    matches,
+    models,
+    people,
+    screenings,
+    statuses,
+)
 from services.kernel.approval import LIVE, Status
 
 PAGE = 500
@@ -161,6 +172,11 @@ def _tell(connection: Connection, screening: Screening, version: int) -> None:
         rows = [{**of_member, **asdict(match), "clues": [astuple(clue) for clue in match.clues]} for match in screening.matches]
         connection.execute(_replacing(insert(matches).values(rows), "finding_id"))
     tell(connection, _message(screening), subject=screening.member_id, version=version)
+
+
+def put_to_use(connection: Connection, artefact: Artefact) -> None:
+    """Weigh by this model from now on."""
+    connection.execute(insert(models).values(content=model.dump(artefact)))
 
 
 # --- What is told.

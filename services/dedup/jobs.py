@@ -7,16 +7,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
 from services.chassis import database, settings
 from services.chassis.jobs import Arguments, job
 from services.chassis.logs import describe
-from services.dedup import commands
+from services.dedup import commands, queries
 from services.dedup.adapters import batches
-from services.dedup.rules import ARMS, batch, model
+from services.dedup.rules import ARMS, Yardstick, batch
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def run_batch(service: str, _arguments: Arguments) -> None:
     with database.reading(service) as connection:
         waits = batches.running(connection)
     if waits and not _children:
-        _children.append(subprocess.Popen([sys.executable, "-m", "services.dedup", "batch"], stdout=subprocess.DEVNULL))  # noqa: S603 - it is itself
+        _children.append(subprocess.Popen([sys.executable, "-m", "services.dedup", "batch"], stdout=subprocess.DEVNULL))
 
 
 def carry_out(service: str, report: Report = lambda *_: None) -> None:
@@ -89,14 +90,14 @@ class Run:
                 file.unlink()
             self._phase("KEYS")
             members = made.count("written")
-            artefact = batch.of_state(model.default(), made.villages(), members)
-            self._note(members=members, model=artefact.name)
-            made.know(artefact)
+            by = self._yardstick(made.villages(), members)
+            self._note(members=members, model=by.model.name)
+            made.know(by)
             for arm in ARMS:
                 self._phase(f"ARM_{arm.name.upper()}")
-                made.meet(artefact, arm)
+                made.meet(by, arm)
             self._phase("PAIRS")
-            made.gather()
+            made.gather(by.thresholds)
             self._phase("STORE")
             file = self.folder / "pairs.csv"
             made.write_pairs(self._id, batches.PAIR, file)
@@ -106,6 +107,15 @@ class Run:
         self._screen_again()
         self._note(state=batch.State.DONE, phases_done=len(batch.PHASES), ended_at=batches.NOW)
         shutil.rmtree(self.folder)
+
+    def _yardstick(self, members_of: Mapping[int, int], members: int) -> Yardstick:
+        """Fitted to the state as it is now; whoever is screened from here on is measured by the same."""
+        with database.transaction(self._service) as connection:
+            before = queries.yardstick(connection)
+            fitted = batch.of_state(before.model, members_of, members)
+            if fitted != before.model:
+                commands.put_to_use(connection, fitted)
+        return replace(before, model=fitted)
 
     def _screen_again(self) -> None:
         """Each in a transaction of her own, so that nobody else waits long."""

@@ -430,9 +430,7 @@ def in_common(connection: Connection, institution_id: UUID) -> dict[UUID, InComm
     if not found:
         return {}
     heads = func.count(people.c.member_id.distinct())
-    counted = select(people.c.institution_id, heads).where(
-        among(people.c.institution_id, [institution_id, *found]), _STAYS
-    )
+    counted = select(people.c.institution_id, heads).where(among(people.c.institution_id, [institution_id, *found]), _STAYS)
     sizes: dict[UUID, int] = {row[0]: row[1] for row in connection.execute(counted.group_by(people.c.institution_id))}
     return {other: InCommon(number, sizes[institution_id], sizes[other]) for other, number in found.items()}
 

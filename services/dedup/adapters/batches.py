@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, or_, select, text, tuple_, union_all, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, exists, func, or_, select, text, tuple_, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.chassis import audit, database
@@ -90,9 +90,10 @@ def write_people(service: str, columns: Collection[str], file: Path) -> datetime
         connection.execute(text("set local statement_timeout = 0"))
         raw: Any = connection.connection.driver_connection
         partial = file.with_suffix(".part")
-        with partial.open("wb", buffering=_READ_BYTES) as out, raw.cursor().copy(
-            f"copy (select {names} from {people.name} where status <> '{Status.REJECTED}') to stdout (format csv)"
-        ) as copy:
+        with (
+            partial.open("wb", buffering=_READ_BYTES) as out,
+            raw.cursor().copy(f"copy (select {names} from {people.name} where status <> '{Status.REJECTED}') to stdout (format csv)") as copy,
+        ):
             for block in copy:
                 out.write(block)
     partial.replace(file)
@@ -155,23 +156,25 @@ def says_otherwise(connection: Connection, batch_id: UUID) -> list[UUID]:
 
 Place = tuple[int, UUID, UUID]  # The weight, below zero, and the two ids: the gravest come first.
 
-_one, _other = people.alias("one"), people.alias("other")
 _REGIONS = (batch_pairs.c.one_region, batch_pairs.c.other_region)
 
 
 def pairs(connection: Connection, caller: Caller, region: str, after: Place | None, size: int) -> list[RowMapping]:
     """The pairs of which one record lies in the region and in the caller's sight; `changed` where a record is another since, or is none."""
-    changed = or_(_one.c.revision.is_distinct_from(batch_pairs.c.one_revision), _other.c.revision.is_distinct_from(batch_pairs.c.other_revision))
+    changed = or_(~_is(batch_pairs.c.one_id, batch_pairs.c.one_revision), ~_is(batch_pairs.c.other_id, batch_pairs.c.other_revision))
     place = (-batch_pairs.c.weight_centibits, batch_pairs.c.one_id, batch_pairs.c.other_id)
     asked = (
         select(batch_pairs, changed.label("changed"))
-        .outerjoin(_one, _one.c.member_id == batch_pairs.c.one_id)
-        .outerjoin(_other, _other.c.member_id == batch_pairs.c.other_id)
         .where(or_(*(and_(within(column, [region]), within(column, caller.regions)) for column in _REGIONS)))
         .order_by(*place)
         .limit(size)
     )
     return list(connection.execute(asked.where(tuple_(*place) > after) if after else asked).mappings())
+
+
+def _is(member_id: ColumnElement[UUID], revision: ColumnElement[int]) -> ColumnElement[bool]:
+    """Whether she is still compared by this record."""
+    return exists().where(people.c.member_id == member_id, people.c.revision == revision)
 
 
 def _block(region: ColumnElement[str]) -> ColumnElement[str]:

@@ -17,8 +17,8 @@ from uuid import UUID
 
 import duckdb
 
-from services.dedup.rules import ARMS, BIRTH_YEARS_APART_MAX, Arm, Person, Verdict, batch
-from services.dedup.rules.model import Artefact, Comparison, Level, Terms
+from services.dedup.rules import ARMS, BIRTH_YEARS_APART_MAX, Arm, Person, Thresholds, Verdict, Yardstick, batch
+from services.dedup.rules.model import Comparison, Level, Terms
 
 Row = tuple[Any, ...]
 
@@ -67,7 +67,7 @@ class Whole:
     def __init__(self, folder: Path, limits: Limits) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        settings = {
+        settings: dict[str, str | bool | int | float | list[str]] = {
             "threads": limits.threads,
             "memory_limit": f"{limits.memory_mb}MB",
             "temp_directory": str(folder / "spilled"),
@@ -104,7 +104,8 @@ class Whole:
         kinds = {column: _KINDS.get(column, "text") for column in COLUMNS}
         self._make(
             "written",
-            f"select row_number() over () as id, * from read_csv('{file}', header = false, auto_detect = false, quote = '\"', escape = '\"', columns = {kinds!r})",
+            f"select row_number() over () as id, * from read_csv('{file}', header = false, auto_detect = false, quote = '\"', escape = '\"',"
+            f" columns = {kinds!r})",
         )
 
     def villages(self) -> dict[int, int]:
@@ -113,28 +114,38 @@ class Whole:
 
     # --- Keys.
 
-    def know(self, artefact: Artefact) -> None:
+    def know(self, by: Yardstick) -> None:
         """The people as they are compared: numbers for what must be the same, and how common, in bits, each of her names is."""
-        crowded = {arm.columns[0]: arm.most for arm in ARMS if len(arm.columns) == 1 and not arm.certain}
+        crowded = {arm.columns[0]: arm.most for arm in ARMS if len(arm.columns) == 1 and not arm.certain and not arm.any_of}
         for column, most in crowded.items():
             self._make(f"crowded_{column}", f"select {column} from written where {column} is not null group by 1 having count(*) > {most + 1}")
-        asked = _Sum(artefact).columns | {column for arm in ARMS for column in arm.columns} | {"birth_year"}
+        self._know_documents()
+        asked = _Sum(by).columns | {column for arm in ARMS for column in arm.columns} | {"birth_year"}
         parts, joined = ["id"], []
         for column in sorted(asked):
             plain, _, made = column.rpartition("_")
             if column.startswith("bits_"):
                 named = column.removeprefix("bits_")
-                self._shares(named, artefact.terms[named])
-                parts.append(f"coalesce(of_{named}.bits, {log2(artefact.terms[named].floor)!r}::double) as {column}")
+                self._shares(named, by.model.terms[named])
+                parts.append(f"coalesce(of_{named}.bits, {log2(by.model.terms[named].floor)!r}::double) as {column}")
                 joined.append(f"left join terms_{named} of_{named} on of_{named}.value = {named}")
             elif made in _MADE and plain in COLUMNS:
                 parts.append(f"{_MADE[made].format(plain)} as {column}")
+            elif column == "documents":
+                parts.append("shown.documents")
+                joined.append("left join (select id, list(document) as documents from documents group by id) shown using (id)")
             elif column in _KINDS:
                 parts.append(column)
             else:
                 calm = f"and {column} not in (from crowded_{column})" if column in crowded else ""
                 parts.append(f"case when {column} is not null {calm} then hash({column}) end as {column}")
         self._make("people", f"select {', '.join(parts)} from written {' '.join(joined)}")
+
+    def _know_documents(self) -> None:
+        """Who shows which document, of those that not too many show; each as a number."""
+        most = next(arm.most for arm in ARMS if arm.any_of)
+        each = "select id, hash(unnest(string_split(trim(documents, '{}'), ','))) as document from written where documents <> '{}'"
+        self._make("documents", f"select * from ({each}) qualify count(*) over (partition by document) <= {most + 1}")
 
     def _shares(self, column: str, terms: Terms) -> None:
         if not self.has(f"terms_{column}"):
@@ -146,10 +157,11 @@ class Whole:
 
     # --- Pairs.
 
-    def meet(self, artefact: Artefact, arm: Arm) -> None:
+    def meet(self, by: Yardstick, arm: Arm) -> None:
         """The pairs that an arm finds, weighed, from the threshold up."""
-        self._calm(arm)
-        self._make(f"found_{arm.name}", _Sum(artefact).found(self._met(arm)))
+        if not arm.any_of:  # Of documents those that too many show are out already.
+            self._calm(arm)
+        self._make(f"found_{arm.name}", _Sum(by).found(self._met(arm)))
 
     def _calm(self, arm: Arm) -> None:
         """The keys by which somebody is found, and not too many; of an arm by near years, those by which one may look."""
@@ -167,6 +179,9 @@ class Whole:
     @staticmethod
     def _met(arm: Arm) -> tuple[str, str, str]:
         """Two tables `one` and `other` and what joins them."""
+        if arm.any_of:
+            shown = "(select people.*, document as key from people join (from documents) using (id))"
+            return shown, shown, "one.key = other.key and one.id < other.id"
         known, key, calm = _known(arm), _key(arm), f"(from calm_{arm.name})"
         looking = f"from people where {known} and {key} in {calm}"
         if not arm.near_year:
@@ -183,7 +198,7 @@ class Whole:
             "one.key = other.key and one.id <> other.id and (one.id < other.id or not other.looks)",
         )
 
-    def gather(self) -> None:
+    def gather(self, thresholds: Thresholds) -> None:
         """The table `pairs`: each once, the lesser member id first, with its cluster."""
         found = " union all ".join(f"select * from found_{arm.name}" for arm in ARMS)
         once = f"select least(id_l, id_r) as l, greatest(id_l, id_r) as r, any_value(columns(* exclude (id_l, id_r))) from ({found}) group by all"
@@ -192,17 +207,23 @@ class Whole:
             "select least(a.member_id, b.member_id) as one_id, greatest(a.member_id, b.member_id) as other_id, a.member_id < b.member_id as straight,"
             " if(straight, a.revision, b.revision) as one_revision, if(straight, b.revision, a.revision) as other_revision,"
             " if(straight, a.region, b.region) as one_region, if(straight, b.region, a.region) as other_region,"
-            f" bits, verdict, override, other_identity from ({once}) join written a on a.id = l join written b on b.id = r",
+            f" bits, verdict, override, other_identity from ({once}) join written a on a.id = l join written b on b.id = r"
+            # She whose change waits has two records: neither is the other's double, and of two pairs with another the graver counts.
+            " where a.member_id <> b.member_id qualify row_number() over (partition by one_id, other_id order by verdict, bits desc) = 1",
         )
         if self.has("pairs"):
             return
-        rows = self.run("select one_id, other_id, verdict, bits, other_identity from paired")
-        joined = [(one, other) for one, other, verdict, bits, apart in rows if batch.joins(Verdict(verdict), bits, other_identity=apart)]
+        joined = [
+            (one, other)
+            for one, other, verdict, weight, apart in self.run("select one_id, other_id, verdict, floor(bits * 100), other_identity from paired")
+            if batch.joins(Verdict(verdict), weight, thresholds, other_identity=apart)
+        ]
         named = batch.clusters(joined)
         self.run("create or replace table clusters as select unnest(?)::uuid as member_id, unnest(?)::uuid as cluster_id", *_lists(named))
         self._make(
             "pairs",
-            "select paired.* exclude (straight), cast(round_even(bits * 100, 0) as integer) as weight_centibits, if(mine.cluster_id = theirs.cluster_id, mine.cluster_id, null) as cluster_id from paired"
+            "select paired.* exclude (straight), cast(floor(bits * 100) as integer) as weight_centibits,"
+            " if(mine.cluster_id = theirs.cluster_id, mine.cluster_id, null) as cluster_id from paired"
             " left join clusters mine on mine.member_id = one_id left join clusters theirs on theirs.member_id = other_id order by one_id, other_id",
         )
 
@@ -225,10 +246,12 @@ def _key(arm: Arm, year: str = "birth_year") -> str:
 
 
 class _Sum:
-    """An artefact's score as SQL of one row that holds both sides."""
+    """A yardstick's score and verdict as SQL of one row that holds both sides."""
 
-    def __init__(self, artefact: Artefact) -> None:
-        self._artefact = artefact
+    def __init__(self, by: Yardstick) -> None:
+        self._artefact = by.model
+        self._thresholds = by.thresholds
+        self._shown_from_bits = by.thresholds.shown_centibits / 100
 
     @cached_property
     def columns(self) -> set[str]:
@@ -249,13 +272,13 @@ class _Sum:
         prior = f"{self._artefact.prior_bits!r}::double"
         most = " + ".join([prior, *(f"coalesce(w_{one.name}, {self._most(one)!r}::double)" for one in self._artefact.comparisons)])
         bits = " + ".join([prior, *(f"coalesce(w_{one.name}, {self._exact(one)})" for one in self._artefact.comparisons)])
-        cases = {what: " ".join(f"when {one.sql} then '{getattr(one, what)}'" for one in batch.FINDINGS) for what in ("verdict", "override")}
+        verdict, override = batch.judged_sql(self._thresholds)
         return (
             f"with met as (select * from {met} where {batch.ALWAYS_SHOWN_SQL} or not ({hopeless})),"
             f" cheap as (select *, {cheap} from met),"
-            f" weighed as (select *, {bits} as bits from cheap where {batch.ALWAYS_SHOWN_SQL} or {most} >= {batch.SHOWN_FROM_BITS})"
-            f" select id_l, id_r, bits, case {cases['verdict']} end as verdict, case {cases['override']} end as override,"
-            " coalesce(identity_token_l <> identity_token_r, false) as other_identity from weighed where verdict <> 'CLEAR'"
+            f" weighed as (select *, {bits} as bits from cheap where {batch.ALWAYS_SHOWN_SQL} or {most} >= {self._shown_from_bits})"
+            f" select id_l, id_r, bits, {verdict} as verdict, {override} as override, {batch.OTHER_IDENTITY_SQL} as other_identity"
+            f" from weighed where verdict <> '{Verdict.CLEAR}'"
         )
 
     def _levels(self, comparison: Comparison) -> list[tuple[str, str, float]]:
@@ -298,7 +321,7 @@ class _Sum:
         found = []
         for comparison in self._artefact.comparisons:
             rest = self._artefact.prior_bits + sum(best.values()) - best[comparison.name]
-            levels = [(test, rest + most < batch.SHOWN_FROM_BITS) for test, _, most in self._levels(comparison)]
+            levels = [(test, rest + most < self._shown_from_bits) for test, _, most in self._levels(comparison)]
             if any(dead for _, dead in levels):
                 found.append(
                     f"case when {_sql(comparison.unknown.sql)} then false {' '.join(f'when {test} then {dead}' for test, dead in levels)} end"

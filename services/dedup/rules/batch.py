@@ -1,15 +1,14 @@
 """A batch compares a whole state with itself. It nominates: the screening, under its locks, decides."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from uuid import UUID
 
 from services.dedup.rules.arms import ARMS
-from services.dedup.rules.model import DECIDED_FROM_BITS, SHOWN_FROM_BITS, Artefact
-from services.dedup.rules.verdicts import Override, Verdict
+from services.dedup.rules.model import Artefact
+from services.dedup.rules.thresholds import Thresholds
+from services.dedup.rules.verdicts import RULES, SAME_DOCUMENT, Override, Verdict
 
-SUPERVISOR_FROM_BITS = 8.0  # Policy.
 STARTS_MAX = 5  # A batch that is cut short so often fails.
 
 
@@ -25,44 +24,43 @@ class State(StrEnum):
 PHASES = ("READ", "KEYS", *(f"ARM_{arm.name.upper()}" for arm in ARMS), "PAIRS", "STORE", "RESCREEN")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a pair is found to be, where this holds of its clues and bits; the same in SQL."""
-
-    holds: Callable[[set[str], float], bool]
-    sql: str
-    verdict: Verdict
-    override: Override
-
-
-_SAME_IDENTITY, _SAME_ACCOUNT = "coalesce(identity_token_l = identity_token_r, false)", "coalesce(account_l = account_r, false)"
-# Decision 2. The first that holds counts.
-FINDINGS = (
-    Finding(lambda codes, _: "SAME_IDENTITY" in codes, _SAME_IDENTITY, Verdict.CONFIRMED, Override.NOBODY),
-    # With another identity besides it smells of fraud, and is for a supervisor all the more.
-    Finding(lambda codes, _: "SAME_ACCOUNT" in codes, _SAME_ACCOUNT, Verdict.POTENTIAL, Override.SUPERVISOR),
-    Finding(lambda codes, _: "IDENTITY_OTHER" in codes, "coalesce(identity_token_l <> identity_token_r, false)", Verdict.CLEAR, Override.OFFICER),
-    Finding(lambda _, bits: bits >= SUPERVISOR_FROM_BITS, f"bits >= {SUPERVISOR_FROM_BITS}", Verdict.POTENTIAL, Override.SUPERVISOR),
-    Finding(lambda _, bits: bits >= SHOWN_FROM_BITS, f"bits >= {SHOWN_FROM_BITS}", Verdict.POTENTIAL, Override.OFFICER),
-    Finding(lambda _codes, _bits: True, "true", Verdict.CLEAR, Override.OFFICER),
-)
+# What clues that tell enough by themselves are in SQL, of one row that holds both sides.
+_CLUES = {
+    "SAME_IDENTITY": "coalesce(identity_token_l = identity_token_r, false)",
+    "SAME_ACCOUNT": "coalesce(account_l = account_r, false)",
+    SAME_DOCUMENT.code: "coalesce(list_has_any(documents_l, documents_r), false)",
+}
+OTHER_IDENTITY_SQL = "coalesce(identity_token_l <> identity_token_r, false)"
 # Whatever the rest comes to.
-ALWAYS_SHOWN_SQL = f"({_SAME_IDENTITY} or {_SAME_ACCOUNT})"
+ALWAYS_SHOWN_SQL = f"({' or '.join(_CLUES[code] for rule in RULES for code in sorted(rule.codes))})"
 
 
-def judge(codes: Iterable[str], bits: float) -> tuple[Verdict, Override]:
-    held = set(codes)
-    return next((one.verdict, one.override) for one in FINDINGS if one.holds(held, bits))
+def judged_sql(thresholds: Thresholds) -> tuple[str, str]:
+    """verdicts.judge in SQL of `bits` and both sides: the verdict, and who may overrule it."""
+    verdicts, overrides = [], []
+    for rule in RULES:
+        holds = [_CLUES[code] for code in sorted(rule.codes)]
+        if rule.threshold:
+            holds.append(f"floor(bits * 100) >= {getattr(thresholds, rule.threshold)}")
+        verdicts.append(f"when {' or '.join(holds)} then '{rule.verdict}'")
+        overrides.append(f"when {' or '.join(holds)} then '{rule.override}'")
+    return f"case {' '.join(verdicts)} else '{Verdict.CLEAR}' end", f"case {' '.join(overrides)} else '{Override.OFFICER}' end"
+
+
+# With fewer than these a state is one that has only begun: counted as it is, any two of its women would seem one.
+MEMBERS_LEAST = 50_000
 
 
 def of_state(artefact: Artefact, members_of: Mapping[int, int], members: int) -> Artefact:
     """The artefact for a state of so many members, in villages of these sizes."""
-    return artefact.for_state_of(max(members, 2)).with_villages(members_of)
+    if members < min(artefact.members, MEMBERS_LEAST):
+        return artefact.for_state_of(min(artefact.members, MEMBERS_LEAST))
+    return artefact.for_state_of(members).with_villages(members_of)
 
 
-def joins(verdict: Verdict, bits: float, *, other_identity: bool) -> bool:
+def joins(verdict: Verdict, centibits: int, thresholds: Thresholds, *, other_identity: bool) -> bool:
     """Whether a pair makes its two records one woman's, as far as clusters go; those of two identities are two women's."""
-    return verdict is Verdict.CONFIRMED or (bits >= DECIDED_FROM_BITS and not other_identity)
+    return verdict is Verdict.CONFIRMED or (centibits >= thresholds.decided_centibits and not other_identity)
 
 
 def clusters(pairs: Iterable[tuple[UUID, UUID]]) -> dict[UUID, UUID]:

@@ -70,21 +70,42 @@ class Screening:
         return {match.other_id: match.clues for match in self.matches if match.verdict is Verdict.CONFIRMED}
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a pair is found to be, where one of these clues is among its own, or its score is at least the threshold of that name."""
+
+    codes: frozenset[str]
+    threshold: str
+    verdict: Verdict
+    override: Override
+
+
+# Decision 2; the first that holds counts. The same identity is proof; the same account or document is for a supervisor, and with another
+# identity it smells of fraud.
+RULES = (
+    Rule(frozenset({"SAME_IDENTITY"}), "", Verdict.CONFIRMED, Override.NOBODY),
+    Rule(FOR_A_SUPERVISOR, "supervisor_centibits", Verdict.POTENTIAL, Override.SUPERVISOR),
+    Rule(frozenset(), "shown_centibits", Verdict.POTENTIAL, Override.OFFICER),
+)
+
+
 def judge(scored: Score, thresholds: Thresholds) -> tuple[Verdict, Override]:
-    """The same identity is proof; the same account or document is for a supervisor, and with another identity it smells of fraud (decision 2)."""
     codes = {clue.code for clue in scored.clues}
-    if "SAME_IDENTITY" in codes:
-        return Verdict.CONFIRMED, Override.NOBODY
-    if not codes.isdisjoint(FOR_A_SUPERVISOR) or scored.centibits >= thresholds.supervisor_centibits:
-        return Verdict.POTENTIAL, Override.SUPERVISOR
-    return (Verdict.POTENTIAL if scored.centibits >= thresholds.shown_centibits else Verdict.CLEAR), Override.OFFICER
+    for rule in RULES:
+        if not codes.isdisjoint(rule.codes) or (rule.threshold and scored.centibits >= getattr(thresholds, rule.threshold)):
+            return rule.verdict, rule.override
+    return Verdict.CLEAR, Override.OFFICER
+
+
+def weigh(one: Person, other: Person, model: Artefact) -> Score:
+    """The model's score, and what no model knows."""
+    scored = score(one, other, model)
+    return scored if set(one.documents).isdisjoint(other.documents) else replace(scored, clues=(*scored.clues, SAME_DOCUMENT))
 
 
 def match(one: Person, other: Person, by: Yardstick) -> Match | None:
     """What the two have in common, unless they are clear of each other."""
-    scored = score(one, other, by.model)
-    if not set(one.documents).isdisjoint(other.documents):
-        scored = replace(scored, clues=(*scored.clues, SAME_DOCUMENT))
+    scored = weigh(one, other, by.model)
     verdict, override = judge(scored, by.thresholds)
     if verdict is Verdict.CLEAR:
         return None
