@@ -197,6 +197,12 @@ def test_a_decision_is_a_label_once(connection):
         select(labels.c.decision, matches.c.other_id).join(matches, matches.c.finding_id == labels.c.finding_id).where(labels.c.member_id == second)
     ).one()
     assert row == ("NOT_A_DUPLICATE", first)
+    # Said before or beside a decision on the record, it is a label all the same, and changes nothing that was found.
+    told = queries.screening(connection, second)
+    commands.label(connection, second, 1, {finding: "DUPLICATE_REJECT"}, 4)
+    commands.decide(connection, second, 1, Status.ACTIVE, {finding: "FIELD_VERIFICATION"}, 3)
+    assert connection.execute(select(labels.c.decision).where(labels.c.finding_id == finding)).scalar_one() == "DUPLICATE_REJECT"
+    assert queries.screening(connection, second) == told
 
 
 def test_a_finding_keeps_its_id_when_another_one_joins_it(connection):

@@ -49,7 +49,7 @@ def connection(connection):
 def wait(connection, *rows):
     """Rows of what waits, as the commands leave them."""
     plain = {"kind": "MEMBER", "act": Act.PROFILE.value, "revision": 1, "status": Status.SUBMITTED.value, "region": VILLAGE, "content": {"name": "A"}}
-    plain |= {"maker_user": "IUP_BK", "maker_person": "x", "submitted_at": NOW, "open_questions": True}
+    plain |= {"maker_user": "IUP_BK", "maker_person": "x", "submitted_at": NOW, "open_questions": True, "for_supervisor": False}
     made = [{"record_id": uuid7(), "institution_id": uuid7()} | plain | one for one in rows]
     for one in made:
         one |= {"block": at_level(one["region"], Level.BLOCK), "gp": at_level(one["region"], Level.GP)}
@@ -73,6 +73,7 @@ def waiting(connection):
                 "maker_user": f"IUP_BK{number % 5}",
                 "institution_id": shgs[number % 3],
                 "open_questions": number % 7 > 0,
+                "for_supervisor": kind == "MEMBER" and number % 7 > 4,
                 "submitted_at": NOW - timedelta(hours=number * 5 // 2 * 2),  # Some at the same instant.
                 "status": (Status.REJECTED if number % 11 == 0 else Status.DRAFT if number % 13 == 0 else Status.SUBMITTED).value,
             }
@@ -107,6 +108,8 @@ FILTERS = {
     "maker in a village": (manager(), Wanted(maker_user="IUP_BK3", region=VILLAGE)),
     "plain": (manager(), Wanted(plain=True)),
     "plain of a maker": (manager(), Wanted(plain=True, maker_user="IUP_BK1", kinds=["MEMBER"])),
+    "for a supervisor": (manager(region="9.178"), Wanted(for_supervisor=True)),
+    "for a supervisor in a village": (manager(region="9.178"), Wanted(for_supervisor=True, region=VILLAGE)),
 }
 
 
@@ -125,6 +128,7 @@ def seen(waiting, caller, wanted):
         and wanted.maker_user in {"", one["maker_user"]}
         and wanted.institution_id in {None, one["institution_id"]}
         and not (wanted.plain and one["open_questions"])
+        and (one["for_supervisor"] or not wanted.for_supervisor)
     ]
     return [one["record_id"] for one in sorted(found, key=lambda one: (one["submitted_at"], one["record_id"]))]
 
@@ -188,11 +192,11 @@ def test_counts_equal_the_rows(connection, waiting, name, by):
         return Counter((one["kind"], one[column] if column else "") for one in rows if which(one))
 
     expected = counted(), counted(lambda one: one["submitted_at"] <= week_ago), counted(lambda one: one["submitted_at"] <= month_ago)
-    plain = counted(lambda one: not one["open_questions"])
+    expected += counted(lambda one: not one["open_questions"]), counted(lambda one: one["for_supervisor"])
     found = {(one.kind, one.of): one for one in tasks.counts(connection, caller, wanted, by, week_ago, month_ago)}
     assert found.keys() == expected[0].keys()
     for key, one in found.items():
-        assert (one.waiting, one.over_7_days, one.over_30_days, one.plain) == (*(each[key] for each in expected), plain[key])
+        assert (one.waiting, one.over_7_days, one.over_30_days, one.plain, one.for_supervisor) == tuple(each[key] for each in expected)
 
 
 def test_pages_have_no_gap_and_no_repetition_while_rows_come_and_go(connection):
@@ -318,10 +322,10 @@ def crowd(connection):
     connection.execute(
         text(
             "insert into submissions (record_id, kind, act, revision, status, institution_id, region, block, gp, content, maker_user, maker_person,"
-            " submitted_at, open_questions)"
+            " submitted_at, open_questions, for_supervisor)"
             " select gen_random_uuid(), kind, 'PROFILE', 1, 'SUBMITTED', md5((n / 12)::text)::uuid, gp || '.' || (700 + n % 3), :block, gp,"
             " jsonb_build_object('name', 'Member ' || n, 'note', repeat('x', 300)), 'IUP_BK' || n % 1000, 'x',"
-            " :now - n * interval '80 seconds', n > 200"
+            " :now - n * interval '80 seconds', n > 200, n % 2000 = 6"
             " from (select n, :block || '.' || (500 + n % 50) gp,"
             " case when n % 100 = 1 then 'VO' when n % 100 < 6 then 'SHG' else 'MEMBER' end kind from generate_series(1, :waiting) n) made"
         ),
@@ -349,6 +353,8 @@ CROWDED = {
     "maker": (manager(), Wanted(maker_user="IUP_BK17")),
     "maker where she has nothing": (manager(), Wanted(maker_user="IUP_BK17", region=f"{BLOCK}.508")),
     "plain of a maker": (manager(), Wanted(plain=True, maker_user="IUP_BK17")),
+    "for a supervisor": (manager(region="9.178"), Wanted(for_supervisor=True)),
+    "for a supervisor in a village": (manager(region="9.178"), Wanted(for_supervisor=True, region=f"{BLOCK}.507.701")),
 }
 
 
