@@ -422,12 +422,12 @@ def questions(connection, shg_id):
 
 
 def test_the_duplicate_check_is_told_what_waits_and_then_what_is_so(connection):
-    ended = account("2", ended_on="2026-03-31", is_default="")
+    ended = account("1000200917402", ended_on="2026-03-31", is_default="")
     shg_id, maker = at_the_checker(connection, name="Jai Maa Durga SHG")
     approve_institution(connection, shg_id)
     live = queries.institution(connection, maker, shg_id)
     old = [{**one, "ended_on": "2026-03-31", "is_default": ""} for one in live.content["accounts"]]
-    edit = edited(live, name="Kali", region=NEXT_VILLAGE, accounts=[account("3"), ended, *old])
+    edit = edited(live, name="Kali", region=NEXT_VILLAGE, accounts=[account("1000200917403"), ended, *old])
     institution.submit(connection, maker, shg_id, 2, edit, TODAY)
     reject_institution(connection, shg_id, 2)
     institution.submit(connection, maker, shg_id, 3, edit, TODAY)
@@ -444,7 +444,11 @@ def test_the_duplicate_check_is_told_what_waits_and_then_what_is_so(connection):
         (3, submitted, NEXT_VILLAGE, "Kali"),
         (3, active, NEXT_VILLAGE, "Kali"),
     ]
-    assert [[one.account_number for one in each.accounts] for each in heard] == [["1000200917401"]] * 2 + [["3"], ["1000200917401"], ["3"], ["3"]]
+    assert [[one.account_number for one in each.accounts] for each in heard] == [["1000200917401"]] * 2 + [
+        ["1000200917403"],
+        ["1000200917401"],
+        *[["1000200917403"]] * 2,
+    ]
 
 
 def test_what_only_a_list_names_or_its_maker_took_back_is_nobodys_double(connection):

@@ -29,6 +29,7 @@ from tests.profiles.builders import (
     office,
     reject_institution,
     said_of,
+    screen_institution,
     submit,
     vo_bookkeeper,
 )
@@ -89,6 +90,7 @@ def federated(connection):
     for shg_id, maker, _ in shgs:
         content = edited(queries.institution(connection, maker, shg_id), parent_id=str(vo))
         institution.submit(connection, maker, shg_id, 2, content, TODAY)
+        screen_institution(connection, shg_id, 2)
         review.approve(connection, manager(), "", shg_id, 2, (), date(2026, 3, 1))
     return vo, *shgs[1], content
 

@@ -42,6 +42,7 @@ from tests.profiles.builders import (
     said,
     said_of,
     screen,
+    screen_institution,
 )
 
 pytestmark = pytest.mark.usefixtures("land")
@@ -378,6 +379,14 @@ class Desk(RuleBasedStateMachine):
         arguments = (self.maker(maker), shg_id, self.revision(shg_id, ahead), form | {"seats": seats}, self.today)
         self.step(Step.SUBMIT, shg_id, institution.submit, *arguments)
 
+    @by_chance(one=a_number, verdict=[VERDICTS[0], *VERDICTS])
+    def speak_of_an_institution(self, one, verdict):
+        known = [each for each in self.records if self.kind(each) != MEMBER and self.records[each].waiting is not None]
+        if known:
+            subject = self.records[known[one % len(known)]]
+            found = [("f1", verdict)] if verdict != dedup_pb2.VERDICT_CLEAR else []
+            screen_institution(self.connection, subject.row.id, subject.profile.revision, *found)
+
     @by_chance(her=a_number, verdict=[VERDICTS[0], *VERDICTS])
     def speak_of_a_member(self, her, verdict):
         one = self.records.get(self.women[her % len(self.women)])
@@ -439,6 +448,8 @@ class Desk(RuleBasedStateMachine):
                 self.step(Step.WITHDRAW, her, member.withdraw, self.maker(0), her, self.revision(her, 0))
         if not is_submitted(self.records[shg_id]):
             self.step(Step.SUBMIT, shg_id, institution.submit, self.maker(0), shg_id, self.revision(shg_id, 1), self.form_of(shg_id), self.today)
+        if is_submitted(self.records[shg_id]) and self.records[shg_id].waiting.act == Act.PROFILE:
+            screen_institution(self.connection, shg_id, self.revision(shg_id, 0))
         self.approve(shg_id, CHECKERS[1])
 
     @rule(chance=st.randoms(use_true_random=True))
