@@ -386,6 +386,7 @@ class Desk(RuleBasedStateMachine):
             subject = self.records[known[one % len(known)]]
             found = [("f1", verdict)] if verdict != dedup_pb2.VERDICT_CLEAR else []
             screen_institution(self.connection, subject.row.id, subject.profile.revision, *found)
+            self.records = self.read()
 
     @by_chance(her=a_number, verdict=[VERDICTS[0], *VERDICTS])
     def speak_of_a_member(self, her, verdict):
@@ -450,6 +451,7 @@ class Desk(RuleBasedStateMachine):
             self.step(Step.SUBMIT, shg_id, institution.submit, self.maker(0), shg_id, self.revision(shg_id, 1), self.form_of(shg_id), self.today)
         if is_submitted(self.records[shg_id]) and self.records[shg_id].waiting.act == Act.PROFILE:
             screen_institution(self.connection, shg_id, self.revision(shg_id, 0))
+            self.records = self.read()
         self.approve(shg_id, CHECKERS[1])
 
     @rule(chance=st.randoms(use_true_random=True))
