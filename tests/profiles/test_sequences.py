@@ -202,6 +202,8 @@ class Desk(RuleBasedStateMachine):
         elif act in {Act.SPLIT, Act.MERGE}:
             assert (was.live in IN_BOOKS, one.live) == (True, was.live)
             assert was.row.institution_id != one.row.institution_id
+        elif was.row.institution_id != own.row.id:  # She was in it once: others are told again where that lies.
+            assert dict(one.row._mapping) == dict(was.row._mapping) | {"version": was.row.version + 1}
         else:  # It lies elsewhere.
             assert (was.row.institution_id, one.row.status, was.row.region != one.row.region) == (own.row.id, was.row.status, True)
         moved = {} if act not in {Act.SPLIT, Act.MERGE} else {"institution_id": str(one.row.institution_id), "joined_on": on}
