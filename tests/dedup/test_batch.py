@@ -125,7 +125,7 @@ def state(tmp_path_factory):
 
 def test_ten_thousand_pairs_are_weighed_and_judged_as_they_are_one_by_one(state, tmp_path):
     persons, file = state
-    artefact, found = compared(tmp_path / "b", file, likelier=1 - 1e-12)  # Nearly all who meet are shown.
+    artefact, found = compared(tmp_path / "b", file, likelier=1 - 1e-4)  # Many more are shown, on both sides of each threshold.
     persons = calm(persons)
     place = {one.member_id: number for number, one in enumerate(persons)}
     drawn = random.Random(5).sample(sorted(found), PAIRS)
@@ -191,7 +191,7 @@ def books(up, tmp_path, monkeypatch):
     monkeypatch.setenv("DEDUP_BATCH_FOLDER", str(tmp_path / "work"))
     monkeypatch.setenv("DEDUP_BATCH_THREADS", "1")
     monkeypatch.setattr(os, "nice", lambda _: None)  # The tests go on.
-    made = [person(record, Status.SUBMITTED) for record in invented(3000, 9)[0]]
+    made = [person(record, Status.SUBMITTED) for record in invented(1500, 9)[0]]
     mine = [one.member_id for one in made]
     with database.transaction(SERVICE) as connection:
         connection.execute(delete(runs))
@@ -364,7 +364,7 @@ def test_the_work_list_is_bound_by_region_and_shows_the_gravest_first(connection
     assert listed(batches.pairs(connection, state, "", None, 9)) == [proof, grave, weak]
     assert listed(batches.pairs(connection, block, "", None, 9)) == [grave, weak]
     assert listed(batches.pairs(connection, state, "99.978.9905", None, 9)) == [proof, grave]
-    assert listed(batches.pairs(connection, block, "99.978.9905", None, 9)) == [grave][:0]
+    assert listed(batches.pairs(connection, block, "99.978.9905", None, 9)) == []
     assert listed(batches.pairs(connection, state, "", (-2500, *proof), 1)) == [grave]
     assert listed(batches.pairs(connection, manager("98"), "", None, 9)) == []
     assert [tuple(row.values()) for row in batches.blocks(connection, state)] == [("99.978.9904", 2, 0, 1), ("99.978.9905", 2, 1, 1)]
@@ -374,7 +374,7 @@ def test_the_work_list_is_bound_by_region_and_shows_the_gravest_first(connection
 def test_a_pair_of_which_a_record_is_another_since_is_marked(connection):
     connection.execute(delete(batch_pairs))
     pair = noted(connection, HERE, HERE, 100)
-    rows = [{**asdict(person(record, Status.SUBMITTED)), "version": 1} for record in invented(3000, 9)[0][:2]]
+    rows = [{**asdict(person(record, Status.SUBMITTED)), "version": 1} for record in invented(1500, 9)[0][:2]]
     connection.execute(insert(people), [{**row, "member_id": member_id} for row, member_id in zip(rows, pair, strict=True)])
     assert [row["changed"] for row in batches.pairs(connection, manager("99"), "", None, 9)] == [False]
     connection.execute(update(people).where(people.c.member_id == pair[1]).values(revision=2))

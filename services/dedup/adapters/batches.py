@@ -1,7 +1,7 @@
 """The books of batches: how far a run is, who goes out to be compared, which pairs come back, whose screening says otherwise."""
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, exists, func, or_, select, text, tuple_, union_all, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
 
 from services.chassis import audit, database
 from services.chassis.sight import within
@@ -21,7 +22,7 @@ from services.kernel.caller import Caller
 from services.kernel.errors import Conflict, NotFound
 
 # Whoever holds it carries a batch out. It falls with its connection, so that nobody needs to clear up after the dead.
-_LOCK = text("select pg_try_advisory_lock(hashtextextended('dedup batch', 0))")
+_LOCK, _UNLOCK = (text(f"select {function}(hashtextextended('dedup batch', 0))") for function in ("pg_try_advisory_lock", "pg_advisory_unlock"))
 _READ_BYTES = 1 << 20
 NOW = func.now()
 
@@ -33,8 +34,8 @@ def start(connection: Connection, caller: Caller, batch_id: UUID) -> None:
     """Ask for a batch; the same one again is the first."""
     if connection.execute(select(batches.c.id).where(batches.c.id == batch_id)).one_or_none():
         return
-    asked = insert(batches).values(id=batch_id, state=State.RUNNING, phase=rules.PHASES[0]).on_conflict_do_nothing()
-    if not connection.execute(asked).rowcount:
+    asked = insert(batches).values(id=batch_id, state=State.RUNNING, phase=rules.PHASES[0]).on_conflict_do_nothing().returning(batches.c.id)
+    if connection.execute(asked).one_or_none() is None:
         raise Conflict("BATCH_RUNNING", "A batch is running already: look how far it is, and ask again when it has ended.", field="batch_id")
     audit.changed(connection, caller, "batch.start", batch_id)
 
@@ -74,9 +75,13 @@ def fail(connection: Connection, batch_id: UUID, error: str) -> None:
 def alone(service: str) -> Iterator[bool]:
     """Whether nobody else carries a batch out, and for as long nobody will."""
     with database.reading(service) as connection:
-        yield bool(connection.execute(_LOCK).scalar_one())
-        # The pool would keep the connection, and the lock with it.
-        connection.invalidate()
+        mine = bool(connection.execute(_LOCK).scalar_one())
+        try:
+            yield mine
+        finally:
+            if mine:  # The pool keeps the connection.
+                with suppress(DBAPIError):
+                    connection.execute(_UNLOCK)
 
 
 # --- Out.
@@ -178,7 +183,7 @@ def _is(member_id: ColumnElement[UUID], revision: ColumnElement[int]) -> ColumnE
 
 
 def _block(region: ColumnElement[str]) -> ColumnElement[str]:
-    return func.array_to_string(func.string_to_array(region, ".")[1:3], ".")
+    return func.coalesce(func.substring(region, r"^\d+\.\d+\.\d+"), region)
 
 
 def blocks(connection: Connection, caller: Caller) -> list[RowMapping]:
