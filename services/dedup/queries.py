@@ -92,30 +92,54 @@ def _model(connection: Connection, model_id: int) -> Artefact:
 # --- Candidates: one statement, an arm each, and each arm bounded.
 
 
-def _arm_sql(place: int, arm: Arm) -> str:
-    conditions = [f"{column} {'&&' if arm.any_of else '='} %({column})s" for column in arm.columns]
-    if arm.near_year:
-        conditions.append("birth_year between %(year_from)s and %(year_to)s")
-    # What the index leaves out is said again: only so may it be used.
-    return (
-        f"(select {place} as arm, p.* from people p where {' and '.join(conditions)} and {arm.known}"  # noqa: S608 - our own names
-        f" and member_id <> %(member_id)s and status <> 'REJECTED' limit {arm.most + 1})"
-    )
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """An arm, and of one whose column holds many values, by which of hers."""
+
+    arm: Arm
+    number: int = 0
+
+    def sql(self, place: int) -> str:
+        """What the index leaves out is said again: only so may it be used."""
+        arm = self.arm
+        if arm.any_of:
+            conditions = [f"{arm.columns[0]} @> array[%({arm.columns[0]}_{self.number})s]"]
+        else:
+            conditions = [f"{column} = %({column})s" for column in arm.columns]
+        if arm.near_year:
+            conditions.append("birth_year between %(year_from)s and %(year_to)s")
+        return (
+            f"(select {place} as arm, p.* from people p where {' and '.join(conditions)} and {arm.known}"  # noqa: S608 - our own names
+            f" and member_id <> %(member_id)s and status <> 'REJECTED' limit {arm.most + 1})"
+        )
+
+    def without(self, one: Person) -> Person:
+        """Her, without what too many share: it tells nobody apart. What more than one column says does by its parts."""
+        if self.arm.any_of:
+            return replace(one, documents=one.documents[: self.number] + one.documents[self.number + 1 :])
+        empty: dict[str, Any] = {self.arm.columns[0]: ""} if len(self.arm.columns) == 1 else {}
+        return replace(one, **empty)
 
 
 @cache
-def _arms(serving: tuple[Arm, ...]) -> str:
-    return one_line(" union all ".join(_arm_sql(place, arm) for place, arm in enumerate(serving)))
+def _statement(lookups: tuple[Lookup, ...]) -> str:
+    return one_line(" union all ".join(lookup.sql(place) for place, lookup in enumerate(lookups)))
 
 
-def asked_of(one: Person) -> tuple[tuple[Arm, ...], str, dict[str, object]]:
-    """The arms that can find anybody for her, their statement and its values."""
-    serving = tuple(arm for arm in ARMS if arm.serves(one))
+def asked_of(one: Person) -> tuple[tuple[Lookup, ...], str, dict[str, object]]:
+    """The look-ups that can find anybody for her, their statement and its values."""
+    lookups: list[Lookup] = []
+    values: dict[str, object] = {"member_id": one.member_id}
+    for arm in ARMS:
+        if arm.any_of:
+            lookups += [Lookup(arm, number) for number in range(len(one.documents))]
+            values |= {f"{arm.columns[0]}_{number}": document for number, document in enumerate(one.documents)}
+        elif arm.serves(one):
+            lookups.append(Lookup(arm))
+            values |= {column: getattr(one, column) for column in arm.columns}
     year = one.birth_year or 0
-    values: dict[str, object] = {column: getattr(one, column) for arm in serving for column in arm.columns}
     values |= {"year_from": year - rules.BIRTH_YEARS_APART_MAX, "year_to": year + rules.BIRTH_YEARS_APART_MAX}
-    values |= {"documents": list(one.documents), "member_id": one.member_id}
-    return serving, _arms(serving), values
+    return tuple(lookups), _statement(tuple(lookups)), values
 
 
 @cache
@@ -131,25 +155,23 @@ def _reader(columns: tuple[str, ...]) -> Callable[[Sequence[Any]], Person]:
 
 
 def candidates(connection: Connection, one: Person) -> tuple[Person, list[Person]]:
-    """Who may be she, as far as any arm finds; and she herself without a phone, account or documents that too many share."""
-    serving, statement, values = asked_of(one)
-    if not serving:
+    """Who may be she, as far as any arm finds; and she herself without a phone, an account or a document that too many share."""
+    lookups, statement, values = asked_of(one)
+    if not lookups:
         return one, []
     answer = connection.exec_driver_sql(statement, values)
     read = _reader(tuple(answer.keys()))
-    by_arm: list[list[Sequence[Any]]] = [[] for _ in serving]
+    by_lookup: list[list[Sequence[Any]]] = [[] for _ in lookups]
     for row in answer.all():
-        by_arm[row[0]].append(row)
+        by_lookup[row[0]].append(row)
     found: dict[tuple[UUID, int], Person] = {}
-    crowded: dict[str, Any] = {}
-    for arm, rows in zip(serving, by_arm, strict=True):
-        if len(rows) > arm.most and not arm.certain:
-            if len(arm.columns) == 1:
-                crowded[arm.columns[0]] = () if arm.any_of else ""
+    for lookup, rows in reversed(list(zip(lookups, by_lookup, strict=True))):  # Of many values the last goes first: places hold.
+        if len(rows) > lookup.arm.most and not lookup.arm.certain:
+            one = lookup.without(one)
             continue
         for other in map(read, rows):
             found.setdefault((other.member_id, other.revision), other)
-    return replace(one, **crowded), list(found.values())
+    return one, list(found.values())
 
 
 # --- Screenings.

@@ -8,6 +8,7 @@ import sys
 from collections import Counter, defaultdict
 from dataclasses import asdict, replace
 from itertools import combinations, product
+from math import floor
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,9 @@ from services.chassis import audit, database
 from services.dedup import commands, jobs, queries
 from services.dedup.adapters import batches
 from services.dedup.adapters.whole import COLUMNS, Limits, Whole
-from services.dedup.rules import ARMS, BIRTH_YEARS_APART_MAX, Verdict, batch, model, person
-from services.dedup.tables import batch_pairs, contested, matches, people, screenings
+from services.dedup.rules import ARMS, BIRTH_YEARS_APART_MAX, Thresholds, Verdict, Yardstick, batch, judge, model, person
+from services.dedup.rules.verdicts import weigh
+from services.dedup.tables import batch_pairs, contested, matches, models, people, screenings
 from services.dedup.tables import batches as runs
 from services.kernel.approval import Status
 from services.kernel.caller import Caller, Role
@@ -33,7 +35,7 @@ from services.kernel.ids import uuid7
 SERVICE = "dedup"
 ROOT = Path(__file__).parents[2]
 LIMITS = Limits(threads=1, memory_mb=1000)
-MEMBERS, PAIRS = 30_000, 10_000
+MEMBERS, PAIRS, DOCUMENTS = 30_000, 10_000, 200
 ADMIN = Caller("IUP_ADMIN", Role.STATE_ADMIN, "9")
 
 
@@ -45,9 +47,12 @@ def manager(region):
 
 
 def calm(persons):
-    """Nobody with a phone or an account that too many share."""
+    """Nobody with a phone, an account or a document that too many share."""
+    shown = Counter(document for one in persons for document in one.documents)
+    most = next(arm.most for arm in ARMS if arm.any_of)
+    persons = [replace(one, documents=tuple(document for document in one.documents if shown[document] <= most + 1)) for one in persons]
     for arm in ARMS:
-        if len(arm.columns) == 1 and not arm.certain:
+        if len(arm.columns) == 1 and not arm.certain and not arm.any_of:
             [column] = arm.columns
             held = Counter(getattr(one, column) for one in persons)
             persons = [replace(one, **{column: getattr(one, column) if held[getattr(one, column)] <= arm.most + 1 else ""}) for one in persons]
@@ -61,7 +66,8 @@ def met(persons):
         groups = defaultdict(list)
         for place, one in enumerate(persons):
             if arm.serves(one):
-                groups[tuple(getattr(one, column) for column in arm.columns)].append(place)
+                for key in one.documents if arm.any_of else [tuple(getattr(one, column) for column in arm.columns)]:
+                    groups[key].append(place)
         for group in groups.values():
             if not arm.near_year:
                 found.update(combinations(group, 2) if arm.certain or len(group) <= arm.most + 1 else ())
@@ -77,39 +83,47 @@ def met(persons):
     return found
 
 
-def judged(persons, pairs, artefact):
+def judged(persons, pairs, by):
     """By both ids, the lesser first: what the rules say."""
     said = {}
     for pair in pairs:
         one, other = sorted((persons[place] for place in pair), key=lambda each: each.member_id)
-        score = model.score(one, other, artefact)
-        said[one.member_id, other.member_id] = score.bits, *batch.judge((clue.code for clue in score.clues), score.bits)
+        score = weigh(one, other, by.model)
+        said[one.member_id, other.member_id] = score.bits, *judge(score, by.thresholds)
     return said
 
 
 # --- At once.
 
 
+def _written(value):
+    """As PostgreSQL does."""
+    return f"{{{','.join(value)}}}" if isinstance(value, tuple) else value
+
+
 def write(persons, file):
     with file.open("w", newline="") as out:
-        csv.writer(out).writerows([getattr(one, column) for column in COLUMNS] for one in persons)
+        csv.writer(out).writerows([_written(getattr(one, column)) for column in COLUMNS] for one in persons)
     return file
 
 
-def compared(folder, file, likelier=0.0):
+def compared(folder, file, likelier=0.0, *, small=False):
     """What a batch finds of a file of people; with `likelier` a double is so much more usual, and so all the more pairs are shown."""
     made = Whole(folder, LIMITS)
     made.take(file)
-    artefact = batch.of_state(model.default(), made.villages(), made.count("written"))
+    artefact = model.default().for_state_of(made.count("written")).with_villages(made.villages())
+    if small:  # As it is put to use.
+        artefact = batch.of_state(model.default(), made.villages(), made.count("written"))
     if likelier:
         artefact = replace(artefact, prior=likelier)
-    made.know(artefact)
+    by = Yardstick(artefact, Thresholds())
+    made.know(by)
     for arm in ARMS:
-        made.meet(artefact, arm)
-    made.gather()
+        made.meet(by, arm)
+    made.gather(by.thresholds)
     rows = made.run(f"select bits, {', '.join(batches.PAIR)} from pairs")
     made.close()
-    return artefact, {(row[1], row[2]): dict(zip(("bits", *batches.PAIR), row, strict=True)) for row in rows}
+    return by, {(row[1], row[2]): dict(zip(("bits", *batches.PAIR), row, strict=True)) for row in rows}
 
 
 def findings(found):
@@ -120,29 +134,46 @@ def findings(found):
 def state(tmp_path_factory):
     """Invented members, and the file of them."""
     persons = [person(record, Status.ACTIVE) for record in invented(MEMBERS, 5)[0]]
+    dice = random.Random(5)
+    for number in range(DOCUMENTS):  # Each shown by two, whoever they are; some of them show another besides, which too many show.
+        for place in dice.sample(range(MEMBERS), 2):
+            documents = (f"PAN:{number}", "VOTER_ID:1") if number % 3 else (f"PAN:{number}",)
+            persons[place] = replace(persons[place], documents=documents)
     return persons, write(persons, tmp_path_factory.mktemp("state") / "people.csv")
 
 
 def test_ten_thousand_pairs_are_weighed_and_judged_as_they_are_one_by_one(state, tmp_path):
     persons, file = state
-    artefact, found = compared(tmp_path / "b", file, likelier=1 - 1e-4)  # Many more are shown, on both sides of each threshold.
+    by, found = compared(tmp_path / "b", file, likelier=1 - 1e-4)  # Many more are shown, on both sides of each threshold.
     persons = calm(persons)
     place = {one.member_id: number for number, one in enumerate(persons)}
     drawn = random.Random(5).sample(sorted(found), PAIRS)
-    said = judged(persons, [(place[one], place[other]) for one, other in drawn], artefact)
+    said = judged(persons, [(place[one], place[other]) for one, other in drawn], by)
     seen = Counter()
     for pair in drawn:
         bits, verdict, override = said[pair]
         row = found[pair]
         assert abs(row["bits"] - bits) <= 1e-9
-        assert (row["verdict"], row["override"], row["weight_centibits"]) == (verdict, override, round(bits * 100)), pair
+        assert (row["verdict"], row["override"], row["weight_centibits"]) == (verdict, override, floor(bits * 100)), pair
         seen[override] += 1
     assert min(seen[each] for each in ("OFFICER", "SUPERVISOR")) > 100, seen
 
 
+def test_one_document_is_enough(state, tmp_path):
+    persons, file = state
+    _, found = compared(tmp_path / "b", file)
+    shown = defaultdict(set)
+    for one in persons:
+        shown.update({document: shown[document] | {one.member_id} for document in one.documents})
+    pairs = [tuple(sorted(two)) for document, two in shown.items() if len(two) == 2]
+    assert len(shown["VOTER_ID:1"]) > 21
+    assert len(pairs) > DOCUMENTS / 2
+    assert {found[pair]["override"] for pair in pairs} <= {"SUPERVISOR", "NOBODY"}
+
+
 def test_a_batch_finds_whom_the_arms_let_meet_and_the_model_shows(state, tmp_path):
     persons, file = state
-    artefact, found = compared(tmp_path / "b", file)
+    by, found = compared(tmp_path / "b", file)
     persons = calm(persons)
     candidates = met(persons)
     assert len(candidates) > 5 * PAIRS
@@ -150,11 +181,19 @@ def test_a_batch_finds_whom_the_arms_let_meet_and_the_model_shows(state, tmp_pat
     place = {one.member_id: number for number, one in enumerate(persons)}
     numbered = {tuple(sorted((place[one], place[other]))) for one, other in found}
     assert numbered <= candidates
-    said = judged(persons, numbered | set(drawn), artefact)
+    said = judged(persons, numbered | set(drawn), by)
     assert {pair: one for pair, one in said.items() if one[1] is not Verdict.CLEAR} == {
         pair: (pytest.approx(bits, abs=1e-9), verdict, override) for pair, (bits, verdict, override) in findings(found).items()
     }
     assert {row["verdict"] for row in found.values()} == {"POTENTIAL", "CONFIRMED"}
+
+
+def test_a_state_that_has_only_begun_is_counted_as_a_small_one():
+    own = model.default()
+    assert batch.of_state(own, {1: 12}, 12) == batch.of_state(own, {1: 300}, batch.MEMBERS_LEAST - 1) == own.for_state_of(batch.MEMBERS_LEAST)
+    assert batch.of_state(own, {1: 60_000, 2: 40_000}, 100_000).members == 100_000
+    small = own.for_state_of(8000)
+    assert batch.of_state(small, {1: 8000}, 8000).members == 8000
 
 
 def test_the_order_of_the_rows_changes_nothing(state, tmp_path):
@@ -202,6 +241,7 @@ def books(up, tmp_path, monkeypatch):
             connection.execute(delete(table).where(table.c.member_id.in_(mine)))
         connection.execute(delete(batch_pairs))
         connection.execute(delete(runs))
+        connection.execute(delete(models))
 
 
 def start():
@@ -228,7 +268,7 @@ def run_program(*words, **more):
 
 def test_a_batch_nominates_and_the_screening_decides(books, tmp_path):
     batches.write_people(SERVICE, COLUMNS, tmp_path / "people.csv")
-    expected = compared(tmp_path / "b", tmp_path / "people.csv")[1]
+    expected = compared(tmp_path / "b", tmp_path / "people.csv", small=True)[1]
     batch_id = start()
     phases = []
     jobs.carry_out(SERVICE, lambda phase, *_: phases.append(phase))

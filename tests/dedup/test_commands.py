@@ -234,6 +234,8 @@ def test_one_document_in_common_is_enough_to_be_found(connection):
     alone = submit(connection, name="Meena", mobile="", region=FAR, documents=("PAN:Z9",))
     assert len(crowd) == 21
     assert verdict(connection, alone) is Verdict.CLEAR
+    both = submit(connection, name="Rukhsana", mobile="", region=FAR, documents=("PAN:Z9", "VOTER_ID:B2"))
+    assert {match.other_id for match in queries.screening(connection, both)[0].matches} == {first}
 
 
 def test_the_consumer_reads_what_profiles_tells(connection):
