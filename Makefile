@@ -13,7 +13,7 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no
 	--python-version 3.11 --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs test check protos lock migrate replay audit-verify rebuild load k8s k8s-check backup restore upgrade nation bench-dedup-accuracy bench-dedup-online bench-login bench-meetings bench-names bench-passbook bench-portfolio bench-profiles dedup-model
+.PHONY: help setup demo up down status logs test check protos lock migrate replay audit-verify rebuild load k8s k8s-check backup restore upgrade nation bench-dedup-accuracy bench-dedup-batch bench-dedup-online bench-login bench-meetings bench-names bench-passbook bench-portfolio bench-profiles dedup-batch dedup-model
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -137,6 +137,15 @@ bench-dedup-online:  ## how long a check of one woman takes with 10 lakh and wit
 bench-dedup-accuracy:  ## how well duplicates are found among 2 lakh invented members, beside Splink as it comes; SIZE=1000000 SEED=43 MODEL=file
 	@$(MACHINE) setup --dedup
 	@.venv-dedup/bin/python -m loadtests.bench_dedup_accuracy $(if $(SIZE),--size $(SIZE)) $(if $(SEED),--seed $(SEED)) $(if $(MODEL),--model $(MODEL)) $(ARGS)
+
+bench-dedup-batch:  ## how long 1.4 crore invented members take to be compared with each other, from PostgreSQL and back; SIZE=1000000 SEED=43
+	@$(MACHINE) setup --dev
+	@$(BENCH_MACHINE) $(MACHINE) provision $(STATE)
+	@$(BENCH_MACHINE) $(BIN)/python -m loadtests.bench_dedup_batch --state $(STATE) $(if $(SIZE),--size $(SIZE)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+	@$(BENCH_MACHINE) $(MACHINE) down
+
+dedup-batch:  ## compare all members of a state with each other, beside the live service; goes on where it was left: make dedup-batch STATE=UP
+	@$(MACHINE) with $(STATE) -- python -m services.dedup batch --start
 
 # The seed is no bench's.
 dedup-model:  ## train the model that ships anew, on 4 lakh invented members

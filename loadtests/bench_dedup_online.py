@@ -69,8 +69,8 @@ def fill(state: str, size: int, seed: int) -> None:
     begun = time.monotonic()
     with Progress(transient=True) as progress:
         task = progress.add_task(f"{size} members", total=size)
-        for there, _ in dedup_people.fill(address(SERVICE), state, size, seed):
-            progress.update(task, completed=there)
+        for count, _ in dedup_people.fill(address(SERVICE), state, size, seed):
+            progress.advance(task, count)
     said(f"{size} members made and indexed in {time.monotonic() - begun:.0f} s")
 
 

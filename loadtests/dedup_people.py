@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import fields
+from uuid import UUID
 
 import psycopg
 
@@ -19,38 +20,41 @@ PROCESSES = 2
 _INDEXES = "select indexname, indexdef from pg_indexes where schemaname = current_schema() and tablename = 'people' and indexname <> 'people_pkey'"
 
 
-def fill(url: str, code: str, size: int, seed: int) -> Iterator[tuple[int, int]]:
-    """Replace all whom the check knows by invented members, all active; says how many are there of how many as it goes."""
+Pairs = list[tuple[UUID, UUID]]  # Each with the one planted as her double.
+
+
+def fill(url: str, code: str, size: int, seed: int, *, indexes: bool = True) -> Iterator[tuple[int, Pairs]]:
+    """Replace all whom the check knows by invented members, all active; gives block by block how many came and who of them is there twice.
+
+    Behind the rows the indexes are made again; without `indexes` at the next call.
+    """
     plan = records.plan(size, seed, code)
     with psycopg.connect(url, autocommit=True) as connection:
-        indexes: Mapping[str, str] = dict(connection.execute(_INDEXES).fetchall())
-        for name in indexes:
+        dropped: Mapping[str, str] = dict(connection.execute(_INDEXES).fetchall())
+        for name in dropped:
             connection.execute(f"drop index {name}")
-        connection.execute("truncate people, statuses, screenings, matches, labels, contested")
+        connection.execute("truncate people, statuses, screenings, matches, labels, contested, batches, batch_pairs, models")
         try:
             with ProcessPoolExecutor(PROCESSES) as pool:
-                there = 0
-                for count in pool.map(_fill_block, [(url, code, size, seed, number) for number in range(len(plan.blocks))]):
-                    there += count
-                    yield there, size
+                yield from pool.map(_fill_block, [(url, code, size, seed, number) for number in range(len(plan.blocks))])
+            connection.execute("vacuum (freeze, analyze) people")
         finally:
             connection.execute("set maintenance_work_mem = '2GB'")
-            for made in indexes.values():
+            for made in dropped.values() if indexes else ():
                 connection.execute(made)
-        connection.execute("vacuum (analyze) people")
 
 
 _plans: dict[tuple[str, int, int], Plan] = {}
 
 
-def _fill_block(task: tuple[str, str, int, int, int]) -> int:
+def _fill_block(task: tuple[str, str, int, int, int]) -> tuple[int, Pairs]:
     url, code, size, seed, number = task
     plan = _plans.setdefault((code, size, seed), records.plan(size, seed, code))
-    women, _ = records.of_block(plan, plan.blocks[number])
+    women, pairs = records.of_block(plan, plan.blocks[number])
     with psycopg.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute("set synchronous_commit = off")
         with cursor.copy(f"copy people ({', '.join(COLUMNS)}) from stdin") as stream:
             for one in women:
                 known = person(one, Status.ACTIVE)
                 stream.write_row([*(getattr(known, name) for name in COLUMNS[:-1]), 1])
-    return len(women)
+    return len(women), [(pair.duplicate_of, pair.member_id) for pair in pairs]

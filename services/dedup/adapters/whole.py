@@ -161,7 +161,7 @@ class Whole:
         """The pairs that an arm finds, weighed, from the threshold up."""
         if not arm.any_of:  # Of documents those that too many show are out already.
             self._calm(arm)
-        self._make(f"found_{arm.name}", _Sum(by).found(self._met(arm)))
+        self._make(f"found_{arm.name}", _Sum(by).found(self.met(arm)))
 
     def _calm(self, arm: Arm) -> None:
         """The keys by which somebody is found, and not too many; of an arm by near years, those by which one may look."""
@@ -177,7 +177,7 @@ class Whole:
         self._make(f"calm_{arm.name}", f"select {key} as key from (select {names}, birth_year, {around} from ({of_year})) where held > 1 {most}")
 
     @staticmethod
-    def _met(arm: Arm) -> tuple[str, str, str]:
+    def met(arm: Arm) -> tuple[str, str, str]:
         """Two tables `one` and `other` and what joins them."""
         if arm.any_of:
             shown = "(select people.*, document as key from people join (from documents) using (id))"
