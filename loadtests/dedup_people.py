@@ -1,23 +1,22 @@
 """Invented members of a whole state, put before the duplicate check as fast as it goes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import fields
 from uuid import UUID
 
 import psycopg
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex
 
 from loadtests.nation import records
 from loadtests.nation.plan import Plan
 from services.dedup.rules import Person, person
+from services.dedup.tables import people
 from services.kernel.approval import Status
 
 COLUMNS = (*(field.name for field in fields(Person) if field.name != "documents"), "version")  # Nobody here shows one.
 PROCESSES = 2
-
-
-# As the migrations made them: whatever is on `people` now is made again behind the rows.
-_INDEXES = "select indexname, indexdef from pg_indexes where schemaname = current_schema() and tablename = 'people' and indexname <> 'people_pkey'"
 
 
 Pairs = list[tuple[UUID, UUID]]  # Each with the one planted as her double.
@@ -26,13 +25,12 @@ Pairs = list[tuple[UUID, UUID]]  # Each with the one planted as her double.
 def fill(url: str, code: str, size: int, seed: int, *, indexes: bool = True) -> Iterator[tuple[int, Pairs]]:
     """Replace all whom the check knows by invented members, all active; gives block by block how many came and who of them is there twice.
 
-    Behind the rows the indexes are made again; without `indexes` at the next call.
+    The indexes are made behind the rows; without `indexes` not before the next call.
     """
     plan = records.plan(size, seed, code)
     with psycopg.connect(url, autocommit=True) as connection:
-        dropped: Mapping[str, str] = dict(connection.execute(_INDEXES).fetchall())
-        for name in dropped:
-            connection.execute(f"drop index {name}")
+        for index in people.indexes:
+            connection.execute(f"drop index if exists {index.name}")
         connection.execute("truncate people, statuses, screenings, matches, labels, contested, batches, batch_pairs, models")
         try:
             with ProcessPoolExecutor(PROCESSES) as pool:
@@ -40,8 +38,8 @@ def fill(url: str, code: str, size: int, seed: int, *, indexes: bool = True) -> 
             connection.execute("vacuum (freeze, analyze) people")
         finally:
             connection.execute("set maintenance_work_mem = '2GB'")
-            for made in dropped.values() if indexes else ():
-                connection.execute(made)
+            for index in people.indexes if indexes else ():
+                connection.execute(str(CreateIndex(index).compile(dialect=postgresql.dialect())))
 
 
 _plans: dict[tuple[str, int, int], Plan] = {}
