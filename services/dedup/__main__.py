@@ -14,6 +14,7 @@ from services.dedup.rules import batch, model
 from services.kernel.caller import OPERATOR
 from services.kernel.ids import uuid7
 from services.kernel.month import business_date, month_of, today
+from services.kernel.names import NORMALISER_VERSION
 from services.kernel.region import check_region
 
 transaction = database.of("dedup")
@@ -122,6 +123,21 @@ def train(members: Path, out: Path, name: str, trained_on: str, state: str, thre
     sys.stdout.write(f"{out}: {name}, from {len(people)} members; a pair in {1 / artefact.prior:,.0f} is one woman\n")
 
 
+def use(file: Path) -> None:
+    """Weigh by a model of a file from now on."""
+    try:
+        artefact = model.load(file)
+    except model.ArtefactError as fault:
+        raise SystemExit(str(fault)) from fault
+    if artefact.normaliser != NORMALISER_VERSION:
+        raise SystemExit(f"{file} was trained on names keyed otherwise (version {artefact.normaliser}, now {NORMALISER_VERSION}): train it anew.")
+    with transaction() as connection:
+        commands.put_to_use(connection, artefact)
+    sys.stdout.write(
+        f"{artefact.name} is in use. Run a batch: it fits the model to the state, and has screened again whoever it says otherwise of.\n"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m services.dedup", description="Screens again, tells again what was found, and learns.")
     doing = parser.add_subparsers(dest="doing", required=True, metavar="COMMAND")
@@ -138,6 +154,8 @@ def main() -> None:
     learn.add_argument("--trained-on", default="", metavar="WHAT", help="what the members are (default: the file's name)")
     learn.add_argument("--state", default="", metavar="CODE", help="whose members they are")
     learn.add_argument("--threads", type=int, default=1)
+    used = doing.add_parser("use", help="weigh by a model that was trained")
+    used.add_argument("model", type=Path, metavar="MODEL")
     kept = doing.add_parser("labels", help="write what officers decided, without a name, as CSV")
     kept.add_argument("--out", type=Path, required=True, metavar="FILE")
     whole = doing.add_parser("batch", help="compare a whole state with itself, from where it was left")
@@ -146,6 +164,8 @@ def main() -> None:
     logs.start("dedup")
     if given.doing == "restate":
         (restate if given.to == "profiles" else restate_contests)(given.to)
+    elif given.doing == "use":
+        use(given.model)
     elif given.doing == "labels":
         labels(given.out)
     elif given.doing == "train":
