@@ -155,6 +155,8 @@ def _note(connection: Connection, held: Sequence[queries.Held], screened: Sequen
     told = queries.screening(connection, member_id)
     if told is None or told[0].revision != newest.revision or (newest.status is Status.SUBMITTED and told[0] != screening):
         _tell(connection, screening, told[1] + 1 if told else 1)
+    elif told[0].region != newest.region:  # She was moved as she is: what was found stands, and is another block's to see.
+        connection.execute(update(screenings).where(screenings.c.member_id == member_id).values(region=newest.region))
     live = screened[0].proofs if held[0].person.status is Status.ACTIVE else {}
     _contest(connection, held[0].person, live)
 

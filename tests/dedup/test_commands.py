@@ -286,6 +286,15 @@ def test_an_officer_sees_her_region(connection):
     assert queries.flagged(connection, here, None, 50) == []
 
 
+def test_who_is_moved_is_seen_where_she_is(connection):
+    first, second = submit(connection, **TOKEN), submit(connection, **TOKEN)
+    decide(connection, second, Status.ACTIVE)
+    submit(connection, 3, member_id=second, region=FAR, **TOKEN)  # Her group was put elsewhere: the same revision.
+    assert [found.member_id for found in queries.flagged(connection, officer("99.940"), None, 50)] == [second]
+    assert [found.member_id for found in queries.flagged(connection, officer("99.978.9904"), None, 50)] == [first]
+    assert queries.screening(connection, second)[1] == 1
+
+
 def test_a_restatement_tells_the_same_under_the_same_version(connection):
     before, first, second = (uuid7(4e9 + seconds) for seconds in range(3))
     for member_id in (first, second):
