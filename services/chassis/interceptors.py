@@ -2,6 +2,7 @@
 
 import gettext
 import logging
+import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -39,6 +40,7 @@ RETRY_SECONDS = 1
 WAITING_MAX = 256  # Calls that may wait for a thread; while more do, each that gets one is refused, with a delay to retry after.
 ENGLISH = "en"
 _LOCALES = Path(__file__).parents[1] / "locale"
+_NUMBER = re.compile(r"\d+")
 
 CODES: Final[Mapping[type[errors.Refused], int]] = {
     errors.Invalid: code_pb2.INVALID_ARGUMENT,
@@ -82,8 +84,14 @@ def _language(accepted: str) -> str:
 
 
 def in_her_language(words: str) -> str:
-    """Words of ours for whoever makes the call that is being answered; in English where the catalogue lacks them."""
-    return _catalogues()[_spoken.get()].gettext(words) if words else ""
+    """Words of ours for whoever makes the call that is being answered; in English where the catalogue lacks them.
+
+    The catalogue has # for each number.
+    """
+    plain = _NUMBER.sub("#", words)
+    said = _catalogues()[_spoken.get()].gettext(plain) if words else ""
+    numbers = iter(_NUMBER.findall(words))
+    return words if said == plain else re.sub("#", lambda _: next(numbers), said)
 
 
 def sentence(refused: errors.Refused, language: str = ENGLISH) -> str:

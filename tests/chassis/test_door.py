@@ -228,6 +228,16 @@ def test_words_are_said_in_the_first_language_that_she_would_have_and_we_have():
     assert said == {"xx, hi-IN;q=0.8": "वही नाम", "en-IN": "the same name", "": "the same name"}
 
 
+def test_numbers_are_said_as_they_are():
+    token = interceptors._spoken.set("hi")
+    try:
+        assert interceptors.in_her_language("formed at most 30 days apart") == "गठन की तिथियों में अधिक से अधिक 30 दिन का अंतर"
+        assert interceptors.in_her_language("9 words of which there is no Hindi") == "9 words of which there is no Hindi"
+        assert interceptors.in_her_language("") == ""
+    finally:
+        interceptors._spoken.reset(token)
+
+
 def test_a_trace_in_the_log_quotes_nothing():
     import json
     import logging

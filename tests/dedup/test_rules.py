@@ -1,5 +1,6 @@
 """Which records may be one woman, and why; nothing running."""
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -243,4 +244,4 @@ def test_whoever_matches_shares_a_lookup(one, other):
 def test_every_reason_is_said_in_each_language(catalogue):
     with catalogue.open("rb") as written:
         said = {message.id for message in read_po(written) if message.string and not message.fuzzy}
-    assert {level.words for level in LEVELS} | {SAME_DOCUMENT.words} <= said
+    assert {re.sub(r"\d+", "#", level.words) for level in LEVELS} | {SAME_DOCUMENT.words} <= said

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from protos import profiles_pb2
 from services.chassis import database
+from services.chassis.interceptors import in_her_language
 from services.kernel.approval import Act, Status
 from services.kernel.canonical import Content
 from services.kernel.month import today
@@ -246,32 +247,35 @@ def _warning(one: Notice) -> profiles_pb2.Notice:
 
 
 def _institution_finding(row: AnyRow) -> profiles_pb2.Finding:
-    return _found(row, other_institution_id=str(row.other_institution_id))
+    made = _found(row)
+    made.other_institution_id = str(row.other_institution_id)
+    return made
 
 
 def _finding(row: AnyRow) -> profiles_pb2.Finding:
-    return _found(row, other_member_id=str(row.other_member_id))
+    made = _found(row)
+    made.other_member_id = str(row.other_member_id)
+    made.override = profiles_pb2.Override.Value(f"OVERRIDE_{row.override}")
+    made.clue_list.extend(_clue(one) for one in compare.clues_of(row.clues, row.clue_codes, row.clue_weights))
+    made.weight_centibits = row.weight_centibits
+    made.decided_role = row.decided_role or ""
+    return made
 
 
-def _found(row: AnyRow, **other: str) -> profiles_pb2.Finding:
+def _found(row: AnyRow) -> profiles_pb2.Finding:
     return profiles_pb2.Finding(
-        **other,
         finding_id=row.finding_id,
         verdict=f"VERDICT_{row.verdict}",
-        clues=row.clues,
+        clues=map(in_her_language, row.clues),
         decision=f"DECISION_{row.decision or 'UNSPECIFIED'}",
         reason=row.reason,
-        override=f"OVERRIDE_{row.override}",
-        clue_list=[_clue(one) for one in compare.clues_of(row.clues, row.clue_codes, row.clue_weights)],
-        weight_centibits=row.weight_centibits,
         decided_by=row.decided_by or "",
-        decided_role=row.decided_role or "",
         decided_at=row.decided_at,
     )
 
 
 def _clue(one: compare.Clue) -> profiles_pb2.Clue:
-    return profiles_pb2.Clue(code=one.code, words=one.words, weight_centibits=one.weight_centibits)
+    return profiles_pb2.Clue(code=one.code, words=in_her_language(one.words), weight_centibits=one.weight_centibits)
 
 
 def _past(row: AnyRow) -> profiles_pb2.PastDecision:
