@@ -254,11 +254,14 @@ def _institution_finding(row: AnyRow) -> profiles_pb2.Finding:
 
 def _finding(row: AnyRow) -> profiles_pb2.Finding:
     made = _found(row)
-    made.other_member_id = str(row.other_member_id)
-    made.override = profiles_pb2.Override.Value(f"OVERRIDE_{row.override}")
-    made.clue_list.extend(_clue(one) for one in compare.clues_of(row.clues, row.clue_codes, row.clue_weights))
-    made.weight_centibits = row.weight_centibits
-    made.decided_role = row.decided_role or ""
+    of_member = profiles_pb2.Finding(
+        other_member_id=str(row.other_member_id),
+        override=f"OVERRIDE_{row.override}",
+        clue_list=[_clue(one) for one in compare.clues_of(row.clues, row.clue_codes, row.clue_weights)],
+        weight_centibits=row.weight_centibits,
+        decided_role=row.decided_role or "",
+    )
+    made.MergeFrom(of_member)
     return made
 
 
