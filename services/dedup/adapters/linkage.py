@@ -183,16 +183,21 @@ def weigh(connection: duckdb.DuckDBPyConnection, artefact: Artefact, *, keep: bo
 
 
 def _register_terms(api: DuckDBAPI, linker: Linker, terms: Mapping[str, Terms]) -> None:
+    fill_terms(api.duckdb_con, terms)
+    for column in terms:
+        linker.table_management.register_term_frequency_lookup(api.register(f"terms_{column}"), column)
+
+
+def fill_terms(connection: duckdb.DuckDBPyConnection, terms: Mapping[str, Terms]) -> None:
+    """A table a column, `terms_name_fold` and so on: how common each value is that somebody has."""
     for column, known in terms.items():
         shares = pd.DataFrame({"value": pd.array(list(known.shares), dtype="string[pyarrow]"), "share": np.array(list(known.shares.values()), float)})
-        table = f"terms_{column}"
         run(
-            api.duckdb_con,
-            f"create or replace table {table} as select {column}, coalesce(share, {known.floor!r}) as tf_{column}"
+            connection,
+            f"create or replace table terms_{column} as select {column}, coalesce(share, {known.floor!r}) as tf_{column}"
             f" from (select distinct {column} from people where {column} is not null) left join given on value = cast({column} as text)",
             shares,
         )
-        linker.table_management.register_term_frequency_lookup(api.register(table), column)
 
 
 # --- Training.
