@@ -58,6 +58,7 @@ lock:  ## pin requirements*.in anew, with hashes, into requirements*.txt
 	$(LOCK) --upgrade requirements-rootless.in --output-file requirements-rootless.txt
 	$(LOCK) --upgrade requirements-load.in --output-file requirements-load.txt
 	$(LOCK) --upgrade requirements-dedup.in --output-file requirements-dedup.txt
+	$(LOCK) --upgrade requirements-spark.in --output-file requirements-spark.txt
 
 migrate:  ## bring databases, broker users and tables up to date
 	@$(MACHINE) provision
