@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import fields
+from multiprocessing import get_context
 from uuid import UUID
 
 import psycopg
@@ -33,13 +34,13 @@ def fill(url: str, code: str, size: int, seed: int, *, indexes: bool = True) -> 
             connection.execute(f"drop index if exists {index.name}")
         connection.execute("truncate people, statuses, screenings, matches, labels, contested, batches, batch_pairs, models")
         try:
-            with ProcessPoolExecutor(PROCESSES) as pool:
+            with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:  # Forked, they would share this process's connection.
                 yield from pool.map(_fill_block, [(url, code, size, seed, number) for number in range(len(plan.blocks))])
             connection.execute("vacuum (freeze, analyze) people")
         finally:
             connection.execute("set maintenance_work_mem = '2GB'")
             for index in people.indexes if indexes else ():
-                connection.execute(str(CreateIndex(index).compile(dialect=postgresql.dialect())))
+                connection.execute(str(CreateIndex(index).compile(dialect=postgresql.dialect())))  # type: ignore[no-untyped-call]
 
 
 _plans: dict[tuple[str, int, int], Plan] = {}

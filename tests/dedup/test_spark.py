@@ -27,9 +27,11 @@ artefact = model.default().for_state_of(len(people)).with_villages(Counter(one.v
 connection = linkage.connect()
 linkage.fill(connection, people)
 linkage.block(connection)
-by_duckdb = {{(one, other): bits for one, other, bits in linkage.run(connection, f"select id_l, id_r, match_weight from {{linkage.weigh(connection, artefact)}}")}}
+weighed = linkage.run(connection, f"select id_l, id_r, match_weight from {{linkage.weigh(connection, artefact)}}")
+by_duckdb = {{(one, other): bits for one, other, bits in weighed}}
 spark.hand_over(connection, artefact, folder)
-by_spark = {{(row["id_l"], row["id_r"]): row["match_weight"] for row in spark.weigh(spark.session(2), artefact, folder).select("id_l", "id_r", "match_weight").collect()}}
+weighed = spark.weigh(spark.session(2), artefact, folder).select("id_l", "id_r", "match_weight").collect()
+by_spark = {{(row["id_l"], row["id_r"]): row["match_weight"] for row in weighed}}
 apart = max(abs(by_spark[pair] - bits) for pair, bits in by_duckdb.items()) if by_spark.keys() == by_duckdb.keys() else None
 print(json.dumps([len(by_duckdb), len(by_spark), apart]))
 """
@@ -42,8 +44,8 @@ def python():
     if not shutil.which("java"):
         pytest.skip("SPARK IS NOT TESTED: there is no Java; on Debian, `apt-get install default-jre-headless` gives it")
     if not program.exists() or subprocess.run([program, "-c", "import pyspark, splink"], check=False, capture_output=True).returncode:
-        made = "`python3 -m venv .venv-spark && .venv-spark/bin/pip install --require-hashes -r requirements-spark.txt` makes .venv-spark, half a gigabyte"
-        pytest.skip(f"SPARK IS NOT TESTED: {made}")
+        install = ".venv-spark/bin/pip install --require-hashes -r requirements-spark.txt"
+        pytest.skip(f"SPARK IS NOT TESTED: `python3 -m venv .venv-spark && {install}` makes .venv-spark, half a gigabyte")
     return str(program)
 
 
