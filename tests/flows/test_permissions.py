@@ -429,6 +429,7 @@ def of_one(name, subject):
         **dict.fromkeys(("CashBook", "ReceiptsAndPayments"), days),
         "SplitRepayment": {"loan_id": str(uuid7()), "amount_paise": 1},
         "AllowContestedLoans": {"revision": 1, "reason": "Walked by"},
+        "StartBatch": {"batch_id": str(uuid7())},
         "ListAnomalies": days | {"kinds": ["NOBODY_PRESENT"], "after": ""},
         "Passbook": days | {"member_id": subject.says.get("active_id")},  # The books do not know who is pending.
     }.get(name, {})
