@@ -69,7 +69,8 @@ class Run:
         self._service = service
         self._id = batch_id
         self._report = report
-        base = Path(settings.text("DEDUP_BATCH_FOLDER", str(Path(tempfile.gettempdir()) / f"lokos-dedup-{settings.instance()}-{os.getuid()}")))
+        # A folder of its own, of which alone it deletes.
+        base = Path(settings.text("DEDUP_BATCH_FOLDER", tempfile.gettempdir())) / f"lokos-batches-{settings.instance()}-{os.getuid()}"
         self.folder = base / str(batch_id)
         for old in base.glob("*"):  # It holds what is known of people.
             if old != self.folder:
