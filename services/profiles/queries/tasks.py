@@ -83,6 +83,8 @@ def _scope(caller: Caller, wanted: Wanted) -> _Scope:
     if wanted.maker_user:
         return _Scope(submissions.c.maker_user, [wanted.maker_user], [within_hers])
     widest = min(map(level, regions))
+    if wanted.for_supervisor and widest > Level.BLOCK:  # So little waits for her that the block's index says where it is.
+        return _Scope(submissions.c.block, sorted({".".join(region.split(".")[: Level.BLOCK]) for region in regions}), [within_hers])
     if widest >= Level.BLOCK:  # Clusters are sets of Gram Panchayats, so that all are of one level.
         return _Scope(_OF_LEVEL[widest], sorted(set(regions)), [within_hers] if widest < max(map(level, regions)) else [])
     geography = places.geography()
@@ -96,8 +98,9 @@ def page(connection: Connection, caller: Caller, wanted: Wanted, after: After | 
     if not scope.values:
         return []
     scopes = _each("scope", scope.column.type, scope.values)
-    kinds = _each("kind", Text(), list(dict.fromkeys(wanted.kinds)))
-    questions = _each("is_open", Boolean(), [False] if wanted.plain else [False, True])
+    # What waits for a supervisor is a member's, and open.
+    kinds = _each("kind", Text(), [kind for kind in dict.fromkeys(wanted.kinds) if kind == "MEMBER" or not wanted.for_supervisor])
+    questions = _each("is_open", Boolean(), [False] * (not wanted.for_supervisor) + [True] * (not wanted.plain))
     key = submissions.c.submitted_at, submissions.c.record_id
     asked = (
         select(*key)
