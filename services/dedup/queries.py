@@ -4,10 +4,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, time, timedelta
 from functools import cache
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, RowMapping, and_, case, func, literal, select, text, true, tuple_, union
+from sqlalchemy import Connection, Row, RowMapping, Select, and_, case, func, literal, select, text, true, tuple_, union
 
 from services.chassis import settings
 from services.chassis.database import one_line
@@ -197,40 +198,44 @@ def screen(connection: Connection, one: Person, by: Yardstick) -> Screening:
 
 def screening(connection: Connection, member_id: UUID, regions: Collection[str] = (NATION,)) -> tuple[Screening, int] | None:
     """The last screening that was told of a member, if she lies in one of these regions, and its version."""
-    asked = select(screenings).where(screenings.c.member_id == member_id, within(screenings.c.region, regions))
-    found = _with_matches(connection, connection.execute(asked).mappings().all())
+    found = _with_matches(connection, select(screenings).where(screenings.c.member_id == member_id, within(screenings.c.region, regions)))
     return found[0] if found else None
 
 
-def _with_matches(connection: Connection, rows: Sequence[RowMapping]) -> list[tuple[Screening, int]]:
-    if not rows:
-        return []
-    current = [(row["member_id"], row["version"]) for row in rows]
-    by_member: dict[UUID, list[Match]] = {}
-    for row in connection.execute(select(matches).where(tuple_(matches.c.member_id, matches.c.version).in_(current))):
-        made = Match(
-            row.finding_id,
-            row.other_id,
-            row.other_revision,
-            Verdict(row.verdict),
-            Override(row.override),
-            row.weight_centibits,
-            tuple(Clue(*clue) for clue in row.clues),
-        )
-        by_member.setdefault(row.member_id, []).append(made)
-    return [
-        (
-            Screening(
-                row["member_id"],
-                row["revision"],
-                row["region"],
-                Verdict(row["verdict"]),
-                rules.gravest_first(by_member.get(row["member_id"], [])),
-            ),
-            row["version"],
-        )
-        for row in rows
-    ]
+def _with_matches(connection: Connection, asked: Select[Any]) -> list[tuple[Screening, int]]:
+    """The screenings asked for, each with its matches and its version, in one round trip."""
+    told = asked.subquery()
+    current = and_(matches.c.member_id == told.c.member_id, matches.c.version == told.c.version)
+    rows = connection.execute(select(told, *_MATCH).outerjoin_from(told, matches, current).order_by(told.c.member_id)).mappings()
+    found: list[tuple[Screening, int]] = []
+    for _, of_one in groupby(rows, lambda row: row["member_id"]):
+        first, *more = of_one
+        made = rules.gravest_first([_match(row) for row in (first, *more) if row["finding_id"] is not None])
+        found.append((Screening(first["member_id"], first["revision"], first["region"], Verdict(first["verdict"]), made), first["version"]))
+    return found
+
+
+_MATCH = [
+    matches.c.finding_id,
+    matches.c.other_id,
+    matches.c.other_revision,
+    matches.c.verdict.label("match_verdict"),
+    matches.c.override,
+    matches.c.weight_centibits,
+    matches.c.clues,
+]
+
+
+def _match(row: RowMapping) -> Match:
+    return Match(
+        row["finding_id"],
+        row["other_id"],
+        row["other_revision"],
+        Verdict(row["match_verdict"]),
+        Override(row["override"]),
+        row["weight_centibits"],
+        tuple(Clue(*clue) for clue in row["clues"]),
+    )
 
 
 def concerned(connection: Connection, member_id: UUID) -> set[UUID]:
@@ -244,7 +249,7 @@ def concerned(connection: Connection, member_id: UUID) -> set[UUID]:
 def screenings_after(connection: Connection, after: UUID | None, size: int) -> list[tuple[Screening, int]]:
     """All screenings, a page at a time, for a restatement."""
     query = select(screenings).order_by(screenings.c.member_id).limit(size)
-    return _with_matches(connection, connection.execute(query.where(screenings.c.member_id > after) if after else query).mappings().all())
+    return _with_matches(connection, query.where(screenings.c.member_id > after) if after else query)
 
 
 def members_after(connection: Connection, region: str, after: UUID | None, size: int) -> list[UUID]:
@@ -278,8 +283,7 @@ def flagged(connection: Connection, caller: Caller, after: UUID | None, size: in
         .order_by(screenings.c.member_id)
         .limit(size)
     )
-    rows = connection.execute(query.where(screenings.c.member_id > after) if after else query).mappings().all()
-    return [found for found, _ in _with_matches(connection, rows)]
+    return [found for found, _ in _with_matches(connection, query.where(screenings.c.member_id > after) if after else query)]
 
 
 def open_contests(connection: Connection, member_id: UUID) -> set[UUID]:

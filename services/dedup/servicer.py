@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from services.kernel.month import month_of, today
 from services.kernel.page import page_size, page_unknown
 
 SERVICE = "dedup"
-transaction = database.of(SERVICE)
+transaction, reading = database.of(SERVICE), partial(database.reading, SERVICE)
 
 
 class Servicer(dedup_pb2_grpc.DedupServiceServicer):
@@ -30,16 +31,18 @@ class Servicer(dedup_pb2_grpc.DedupServiceServicer):
 
     def GetScreening(self, request: dedup_pb2.GetScreeningRequest, _context: grpc.ServicerContext) -> dedup_pb2.Screening:
         member_id = parse_id(request.member_id, "member_id")
-        with transaction() as connection:
+        with reading() as connection:
             found = queries.screening_in_sight(connection, caller(), member_id)
         self._reads.seen(caller(), "screening.get", _seen(found))
         return _show(found)
 
     def RefreshScreening(self, request: dedup_pb2.RefreshScreeningRequest, _context: grpc.ServicerContext) -> dedup_pb2.Screening:
         member_id = parse_id(request.member_id, "member_id")
-        with transaction() as connection:
+        with reading() as connection:
             found = queries.screening_in_sight(connection, caller(), member_id)
-            if not queries.stands(connection, found):  # Mostly it does: nobody waits for locks then.
+            stands = queries.stands(connection, found)
+        if not stands:  # Mostly it does: nobody waits for locks then.
+            with transaction() as connection:
                 commands.rescreen(connection, member_id)
                 found = queries.screening_in_sight(connection, caller(), member_id)
         self._reads.seen(caller(), "screening.refresh", _seen(found))
@@ -47,14 +50,14 @@ class Servicer(dedup_pb2_grpc.DedupServiceServicer):
 
     def ListFlagged(self, request: dedup_pb2.ListFlaggedRequest, _context: grpc.ServicerContext) -> dedup_pb2.ListFlaggedResponse:
         size, after, kind = page_size(request.page.size), _after(request.page.after), _kind(request.kind)
-        with transaction() as connection:
+        with reading() as connection:
             found = queries.flagged(connection, caller(), after, size, kind)
         self._reads.seen(caller(), "screening.list", [member_id for each in found for member_id in _seen(each)])
         return dedup_pb2.ListFlaggedResponse(screenings=map(_show, found), next=str(found[-1].member_id) if len(found) == size else "")
 
     def ListContested(self, request: dedup_pb2.ListContestedRequest, _context: grpc.ServicerContext) -> dedup_pb2.ListContestedResponse:
         size, after = page_size(request.page.size), _after_pair(request.page.after)
-        with transaction() as connection:
+        with reading() as connection:
             found = queries.contests(connection, caller(), after, size)
         self._reads.seen(caller(), "contested.list", [member_id for case in found for member_id in (case.member_id, case.other_id)])
         following = f"{found[-1].member_id}.{found[-1].other_id}" if len(found) == size else ""
@@ -62,7 +65,7 @@ class Servicer(dedup_pb2_grpc.DedupServiceServicer):
 
     def PrecisionReport(self, request: dedup_pb2.PrecisionReportRequest, _context: grpc.ServicerContext) -> dedup_pb2.PrecisionReportResponse:
         months = rules.period(request.from_month, request.to_month, month_of(today()))
-        with transaction() as connection:
+        with reading() as connection:
             found = queries.precision(connection, request.region, months, caller().regions)
         return dedup_pb2.PrecisionReportResponse(rows=map(_show_counted, found))
 
@@ -74,11 +77,11 @@ class Servicer(dedup_pb2_grpc.DedupServiceServicer):
 
     def GetBatch(self, request: dedup_pb2.GetBatchRequest, _context: grpc.ServicerContext) -> dedup_pb2.Batch:
         batch_id = parse_id(request.batch_id, "batch_id") if request.batch_id else None
-        with transaction() as connection:
+        with reading() as connection:
             return _show_batch(batches.find(connection, batch_id))
 
     def ListBatchBlocks(self, _request: dedup_pb2.ListBatchBlocksRequest, _context: grpc.ServicerContext) -> dedup_pb2.ListBatchBlocksResponse:
-        with transaction() as connection:
+        with reading() as connection:
             found = batches.blocks(connection, caller())
         names = ("pairs", "confirmed", "for_supervisors")
         return dedup_pb2.ListBatchBlocksResponse(
