@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, RowMapping, Select, and_, case, func, literal, select, text, true, tuple_, union
+from sqlalchemy import ColumnElement, Connection, Row, RowMapping, and_, case, func, literal, select, text, true, tuple_, union
 
 from services.chassis import settings
 from services.chassis.database import one_line
@@ -35,12 +35,17 @@ from services.kernel.errors import NotFound
 from services.kernel.month import IST, today
 from services.kernel.region import NATION, Level, level
 
-_PERSON = [people.c[field.name] for field in fields(Person)]
 
+@cache
+def _reader(columns: tuple[str, ...]) -> Callable[[Sequence[Any]], Person]:
+    """Makes a Person of a row, whose columns stand as the table was built."""
+    places = [columns.index(field.name) for field in fields(Person)]
 
-def _person(row: RowMapping) -> Person:
-    made = {field.name: row[field.name] for field in fields(Person)}
-    return Person(**made | {"documents": tuple(row["documents"]), "status": Status(row["status"])})
+    def read(row: Sequence[Any]) -> Person:
+        *values, documents, status = (row[place] for place in places)
+        return Person(*values, tuple(documents), Status(status))  # type: ignore[call-arg]  # As many as there are fields.
+
+    return read
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +57,18 @@ class Held:
     waiting: bool
 
 
+_HELD = "select p.* from people p where member_id = any(%(member_ids)s) order by waiting"
+
+
 def held(connection: Connection, member_ids: Collection[UUID]) -> dict[UUID, list[Held]]:
     """The records of these members that are compared: the live one, and behind it what waits; or the one there is."""
-    rows = connection.execute(
-        select(people.c.version, people.c.waiting, *_PERSON).where(people.c.member_id.in_(member_ids)).order_by(people.c.waiting)
-    ).mappings()
+    answer = connection.exec_driver_sql(_HELD, {"member_ids": list(member_ids)})
+    columns = tuple(answer.keys())
+    read, version, waiting = _reader(columns), columns.index("version"), columns.index("waiting")
     found: dict[UUID, list[Held]] = {}
-    for row in rows:
-        found.setdefault(row["member_id"], []).append(Held(_person(row), row["version"], row["waiting"]))
+    for row in answer.all():
+        person = read(row)
+        found.setdefault(person.member_id, []).append(Held(person, row[version], row[waiting]))
     return found
 
 
@@ -74,7 +83,10 @@ def decided(connection: Connection, member_id: UUID) -> tuple[int, Status] | Non
 
 def yardstick(connection: Connection) -> Yardstick:
     """The newest model and what holds today."""
-    newest = connection.execute(select(func.max(models.c.id))).scalar()
+    return _yardstick(connection, connection.execute(select(func.max(models.c.id))).scalar())
+
+
+def _yardstick(connection: Connection, newest: int | None) -> Yardstick:
     return Yardstick(_model(connection, newest) if newest else model.default(), thresholds(today()))
 
 
@@ -143,18 +155,6 @@ def asked_of(one: Person) -> tuple[tuple[Lookup, ...], str, dict[str, object]]:
     return tuple(lookups), _statement(tuple(lookups)), values
 
 
-@cache
-def _reader(columns: tuple[str, ...]) -> Callable[[Sequence[Any]], Person]:
-    """Makes a Person of a row, whose columns stand as the table was built."""
-    places = [columns.index(field.name) for field in fields(Person)]
-
-    def read(row: Sequence[Any]) -> Person:
-        *values, documents, status = (row[place] for place in places)
-        return Person(*values, tuple(documents), Status(status))  # type: ignore[call-arg]  # As many as there are fields.
-
-    return read
-
-
 def candidates(connection: Connection, one: Person) -> tuple[Person, list[Person]]:
     """Who may be she, as far as any arm finds; and she herself without a phone, an account or a document that too many share."""
     lookups, statement, values = asked_of(one)
@@ -178,17 +178,23 @@ def candidates(connection: Connection, one: Person) -> tuple[Person, list[Person
 # --- Screenings.
 
 
+_MODEL_AND_CONTESTS = (
+    "select (select max(id) from models), array(select other_id from contested where member_id = %(member_id)s and settled_at is null)"
+)
+
+
 def stands(connection: Connection, told: Screening) -> bool:
     """Whether screening her again would tell nothing new and open or settle no case."""
     mine = held(connection, [told.member_id])[told.member_id]
-    by = yardstick(connection)
+    newest_model, contests = connection.exec_driver_sql(_MODEL_AND_CONTESTS, {"member_id": told.member_id}).one()
+    by = _yardstick(connection, newest_model)
     newest, live = mine[-1].person, mine[0].person
     if told.revision != newest.revision:
         return False
     if newest.status is Status.SUBMITTED and screen(connection, newest, by) != told:
         return False
     proofs = set(screen(connection, live, by).proofs) if live.status is Status.ACTIVE else set()
-    return proofs == open_contests(connection, told.member_id)
+    return proofs == set(contests)
 
 
 def screen(connection: Connection, one: Person, by: Yardstick) -> Screening:
@@ -198,21 +204,8 @@ def screen(connection: Connection, one: Person, by: Yardstick) -> Screening:
 
 def screening(connection: Connection, member_id: UUID, regions: Collection[str] = (NATION,)) -> tuple[Screening, int] | None:
     """The last screening that was told of a member, if she lies in one of these regions, and its version."""
-    found = _with_matches(connection, select(screenings).where(screenings.c.member_id == member_id, within(screenings.c.region, regions)))
+    found = _told(connection, and_(screenings.c.member_id == member_id, within(screenings.c.region, regions)))
     return found[0] if found else None
-
-
-def _with_matches(connection: Connection, asked: Select[Any]) -> list[tuple[Screening, int]]:
-    """The screenings asked for, each with its matches and its version, in one round trip."""
-    told = asked.subquery()
-    current = and_(matches.c.member_id == told.c.member_id, matches.c.version == told.c.version)
-    rows = connection.execute(select(told, *_MATCH).outerjoin_from(told, matches, current).order_by(told.c.member_id)).mappings()
-    found: list[tuple[Screening, int]] = []
-    for _, of_one in groupby(rows, lambda row: row["member_id"]):
-        first, *more = of_one
-        made = rules.gravest_first([_match(row) for row in (first, *more) if row["finding_id"] is not None])
-        found.append((Screening(first["member_id"], first["revision"], first["region"], Verdict(first["verdict"]), made), first["version"]))
-    return found
 
 
 _MATCH = [
@@ -238,6 +231,23 @@ def _match(row: RowMapping) -> Match:
     )
 
 
+_TOLD = (
+    select(screenings, *_MATCH)
+    .outerjoin(matches, and_(matches.c.member_id == screenings.c.member_id, matches.c.version == screenings.c.version))
+    .order_by(screenings.c.member_id)
+)
+
+
+def _told(connection: Connection, which: ColumnElement[bool]) -> list[tuple[Screening, int]]:
+    """Screenings, each with its matches and its version, in one round trip."""
+    found: list[tuple[Screening, int]] = []
+    for _, of_one in groupby(connection.execute(_TOLD.where(which)).mappings(), lambda row: row["member_id"]):
+        first, *more = of_one
+        made = rules.gravest_first([_match(row) for row in (first, *more) if row["finding_id"] is not None])
+        found.append((Screening(first["member_id"], first["revision"], first["region"], Verdict(first["verdict"]), made), first["version"]))
+    return found
+
+
 def concerned(connection: Connection, member_id: UUID) -> set[UUID]:
     """Whose screening or contested case names this member now."""
     current = and_(screenings.c.member_id == matches.c.member_id, screenings.c.version == matches.c.version)
@@ -248,8 +258,8 @@ def concerned(connection: Connection, member_id: UUID) -> set[UUID]:
 
 def screenings_after(connection: Connection, after: UUID | None, size: int) -> list[tuple[Screening, int]]:
     """All screenings, a page at a time, for a restatement."""
-    query = select(screenings).order_by(screenings.c.member_id).limit(size)
-    return _with_matches(connection, query.where(screenings.c.member_id > after) if after else query)
+    page = select(screenings.c.member_id).order_by(screenings.c.member_id).limit(size)
+    return _told(connection, screenings.c.member_id.in_(page.where(screenings.c.member_id > after) if after else page))
 
 
 def members_after(connection: Connection, region: str, after: UUID | None, size: int) -> list[UUID]:
@@ -276,14 +286,14 @@ FLAGS = {
 
 def flagged(connection: Connection, caller: Caller, after: UUID | None, size: int, kind: str = "ALL") -> list[Screening]:
     """The screenings in the caller's region that found something of a kind; a rejected record's is history."""
-    query = (
-        select(screenings)
+    page = (
+        select(screenings.c.member_id)
         .join(people, and_(people.c.member_id == screenings.c.member_id, people.c.revision == screenings.c.revision))
         .where(FLAGS[kind], screenings.c.verdict != "CLEAR", people.c.status != Status.REJECTED, within(screenings.c.region, caller.regions))
         .order_by(screenings.c.member_id)
         .limit(size)
     )
-    return [found for found, _ in _with_matches(connection, query.where(screenings.c.member_id > after) if after else query)]
+    return [found for found, _ in _told(connection, screenings.c.member_id.in_(page.where(screenings.c.member_id > after) if after else page))]
 
 
 def open_contests(connection: Connection, member_id: UUID) -> set[UUID]:
