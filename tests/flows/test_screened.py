@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 
 from deploy.demo import books
+from deploy.demo.answers import complete_member
 from protos import profiles_pb2
 from services.kernel.ids import uuid7
 from tests.flows.test_kills import kill
@@ -57,6 +58,9 @@ def test_who_stands_twice_in_one_upload_is_found(world, groups):
     name = strange_name(), strange_name()
     group = groups[0]
     sent = [woman(group, *name), woman(group, *name), woman(group, strange_name(), strange_name())]
+    for one in sent:
+        one.revision = 1
+        complete_member(one)
     items = [profiles_pb2.UploadItem(member=profiles_pb2.SubmitMemberRequest(member=one)) for one in sent]
     request = profiles_pb2.UploadProfilesRequest(upload_id=str(uuid7()), items=items)
     group.keeper(group.keeper.profiles.UploadProfiles, request)
