@@ -1,23 +1,18 @@
 """Spreadsheets from strangers: read in a child process with limits, row by row; formulas and macros never run.
 
-The child (`python -m services.chassis.sheets`) takes the file on its standard input and answers JSON: what a stranger
-hands in shares no memory with keys or vault (decision 39).
+The child is this module: it is given the columns in a line, then the file.
 """
 
 import io
 import json
-import resource
-import subprocess
-import sys
-import threading
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 
-from services.kernel.errors import Invalid, Refused, busy
+from services.chassis import child
+from services.kernel.errors import Invalid, Refused
 
 SHEET_BYTES_MAX = 2 * 1024 * 1024
 UNPACKED_BYTES_MAX = 200 * 1024 * 1024
@@ -25,9 +20,7 @@ ROWS_MAX = 10_000
 CELL_LENGTH_MAX = 1_000
 SECONDS_MAX = 30
 MEMORY_BYTES_MAX = 1024 * 1024 * 1024
-WAIT_SECONDS_MAX = 20
-
-_children = threading.BoundedSemaphore(2)  # As many as may read at once: each may take a core and a gigabyte.
+ANSWER_BYTES_MAX = 128 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +44,9 @@ def read(workbook: bytes, columns: Sequence[str]) -> list[Row]:
         raise Invalid("SHEET_MISSING", "No spreadsheet was sent.", field="workbook")
     if len(workbook) > SHEET_BYTES_MAX:
         raise Invalid("SHEET_TOO_LARGE", "The spreadsheet is larger than {most} MiB; send it in parts.", field="workbook", most=SHEET_BYTES_MAX >> 20)
-    if not _children.acquire(timeout=WAIT_SECONDS_MAX):
-        raise busy()
-    try:
-        child = subprocess.run(
-            [sys.executable, "-m", "services.chassis.sheets", *columns],
-            input=workbook,
-            capture_output=True,
-            timeout=SECONDS_MAX,
-            check=False,
-            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[2])},
-        )
-        answer = json.loads(child.stdout) if child.returncode == 0 else {}
-    except (subprocess.TimeoutExpired, ValueError):
-        answer = {}
-    finally:
-        _children.release()
-    if "refused" in answer:
-        raise Invalid(answer["refused"], answer["sentence"], field="workbook", **answer["params"])
-    if "rows" not in answer:
+    request = json.dumps(list(columns)).encode() + b"\n" + workbook
+    answer = child.ask(__name__, request, seconds=SECONDS_MAX, memory_bytes=MEMORY_BYTES_MAX, output_bytes_max=ANSWER_BYTES_MAX)
+    if answer is None:
         raise Invalid("SHEET_UNREADABLE", "This is not a spreadsheet that can be read; save it as XLSX.", field="workbook")
     return [Row(*row) for row in answer["rows"]]
 
@@ -98,12 +75,12 @@ def _parse(workbook: bytes, columns: Sequence[str]) -> list[tuple[int, dict[str,
     except Refused:
         raise
     except Exception:  # noqa: BLE001 - a stranger's file may break the library anywhere
-        raise Invalid("SHEET_UNREADABLE", "This is not a spreadsheet that can be read; save it as XLSX.") from None
+        raise Invalid("SHEET_UNREADABLE", "This is not a spreadsheet that can be read; save it as XLSX.", field="workbook") from None
     rows = sheet.iter_rows()
     header = [" ".join(_text(cell.value).split()).casefold() for cell in next(rows, ())]
     missing = [column for column in columns if column.casefold() not in header]
     if missing:
-        raise Invalid("SHEET_COLUMN_MISSING", "The spreadsheet has no column {columns}.", columns=", ".join(missing))
+        raise Invalid("SHEET_COLUMN_MISSING", "The spreadsheet has no column {columns}.", field="workbook", columns=", ".join(missing))
     places = {column: header.index(column.casefold()) for column in columns}
     read_rows: list[tuple[int, dict[str, str], str]] = []
     for number, row in enumerate(rows, 2):
@@ -111,25 +88,18 @@ def _parse(workbook: bytes, columns: Sequence[str]) -> list[tuple[int, dict[str,
         if not any(cells.values()):
             continue
         if len(read_rows) == ROWS_MAX:
-            raise Invalid("SHEET_ROWS_TOO_MANY", "The spreadsheet has more than {most} rows; send it in parts.", most=ROWS_MAX)
+            raise Invalid("SHEET_ROWS_TOO_MANY", "The spreadsheet has more than {most} rows; send it in parts.", field="workbook", most=ROWS_MAX)
         formula_in = next((column for column, place in places.items() if place < len(row) and row[place].data_type == "f"), "")
         read_rows.append((number, cells, formula_in))
     if not read_rows:
-        raise Invalid("SHEET_EMPTY", "The spreadsheet has no rows below its header.")
+        raise Invalid("SHEET_EMPTY", "The spreadsheet has no rows below its header.", field="workbook")
     return read_rows
 
 
-def _child() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS_MAX, SECONDS_MAX))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    try:
-        answer: dict[str, Any] = {"rows": _parse(sys.stdin.buffer.read(), sys.argv[1:])}
-    except Refused as refused:
-        answer = {"refused": refused.code, "sentence": refused.sentence, "params": refused.params}
-    sys.stdout.write(json.dumps(answer))
+def _rows(request: bytes) -> dict[str, Any]:
+    columns, _, workbook = request.partition(b"\n")
+    return {"rows": _parse(workbook, json.loads(columns))}
 
 
 if __name__ == "__main__":
-    _child()
+    child.answer(_rows, "openpyxl", "encodings.cp437")
