@@ -2,13 +2,18 @@
 
 import argparse
 import getpass
+import json
 import sys
+from datetime import date
+from pathlib import Path
 
 from services.chassis import database, settings
+from services.identity.adapters import papers
 from services.identity.commands import user as users
 from services.identity.rules.user import Assignment, User, check_user_id
+from services.identity.rules.verified import TrustedCertificate
 from services.kernel.caller import Role
-from services.kernel.errors import Refused
+from services.kernel.errors import Invalid, Refused
 from services.kernel.month import today
 from services.kernel.names import clean_name
 from services.kernel.phone import check_mobile
@@ -46,6 +51,45 @@ def restate(arguments: argparse.Namespace) -> str:
         sys.stdout.write(f"{told} users ...\n")
 
 
+def check_qr(arguments: argparse.Namespace) -> str:
+    fields, _portrait = papers.qr_fields(_content(arguments.file), _trusted(arguments))
+    return json.dumps(fields, ensure_ascii=False)
+
+
+def _content(name: str) -> bytes:
+    try:
+        with sys.stdin.buffer if name == "-" else Path(name).open("rb") as file:
+            return file.read(papers.CONTENT_BYTES_MAX + 1)
+    except OSError:
+        raise Invalid("FILE_UNREADABLE", "There is no file {file} that can be read.", field="file", file=name) from None
+
+
+def _trusted(arguments: argparse.Namespace) -> list[TrustedCertificate]:
+    return [papers.trusted_certificate(_content(name), arguments.trusted_from, arguments.trusted_until) for name in arguments.trust]
+
+
+def refusal_in_json(refused: Refused) -> str:
+    said: dict[str, object] = {"refused": refused.code, "sentence": str(refused), "field": refused.field}
+    return json.dumps(said | ({"prefill": refused.params} if refused.code == "QR_UNSIGNED" else {}), ensure_ascii=False)
+
+
+def add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """What others check papers with: it needs no setting and no database, keeps nothing, and says a refusal in JSON, too."""
+    check = commands.add_parser("check", help="check a paper that UIDAI has signed, and keep nothing of it")
+    kinds = check.add_subparsers(required=True, metavar="KIND")
+    vouched = argparse.ArgumentParser(add_help=False)
+    vouched.add_argument("file", metavar="FILE", help="- is standard input")
+    vouched.add_argument("--trust", metavar="CERT", action="append", default=[], help="a certificate (PEM) that may have signed it; once or more")
+    vouched.add_argument(
+        "--trusted-from", metavar="DATE", type=date.fromisoformat, help="trusted for papers from that day on; without it, however old"
+    )
+    vouched.add_argument(
+        "--trusted-until", metavar="DATE", type=date.fromisoformat, help="and up to that day; without it, up to the certificate's own end"
+    )
+    qr = kinds.add_parser("qr", parents=[vouched], help="an Aadhaar QR: its picture, or a text file of its digits")
+    qr.set_defaults(run=check_qr, refusal=refusal_in_json)
+
+
 def main() -> int:
     """Run one command; a refusal is told in its sentence."""
     parser = argparse.ArgumentParser(prog="python -m services.identity", description=__doc__)
@@ -70,11 +114,15 @@ def main() -> int:
     again = commands.add_parser("restate", help="tell all users anew to one hearer")
     again.add_argument("--to", required=True, metavar="HEARER", choices=["reporting"])
     again.set_defaults(run=restate)
+    add_check(commands)
     arguments = parser.parse_args()
     try:
         sys.stdout.write(arguments.run(arguments) + "\n")
     except Refused as refused:
-        sys.stderr.write(f"{refused}\n")
+        if "refusal" in arguments:
+            sys.stdout.write(arguments.refusal(refused) + "\n")
+        else:
+            sys.stderr.write(f"{refused}\n")
         return 1
     return 0
 

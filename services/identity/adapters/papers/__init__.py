@@ -1,0 +1,83 @@
+"""Papers by which UIDAI says who she is. A child reads them (`__main__`), because strangers hand them in; here is who asks it.
+
+What the child says is believed as far as it goes: it has seen the signature, and nobody else looks at the paper.
+"""
+
+import base64
+import json
+from collections.abc import Sequence
+from datetime import date, datetime, time
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from services.chassis import child
+from services.identity.rules import verified
+from services.identity.rules.verified import ADDRESS_PARTS, Mode, TrustedCertificate, VerifiedIdentity
+from services.kernel.errors import Invalid
+from services.kernel.month import IST
+
+CONTENT_BYTES_MAX = 4 * 1024 * 1024
+SECONDS_MAX = 10
+MEMORY_BYTES_MAX = 768 * 1024 * 1024
+ANSWER_BYTES_MAX = 4 * 1024 * 1024
+KEY_BITS_MIN = 2048
+ANY_TIME = datetime(1900, 1, 1, tzinfo=IST)
+
+
+def read_qr(content: bytes | str, trusted: Sequence[TrustedCertificate], *, mobile: str = "", email: str = "") -> VerifiedIdentity:
+    """Who she is by the QR on a picture, or by its text. Raises Invalid: QR_*, EVIDENCE_*, CERTIFICATE_*."""
+    fields, photo = qr_fields(content, trusted)
+    last4, referenced_at = verified.read_reference(fields["reference_id"])
+    born_on, birth_year = verified.read_birth(fields["dob"])
+    return VerifiedIdentity(
+        mode=Mode.SECURE_QR,
+        name=fields["name"],
+        born_on=born_on,
+        birth_year=birth_year,
+        gender=verified.read_gender(fields["gender"]),
+        last4=last4,
+        care_of=fields["careof"],
+        address={part: fields[part] for part in ADDRESS_PARTS},
+        referenced_at=referenced_at,
+        mobile_matches=verified.mobile_ends_alike(fields["mobile_last4"] or "", mobile)
+        if fields["mobile_hash"] is None
+        else verified.contact_matches(fields["mobile_hash"], mobile, last4),
+        email_matches=verified.contact_matches(fields["email_hash"] or "", email, last4),
+        photo=photo,
+    )
+
+
+def qr_fields(content: bytes | str, trusted: Sequence[TrustedCertificate]) -> tuple[dict[str, Any], bytes]:
+    """The fields as the QR names them, and the portrait. Refusals as for `read_qr`."""
+    answer = _ask("secure_qr", content.encode(errors="replace") if isinstance(content, str) else content, trusted)
+    return answer["fields"], base64.b64decode(answer["portrait"])
+
+
+def trusted_certificate(pem: bytes, trusted_from: date | None = None, trusted_until: date | None = None) -> TrustedCertificate:
+    """A certificate that the caller vouches for, for papers of those days; without them of any day up to its own end."""
+    try:
+        certificate = x509.load_pem_x509_certificate(pem)
+        key = certificate.public_key()
+    except ValueError:
+        key = None
+    if not isinstance(key, RSAPublicKey) or key.key_size < KEY_BITS_MIN:
+        raise Invalid("CERTIFICATE_UNREADABLE", "This is no certificate in PEM with an RSA key of {least} bits.", field="trust", least=KEY_BITS_MIN)
+    begins = datetime.combine(trusted_from, time.min, IST) if trusted_from else ANY_TIME
+    ends = datetime.combine(trusted_until, time.max, IST) if trusted_until else certificate.not_valid_after_utc
+    return TrustedCertificate(certificate.public_bytes(Encoding.PEM).decode(), begins, ends)
+
+
+def _ask(kind: str, content: bytes, trusted: Sequence[TrustedCertificate], **more: str) -> dict[str, Any]:
+    if not content:
+        raise Invalid("EVIDENCE_MISSING", "Nothing was sent to verify her by.", field="content")
+    if len(content) > CONTENT_BYTES_MAX:
+        raise Invalid("EVIDENCE_TOO_LARGE", "What was sent is larger than {most} MiB.", field="content", most=CONTENT_BYTES_MAX >> 20)
+    certificates = [(one.pem, one.trusted_from.isoformat(), one.trusted_until.isoformat()) for one in trusted]
+    request = {"kind": kind, "content": base64.b64encode(content).decode(), "trusted": certificates, **more}
+    answer = child.ask(__name__, json.dumps(request).encode(), seconds=SECONDS_MAX, memory_bytes=MEMORY_BYTES_MAX, output_bytes_max=ANSWER_BYTES_MAX)
+    if answer is None:
+        raise Invalid("EVIDENCE_UNREADABLE", "What was sent cannot be read; send it anew, or enter her details by hand.", field="content")
+    return answer

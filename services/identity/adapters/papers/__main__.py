@@ -1,0 +1,34 @@
+"""The child that reads a paper: it is given one request in JSON, and says the fields or the refusal (services/chassis/child.py)."""
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from services.chassis import child
+from services.identity.adapters.papers import image, secure_qr
+from services.identity.rules.verified import TrustedCertificate
+
+Reader = Callable[[bytes, Sequence[TrustedCertificate], Mapping[str, str]], dict[str, Any]]
+
+
+def _secure_qr(content: bytes, trusted: Sequence[TrustedCertificate], _more: Mapping[str, str]) -> dict[str, Any]:
+    text = image.qr_text(content) if image.is_picture(content) else content.decode(errors="replace")
+    fields, photo = secure_qr.read(text, trusted)
+    return {"fields": fields, "portrait": base64.b64encode(image.portrait(photo)).decode()}
+
+
+READERS: dict[str, Reader] = {
+    "secure_qr": _secure_qr,
+}
+
+
+def _read(request: bytes) -> dict[str, Any]:
+    asked = json.loads(request)
+    trusted = [TrustedCertificate(pem, datetime.fromisoformat(begins), datetime.fromisoformat(ends)) for pem, begins, ends in asked["trusted"]]
+    return READERS[asked["kind"]](base64.b64decode(asked["content"]), trusted, asked)
+
+
+if __name__ == "__main__":
+    child.answer(_read)
