@@ -13,7 +13,7 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no
 	--python-version 3.11 --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs test check protos lock migrate replay audit-verify rebuild load k8s k8s-check backup restore upgrade nation bench-dedup-accuracy bench-dedup-batch bench-dedup-online bench-login bench-meetings bench-names bench-passbook bench-portfolio bench-profiles dedup-batch dedup-model
+.PHONY: help setup demo up down status logs test check protos lock migrate replay audit-verify rebuild load k8s k8s-check backup restore upgrade nation bench-dedup-accuracy bench-dedup-batch bench-dedup-online bench-login bench-meetings bench-names bench-passbook bench-portfolio bench-profiles bench-qr dedup-batch dedup-model fuzz
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ check:  ## lint, types, who may import whom, and the contracts
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	$(BIN)/python -m deploy.manifests check
+
+fuzz:  ## try the parsers of what strangers hand in with what nobody would write: make fuzz SECONDS=30 for each
+	@$(MACHINE) setup --dev
+	@for target in secure_qr legacy_xml; do $(BIN)/python -m tests.fuzz.papers $$target --seconds $(or $(SECONDS),30) || exit 1; done
 
 protos: setup  ## generate Python from protos/ where a proto changed
 
@@ -128,6 +132,10 @@ bench-profiles:  ## how many profiles are taken and let in a second, and how fas
 	@$(BENCH_MACHINE) $(MACHINE) provision $(STATE)
 	@$(BENCH_MACHINE) $(BIN)/python -m loadtests.bench_profiles --state $(STATE) $(if $(MEMBERS),--members $(MEMBERS)) $(ARGS)
 	@$(BENCH_MACHINE) $(MACHINE) down
+
+bench-qr:  ## how many dense QRs are read from pictures taken badly, and how fast; ARGS="--codes 20"
+	@$(MACHINE) setup
+	@$(BIN)/python -m loadtests.bench_qr $(ARGS)
 
 bench-dedup-online:  ## how long a check of one woman takes with 10 lakh and with 1.4 crore on the books, beside pg_trgm; SIZE=1000000 SEED=43
 	@$(MACHINE) setup

@@ -58,7 +58,9 @@ def check_qr(arguments: argparse.Namespace) -> str:
 
 def _content(name: str) -> bytes:
     try:
-        with sys.stdin.buffer if name == "-" else Path(name).open("rb") as file:
+        if name == "-":
+            return sys.stdin.buffer.read(papers.CONTENT_BYTES_MAX + 1)
+        with Path(name).open("rb") as file:
             return file.read(papers.CONTENT_BYTES_MAX + 1)
     except OSError:
         raise Invalid("FILE_UNREADABLE", "There is no file {file} that can be read.", field="file", file=name) from None

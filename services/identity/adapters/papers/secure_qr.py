@@ -87,7 +87,7 @@ def _malformed() -> NoReturn:
 
 def _inflated(text: str) -> bytes:
     # A number has one spelling: with noughts before it the same QR would be another text.
-    if not (text.isascii() and text.isdecimal()) or len(text) > DIGITS_MAX or text.startswith("0"):
+    if len(text) > DIGITS_MAX or not (text.isascii() and text.isdecimal()) or text.startswith("0"):
         _malformed()
     number = 0
     for at in range(0, len(text), CHUNK_DIGITS):
@@ -146,7 +146,8 @@ def _has_signed(certificate: TrustedCertificate, signed: bytes, signature: bytes
 
 def _refuse_unsigned(text: str) -> NoReturn:
     """The old QR proves nothing and holds the whole number, of which only the end goes on; what else is in it may be typed less."""
-    text = _PROLOG.sub("", text, count=1) if _PROLOG.match(text) else text  # Old printers wrote </?xml and ?">.
+    if prolog := _PROLOG.match(text):  # Old printers wrote </?xml and ?">.
+        text = text[prolog.end() :]
     if len(text) > UNSIGNED_LENGTH_MAX or "<!" in text:
         _malformed()
     try:

@@ -1,0 +1,88 @@
+"""Texts that nobody would write, made by what they make the parsers do: python -m tests.fuzz.papers TARGET --seconds 30
+
+Anything but a refusal, a second for one of them, or half a gigabyte ends it, and the text is left in run/fuzz.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["services.identity", "services.kernel", "xml", "defusedxml"]):
+    from services.identity.adapters.papers import secure_qr
+    from services.identity.rules import verified
+    from services.kernel.errors import Refused
+    from tests.identity.papers import made
+
+TRUSTED = made.trusted()
+LEFT = Path(__file__).parents[2] / "run/fuzz"
+
+
+def refuse(text):
+    try:
+        secure_qr.read(text, TRUSTED)
+    except Refused:
+        return
+    raise AssertionError("taken")
+
+
+def try_qr(data):
+    """Into each layer of a QR: the digits, what is packed, what that holds, and what UIDAI might have signed."""
+    layer, content = data[:1], data[1:]
+    if layer == b"d":
+        refuse(content.decode("latin-1"))
+    elif layer == b"g":
+        refuse(made.digits(content))
+    elif layer == b"i":
+        refuse(made.digits(made.packed(content)))
+    else:
+        try:
+            fields, _ = secure_qr.read(made.digits(made.packed(made.sealed(content))), TRUSTED)
+        except Refused:
+            return
+        verified.mobile_ends_alike(fields["mobile_last4"] or "", made.MOBILE)
+        verified.contact_matches(fields["email_hash"] or "", made.EMAIL, fields["aadhaar_last4"])
+
+
+def try_xml(data):
+    refuse("<" + data.decode(errors="surrogateescape"))
+
+
+SIGNED = [made.signed_part(version) for version in ("V1", "V2", "V5")]
+TARGETS = {
+    "secure_qr": (
+        try_qr,
+        [
+            *(b"s" + one for one in SIGNED),
+            *(b"i" + made.sealed(one) for one in SIGNED),
+            *(b"g" + made.packed(made.sealed(one)) for one in SIGNED),
+            b"d" + made.secure_qr().encode(),
+            b"d1000 0000 0001",
+        ],
+    ),
+    "legacy_xml": (
+        try_xml,
+        [made.legacy_xml(prolog)[1:].encode() for prolog in ("", '<?xml version="1.0"?>', '</?xml version="1.0"?">', "<!DOCTYPE x>")],
+    ),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz.papers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("target", choices=TARGETS)
+    parser.add_argument("--seconds", type=int, default=30)
+    chosen = parser.parse_args()
+    attempt, seeds = TARGETS[chosen.target]
+    LEFT.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as corpus:
+        for number, seed in enumerate(seeds):
+            Path(corpus, str(number)).write_bytes(seed)
+        limits = [f"-max_total_time={chosen.seconds}", "-timeout=1", "-rss_limit_mb=512", "-max_len=4096", f"-artifact_prefix={LEFT}/"]
+        atheris.Setup([sys.argv[0], *limits, "-print_final_stats=1", corpus], attempt)
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
