@@ -332,7 +332,7 @@ LAUGHS = f'<!DOCTYPE x [<!ENTITY a "ha">{LAUGHS}]>'
         made.legacy_xml() + "\0",
         made.legacy_xml(name="\ud800"),
         made.legacy_xml(name="x" * 5000),
-        made.legacy_xml(PROLOGS[0] * 2),
+        made.legacy_xml(PROLOGS[0] * 3),
         made.legacy_xml().replace("/>", "><x/></PrintLetterBarcodeData>"),
         made.legacy_xml().replace("PrintLetterBarcodeData", "QDA"),
         "<" * 4000,
