@@ -13,6 +13,7 @@ PORTRAIT_SIDE_MAX = 640
 KINDS = ("PNG", "JPEG", "WEBP")
 BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF")
 
+Image.MAX_IMAGE_PIXELS = None  # How many are too many is said here.
 Image.init()  # Nothing can be imported once a picture is there.
 
 
