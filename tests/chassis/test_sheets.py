@@ -65,7 +65,8 @@ def with_macros(content):
 def with_external_links(content):
     def linked(name, body):
         if name == "xl/workbook.xml":
-            body = body.replace("</sheets>", '</sheets><externalReferences><externalReference r:id="rId77"/></externalReferences>')
+            named = 'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"'
+            body = body.replace("</sheets>", f'</sheets><externalReferences><externalReference {named} r:id="rId77"/></externalReferences>')
         if name == "xl/_rels/workbook.xml.rels":
             kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/externalLink"
             body = body.replace(
