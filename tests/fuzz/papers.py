@@ -56,9 +56,9 @@ TARGETS = {
         try_qr,
         [
             *(b"s" + one for one in SIGNED),
-            *(b"i" + made.sealed(one) for one in SIGNED),
-            *(b"g" + made.packed(made.sealed(one)) for one in SIGNED),
-            b"d" + made.secure_qr().encode(),
+            *(b"i" + made.sealed(one, "somebody else") for one in SIGNED),
+            *(b"g" + made.packed(made.sealed(one, "somebody else")) for one in SIGNED),
+            b"d" + made.digits(made.packed(made.sealed(SIGNED[0], "somebody else"))).encode(),
             b"d1000 0000 0001",
         ],
     ),

@@ -267,9 +267,9 @@ INFLATED = made.sealed(made.signed_part())
     ids=lambda text: f"{len(text)} {text[:12]!a}",
 )
 def test_what_is_no_qr_of_aadhaar_is_refused_soon(text):
-    begun = time.monotonic()
+    begun = time.process_time()
     assert refusal(text) == "QR_MALFORMED"
-    assert time.monotonic() - begun < SECONDS_MAX
+    assert time.process_time() - begun < SECONDS_MAX
 
 
 @pytest.mark.parametrize("text", ["100000000001", " 1000 0000 0001\n", "1000-0000-0001", "1000000000000001"])
@@ -343,18 +343,18 @@ LAUGHS = f'<!DOCTYPE x [<!ENTITY a "ha">{LAUGHS}]>'
     ids=lambda text: f"{len(text)} {text[:12]!a}",
 )
 def test_what_is_no_old_qr_is_refused_soon(text):
-    begun = time.monotonic()
+    begun = time.process_time()
     assert refusal(text) == "QR_MALFORMED"
-    assert time.monotonic() - begun < SECONDS_MAX
+    assert time.process_time() - begun < SECONDS_MAX
 
 
 # --- Whatever else: refused, and nothing worse.
 
 
 def refuses(text):
-    begun = time.monotonic()
+    begun = time.process_time()
     assert refusal(text)
-    assert time.monotonic() - begun < SECONDS_MAX
+    assert time.process_time() - begun < SECONDS_MAX
 
 
 @settings(deadline=None, max_examples=200)
