@@ -45,6 +45,13 @@ RULES = MappingProxyType(
         "leaving_needs_settlement": Rule(
             "Whether a member leaves, dies or moves in her record only once the books have settled her: 1 yes, 0 no (R-MEM-3)", 0, 1, 0
         ),
+        # How long what identity keeps of members is kept: what the law asks for at least is the lowest that a state may set.
+        "number_kept_days": Rule(
+            "For how many days a member's Aadhaar number is kept after she left or her consent ran out (DPDP Act s.8(7))", 0, 1827, 365
+        ),
+        "ekyc_log_days": Rule("For how many days it is kept who asked for which e-KYC: 2 and 5 years (Aadhaar Regulations 2021)", 2557, 3653, 2557),
+        "consent_kept_days": Rule("For how many days the record of a consent is kept after its end (DPDP Rules 2025: 7 years)", 2557, 3653, 2557),
+        "message_log_days": Rule("For how many days it is kept that a member was sent a message (DPDP Rules 2025 r.8(3))", 365, 3653, 365),
         # Below -10 bits a pair is 1,000 times less likely than not; above 60 two records agree in all that there is to compare.
         "duplicate_shown_centibits": Rule(
             "From how many hundredths of a bit of evidence on officers are shown two records; 0 is as likely one woman's as not",

@@ -1,4 +1,4 @@
-"""Stores users, their devices and sessions, invitations redeemed, e-KYCs under way, alerts to send, and identity's copy of the institutions."""
+"""Stores users, their devices and sessions, invitations redeemed, consents, e-KYCs, alerts to send, and identity's copy of the institutions."""
 
 from sqlalchemy import (
     ARRAY,
@@ -167,6 +167,87 @@ kycs = Table(
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("tries", SmallInteger, nullable=False),
     Column("confirmed_at", DateTime(timezone=True)),
+    Column("consent_id", Uuid),  # Empty of those from before consents were recorded.
+    Column("role", Text, nullable=False, server_default=""),  # Of the user, when she asked.
+    Column("last4", Text, nullable=False, server_default=""),  # While the vault holds the number.
+    Column("number_erased_at", DateTime(timezone=True)),
+    Index("kycs_member", "member_id"),
+    Index("kycs_reference", "reference"),
+)
+Index("kycs_expires", kycs.c.expires_at)
+# What retention looks through: of whom the vault holds a number.
+Index("kycs_number", kycs.c.member_id, postgresql_where=kycs.c.confirmed_at.is_not(None) & kycs.c.number_erased_at.is_(None))
+
+# The members of whom something is kept here: where each is, since when she is no more, whether anything of hers may be erased, and how
+# far her chain of consents goes. The row is the lock of the chain.
+members = Table(
+    "members",
+    metadata,
+    Column("member_id", Uuid, primary_key=True),
+    Column("institution_id", Uuid, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("version", BigInteger, nullable=False, server_default="0"),  # Of what profiles told; 0 while that told nothing since her first consent.
+    Column("left_at", DateTime(timezone=True)),
+    Column("held_at", DateTime(timezone=True)),
+    Column("held_reason", Text, nullable=False, server_default=""),
+    Column("place", BigInteger, nullable=False, server_default="0"),  # Of the last record of the chain, and its hash;
+    Column("head", LargeBinary, nullable=False),
+    Column("erased_place", BigInteger, nullable=False, server_default="0"),  # and of the last one that was erased when its time was over.
+    Column("erased_hash", LargeBinary, nullable=False),
+)
+Index("members_held", members.c.member_id, postgresql_where=members.c.held_at.is_not(None))
+
+# What members said of consents: a chain of records a member, each with the hash of the one before. Nothing is ever changed in it.
+consents = Table(
+    "consents",
+    metadata,
+    Column("member_id", Uuid, primary_key=True),
+    Column("place", BigInteger, primary_key=True),
+    Column("kind", Text, nullable=False),  # GIVEN, WITHDRAWN
+    Column("consent_id", Uuid, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("notice_version", Integer, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("notice_hash", LargeBinary, nullable=False),
+    Column("data_items", ARRAY(Text), nullable=False),
+    Column("recipients", ARRAY(Text), nullable=False),
+    Column("lawful_basis", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("device_id", Text, nullable=False),
+    Column("proof", Text, nullable=False),  # A reference: of an image of her thumb, of a one-time password.
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True)),  # Of what was given.
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
+    Column("institution_id", Uuid, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("prior_hash", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Index("consents_recorded", "recorded_at"),
+)
+Index("consents_given", consents.c.consent_id, unique=True, postgresql_where=consents.c.kind == "GIVEN")
+
+# That a member was sent a message: neither its text nor where it went.
+messages = Table(
+    "messages",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("member_id", Uuid, nullable=False),
+    Column("template", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Index("messages_member", "member_id"),
+    Index("messages_at", "at"),
+)
+
+# When each class of retention was last looked through, and what was erased of it, then and ever.
+retention_runs = Table(
+    "retention_runs",
+    metadata,
+    Column("kept", Text, primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("erased", BigInteger, nullable=False),
+    Column("erased_ever", BigInteger, nullable=False),
 )
 
 # What members are to be told, until it is sent or too old: then the row goes, and the number with it.
@@ -179,7 +260,9 @@ alerts = Table(
     Column("given_on", Date, nullable=False),
     Column("institution_code", Text, nullable=False),
     Column("approved_at", DateTime(timezone=True), nullable=False),
+    Column("member_id", Uuid),
     Index("alerts_approved", "approved_at"),
+    Index("alerts_member", "member_id"),
 )
 
 # As profiles tells them: to map users by an institution's name.
