@@ -1,22 +1,40 @@
 """Reads: one function a question."""
 
 from collections.abc import Collection
+from dataclasses import fields
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, any_, exists, false, func, literal, or_, select
 
-from services.chassis.sight import among, within
+from services.chassis.sight import among, in_sight, within
 from services.identity.rules.assignment import Institution
 from services.identity.rules.cluster import Cluster
+from services.identity.rules.consent import Channel, Kind, Record, State, states
+from services.identity.rules.consent import Purpose as ConsentPurpose
 from services.identity.rules.kyc import Kyc
 from services.identity.rules.message import Contact
 from services.identity.rules.session import OTP_TRIES_MAX, PERSONS_MAX, Challenge, Device, DeviceKind, Failures, Known, Purpose, Session
 from services.identity.rules.user import Assignment, Search, Side, Status, User
-from services.identity.tables import attempts, challenges, clusters, devices, institutions, kycs, sessions, uploads, user_roles, users
+from services.identity.tables import (
+    attempts,
+    challenges,
+    clusters,
+    consents,
+    devices,
+    institutions,
+    kycs,
+    members,
+    messages,
+    sessions,
+    uploads,
+    user_roles,
+    users,
+)
 from services.identity.tables import cluster_gps as gps_of_clusters
-from services.kernel.caller import Role
+from services.kernel.caller import Caller, Role
 from services.kernel.region import NOWHERE
 
 
@@ -143,13 +161,72 @@ def kyc_for_change(connection: Connection, kyc_id: UUID, user_id: str) -> Kyc | 
     row = connection.execute(select(kycs).where(kycs.c.kyc_id == kyc_id, kycs.c.user_id == user_id).with_for_update()).one_or_none()
     if row is None:
         return None
-    return Kyc(row.kyc_id, row.member_id, row.reference, row.provider_txn, row.expires_at, row.tries, row.confirmed_at is not None)
+    return Kyc(row.kyc_id, row.member_id, row.reference, row.provider_txn, row.expires_at, row.tries, row.confirmed_at is not None, row.consent_id)
 
 
 def contact(connection: Connection, user_id: str) -> Contact | None:
     """Where a user is reached, be she stopped: that, too, she is told."""
     row = connection.execute(select(users.c.mobile, users.c.email, users.c.language).where(users.c.user_id == user_id)).one_or_none()
     return Contact(*row) if row else None
+
+
+# --- Members and their consents.
+
+
+def member(connection: Connection, caller: Caller, member_id: UUID, *, for_update: bool = False) -> Any | None:  # noqa: ANN401 - a row of members
+    """The member, if something of hers is kept here and the caller sees where she is."""
+    asked = select(members).where(members.c.member_id == member_id, in_sight(caller, members.c.institution_id, members.c.region, institutions))
+    return connection.execute(asked.with_for_update() if for_update else asked).one_or_none()
+
+
+_OF_RECORDS = [one.name for one in fields(Record)]
+
+
+def columns_of(record: Record) -> dict[str, Any]:
+    """A record as the table has it."""
+    return {name: list(value) if isinstance(value := getattr(record, name), tuple) else value for name in _OF_RECORDS}
+
+
+def _record(row: Any) -> Record:  # noqa: ANN401 - a row of consents
+    said = {name: getattr(row, name) for name in _OF_RECORDS}
+    said |= {"kind": Kind(row.kind), "purpose": ConsentPurpose(row.purpose), "channel": Channel(row.channel)}
+    return Record(**said | {"data_items": tuple(row.data_items), "recipients": tuple(row.recipients)})
+
+
+def chains(connection: Connection, member_ids: Collection[UUID]) -> dict[UUID, list[Record]]:
+    """The records of these members, by place."""
+    asked = select(consents).where(among(consents.c.member_id, member_ids)).order_by(consents.c.member_id, consents.c.place)
+    found = map(_record, connection.execute(asked))
+    return {member_id: list(records) for member_id, records in groupby(found, lambda one: one.member_id)}
+
+
+def consents_of(connection: Connection, member_id: UUID) -> list[Record]:
+    return chains(connection, [member_id]).get(member_id, [])
+
+
+def consent(connection: Connection, consent_id: UUID) -> State | None:
+    """The consent of that id, whoever's it is."""
+    given = consents.c.consent_id == consent_id, consents.c.kind == Kind.GIVEN.value
+    whose = connection.execute(select(consents.c.member_id).where(*given)).scalar()
+    if whose is None:
+        return None
+    return next(one for one in states(consents_of(connection, whose)) if one.given.consent_id == consent_id)
+
+
+def wants_no_messages(connection: Connection, member_id: UUID) -> bool:
+    """Whether the last word of hers on messages was that she withdraws."""
+    hers = consents.c.member_id == member_id, consents.c.purpose == ConsentPurpose.MESSAGES.value
+    last = select(consents.c.kind).where(*hers).order_by(consents.c.place.desc()).limit(1)
+    return connection.execute(last).scalar() == Kind.WITHDRAWN.value
+
+
+def kycs_of(connection: Connection, member_id: UUID) -> list[Any]:
+    """Her e-KYCs, the oldest first."""
+    return list(connection.execute(select(kycs).where(kycs.c.member_id == member_id).order_by(kycs.c.expires_at, kycs.c.kyc_id)))
+
+
+def messages_to(connection: Connection, member_id: UUID) -> list[Any]:
+    return list(connection.execute(select(messages).where(messages.c.member_id == member_id).order_by(messages.c.at, messages.c.key)))
 
 
 # --- Devices, sessions, one-time passwords.

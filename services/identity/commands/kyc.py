@@ -1,4 +1,4 @@
-"""e-KYCs: begun with her consent, tried a few times, confirmed once."""
+"""e-KYCs: begun with her consent, tried a few times, confirmed once, while the consent holds."""
 
 from datetime import datetime
 from uuid import UUID
@@ -7,8 +7,10 @@ from sqlalchemy import Connection, insert, update
 
 from services.chassis import audit, settings, tokens
 from services.identity import queries
+from services.identity.commands import consent
 from services.identity.commands.vault import Identity
 from services.identity.rules import kyc as rules
+from services.identity.rules.consent import Purpose, missing
 from services.identity.rules.kyc import Kyc
 from services.identity.tables import kycs
 from services.kernel.caller import Caller
@@ -17,9 +19,12 @@ from services.kernel.ids import uuid7
 from services.kernel.month import business_date
 
 
-def start(connection: Connection, caller: Caller, member_id: UUID, reference: UUID, provider_txn: str, now: datetime) -> Kyc:
-    """Note that she consented, who asked her and when, and what the one-time password is for."""
-    kyc = Kyc(uuid7(), member_id, reference, provider_txn, now + rules.KYC_LIFE, 0, confirmed=False)
+def start(  # noqa: PLR0913 - an e-KYC is that much
+    connection: Connection, caller: Caller, member_id: UUID, consent_id: UUID, reference: UUID, provider_txn: str, now: datetime
+) -> Kyc:
+    """Note by which consent of hers, who asked her and when, and what the one-time password is for."""
+    held = consent.must_hold(connection, member_id, consent_id, Purpose.AADHAAR_ONLINE, now)
+    kyc = Kyc(uuid7(), member_id, reference, provider_txn, now + rules.KYC_LIFE, 0, confirmed=False, consent_id=consent_id)
     connection.execute(
         insert(kycs).values(
             kyc_id=kyc.kyc_id,
@@ -27,7 +32,9 @@ def start(connection: Connection, caller: Caller, member_id: UUID, reference: UU
             reference=reference,
             provider_txn=provider_txn,
             user_id=caller.user_id,
-            consented_at=now,
+            role=caller.role or "",
+            consent_id=consent_id,
+            consented_at=held.given.at,
             expires_at=kyc.expires_at,
             tries=0,
         ),
@@ -47,14 +54,23 @@ def take_try(connection: Connection, caller: Caller, kyc_id: UUID, now: datetime
     return kyc
 
 
+def must_be_consented(connection: Connection, kyc: Kyc, now: datetime) -> None:
+    if kyc.consent_id is None:
+        raise missing()
+    consent.must_hold(connection, kyc.member_id, kyc.consent_id, Purpose.AADHAAR_ONLINE, now)
+
+
 def confirm(connection: Connection, caller: Caller, kyc: Kyc, identity: Identity, birth_year: int, gender: str, now: datetime) -> str:
     """The attestation for profiles, once: it names the member and her identity token, never the number."""
-    first = update(kycs).where(kycs.c.kyc_id == kyc.kyc_id, kycs.c.confirmed_at.is_(None)).values(confirmed_at=now).returning(kycs.c.kyc_id)
+    must_be_consented(connection, kyc, now)
+    noted = {"confirmed_at": now, "last4": identity.masked[-4:]}
+    first = update(kycs).where(kycs.c.kyc_id == kyc.kyc_id, kycs.c.confirmed_at.is_(None)).values(noted).returning(kycs.c.kyc_id)
     if connection.execute(first).scalar() is None:
         raise Conflict("KYC_EXPIRED", "This verification is over; start it again.", field="kyc_id")
     claims = {
         "sub": str(kyc.member_id),
         "kyc_id": str(kyc.kyc_id),
+        "consent_id": str(kyc.consent_id),
         "identity_token": identity.token,
         "birth_year": birth_year,
         "gender": gender,

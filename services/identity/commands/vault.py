@@ -72,6 +72,12 @@ def identify(connection: Connection, reference: UUID, purpose: str, user_id: str
     return Identity(row.token.hex(), mask(number))
 
 
+def erase(connection: Connection, reference: UUID, reason: str, user_id: str) -> None:
+    """Erase a number for good; one that is gone already is noted once more, and that is all."""
+    connection.execute(delete(numbers).where(numbers.c.reference == reference))
+    _note(connection, reference, f"erase: {reason}", user_id)
+
+
 def forget_unconfirmed(connection: Connection, before: datetime) -> int:
     """Erase the numbers that were handed in before then and that nobody proved to be hers; returns how many."""
     return connection.execute(delete(numbers).where(numbers.c.confirmed_at.is_(None), numbers.c.stored_at < before)).rowcount

@@ -25,11 +25,7 @@ class Kyc:
     expires_at: datetime
     tries: int
     confirmed: bool
-
-
-def check_consent(*, consent: bool) -> None:
-    if not consent:
-        raise Invalid("CONSENT_MISSING", "Ask the member first; without her consent there is no verification.", field="consent")
+    consent_id: UUID | None = None  # None of one from before consents were recorded.
 
 
 def check_number(number: str, *, never_issued_too: bool) -> str:

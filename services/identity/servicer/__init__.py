@@ -1,4 +1,4 @@
-"""gRPC in: invitations and e-KYC here; sessions, users, their mapping sheet and clusters in rooms of their own."""
+"""gRPC in: invitations and e-KYC here; sessions, users, their mapping sheet, clusters and consents in rooms of their own."""
 
 from datetime import UTC, datetime
 
@@ -9,10 +9,12 @@ from services.chassis import database, settings, tokens
 from services.chassis.audit import Reads
 from services.chassis.interceptors import caller
 from services.identity.adapters import ekyc
-from services.identity.commands import invitation, kyc, vault
+from services.identity.commands import consent, invitation, kyc, vault
 from services.identity.rules import kyc as kyc_rules
+from services.identity.rules.consent import Purpose, missing
 from services.identity.servicer.bookkeepers import Bookkeepers
 from services.identity.servicer.clusters import Clusters
+from services.identity.servicer.consents import Consents
 from services.identity.servicer.sessions import Sessions
 from services.identity.servicer.show import SERVICE, show, transaction
 from services.identity.servicer.users import Users
@@ -26,7 +28,7 @@ vault_transaction = database.of("vault")
 Context = grpc.ServicerContext
 
 
-class Servicer(Sessions, Users, Bookkeepers, Clusters, identity_pb2_grpc.IdentityServiceServicer):
+class Servicer(Sessions, Users, Bookkeepers, Clusters, Consents, identity_pb2_grpc.IdentityServiceServicer):
     """Reads the request, runs a command or query, shows the answer."""
 
     def __init__(self) -> None:
@@ -50,13 +52,17 @@ class Servicer(Sessions, Users, Bookkeepers, Clusters, identity_pb2_grpc.Identit
 
     def StartKyc(self, request: identity_pb2.StartKycRequest, _context: Context) -> identity_pb2.StartKycResponse:
         member_id = parse_id(request.member_id, "member_id")
-        kyc_rules.check_consent(consent=request.consent)
+        if not request.consent_id:
+            raise missing()
+        consent_id = parse_id(request.consent_id, "consent_id")
         number = kyc_rules.check_number(request.aadhaar_number, never_issued_too=self._ekyc.takes_never_issued)
+        with transaction() as connection:
+            consent.must_hold(connection, member_id, consent_id, Purpose.AADHAAR_ONLINE, datetime.now(UTC))
         provider_txn = self._ekyc.request_otp(number)  # Outside of any transaction, and first: what it does not know is not stored.
         with vault_transaction() as connection:
             reference = vault.store(connection, number, PURPOSE, caller().user_id)
         with transaction() as connection:
-            begun = kyc.start(connection, caller(), member_id, reference, provider_txn, datetime.now(UTC))
+            begun = kyc.start(connection, caller(), member_id, consent_id, reference, provider_txn, datetime.now(UTC))
         answer = identity_pb2.StartKycResponse(kyc_id=str(begun.kyc_id))
         answer.expires_at.FromDatetime(begun.expires_at)
         return answer
@@ -65,6 +71,7 @@ class Servicer(Sessions, Users, Bookkeepers, Clusters, identity_pb2_grpc.Identit
         kyc_id = parse_id(request.kyc_id, "kyc_id")
         with transaction() as connection:
             begun = kyc.take_try(connection, caller(), kyc_id, datetime.now(UTC))
+            kyc.must_be_consented(connection, begun, datetime.now(UTC))
         result = self._ekyc.confirm(begun.provider_txn, request.otp)
         if result is None:
             raise Conflict("KYC_OTP_WRONG", "The one-time password is wrong.", field="otp")
