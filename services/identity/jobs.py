@@ -1,6 +1,7 @@
-"""Timers and outside effects: messages go out, each at most once; numbers that nobody proved, tries and sessions of long ago are forgotten."""
+"""Timers and outside effects: messages go out, each at most once; what is over is erased, tries and sessions of long ago are forgotten."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -13,17 +14,20 @@ from services.chassis.jobs import Arguments, NotBegun, job
 from services.chassis.logs import describe
 from services.identity import queries
 from services.identity.adapters import inbox, mail, sms
-from services.identity.commands import alert, session, sheet, vault
+from services.identity.commands import alert, retention, session, sheet, vault
 from services.identity.rules import message as rules
 from services.identity.rules import otp
-from services.identity.rules.kyc import UNCONFIRMED_KEPT
 from services.identity.rules.message import Contact, Mail, Sms, Wording
+from services.identity.rules.retention import CLASSES
 from services.kernel.errors import Refused
 from services.kernel.messages import TEMPLATES
+from services.kernel.month import today
 
 log = logging.getLogger(__name__)
 
 INBOX_KEPT = timedelta(days=7)
+# Well within a worker's lease: what is left waits for the next round.
+ERASING_SECONDS_MAX = 300
 LOAN_ALERT = "loan_alert"  # A channel of its own: members' numbers, unlike users', were never tried.
 MESSAGES = Counter("lokos_messages", "Messages to users and members, by what became of them: sent, failed, dropped", ["channel", "outcome"])
 
@@ -121,17 +125,60 @@ def forget_messages(_service: str, _arguments: Arguments) -> None:
         inbox.inbox().forget(datetime.now(UTC) - INBOX_KEPT)
 
 
-@job(every_seconds=3600)
-def forget_alerts(service: str, _arguments: Arguments) -> None:
-    """A day later than they are too late to send, so that the one who drops them is the one who counts."""
-    with database.transaction(service) as connection:
-        alert.forget(connection, datetime.now(UTC) - rules.ALERT_KEPT - timedelta(days=1))
+def days(policy: str) -> int:
+    """What a policy says today."""
+    return settings.state().policies.value(policy, today())
 
 
 @job(every_seconds=3600)
-def forget_unconfirmed(_service: str, _arguments: Arguments) -> None:
+def erase_what_is_over(service: str, _arguments: Arguments) -> None:
+    """Class by class, a batch a transaction, until nothing is over or its time is up: the rest is its next round's."""
+    ends = time.monotonic() + ERASING_SECONDS_MAX
+    for name in CLASSES:
+        now, erased, more = datetime.now(UTC), 0, True
+        while more and time.monotonic() < ends:
+            gone = _erase_numbers(service, now) if name == "NUMBERS" else _erase(service, name, now)
+            erased, more = erased + gone, gone > 0
+        with database.transaction(service) as connection:
+            retention.note_run(connection, name, now, erased)
+
+
+def _erase(service: str, name: str, now: datetime) -> int:
+    if name not in retention.OF_THE_VAULT:
+        with database.transaction(service) as connection:
+            gone = retention.erase(connection, name, now, days)
+            if gone:
+                retention.note(connection, name, gone)
+        return len(gone)
+    with database.reading(service) as connection:
+        held = retention.held_references(connection)
     with database.transaction("vault") as connection:
-        vault.forget_unconfirmed(connection, datetime.now(UTC) - UNCONFIRMED_KEPT)
+        gone = retention.erase(connection, name, now, days, held)
+    if gone:
+        with database.transaction(service) as connection:
+            retention.note(connection, name, gone)
+    return len(gone)
+
+
+def _erase_numbers(service: str, now: datetime, member_id: UUID | None = None) -> int:
+    """First out of the vault, then noted: cut short between, they are erased once more."""
+    with database.reading(service) as connection:
+        due = retention.due_numbers(connection, now, days, member_id)
+    if not due.kyc_ids:
+        return 0
+    with database.transaction("vault") as connection:
+        for reference in due.references:
+            vault.erase(connection, reference, "retention", retention.TIMER.user_id)
+    with database.transaction(service) as connection:
+        retention.note_numbers(connection, due.kyc_ids, now)
+    return len(due.kyc_ids)
+
+
+@job()
+def erase_numbers(service: str, arguments: Arguments) -> None:
+    """She withdrew: her number goes at once, unless a legal hold keeps it."""
+    while _erase_numbers(service, datetime.now(UTC), UUID(arguments["member_id"])):
+        pass
 
 
 @job(every_seconds=3600)

@@ -213,11 +213,11 @@ def consent(connection: Connection, consent_id: UUID) -> State | None:
     return next(one for one in states(consents_of(connection, whose)) if one.given.consent_id == consent_id)
 
 
-def wants_no_messages(connection: Connection, member_id: UUID) -> bool:
-    """Whether the last word of hers on messages was that she withdraws."""
+def may_be_told(connection: Connection, member_id: UUID) -> bool:
+    """Whether the last word of hers on messages was not that she withdraws."""
     hers = consents.c.member_id == member_id, consents.c.purpose == ConsentPurpose.MESSAGES.value
     last = select(consents.c.kind).where(*hers).order_by(consents.c.place.desc()).limit(1)
-    return connection.execute(last).scalar() == Kind.WITHDRAWN.value
+    return connection.execute(last).scalar() != Kind.WITHDRAWN.value
 
 
 def kycs_of(connection: Connection, member_id: UUID) -> list[Any]:

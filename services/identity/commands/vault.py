@@ -78,11 +78,6 @@ def erase(connection: Connection, reference: UUID, reason: str, user_id: str) ->
     _note(connection, reference, f"erase: {reason}", user_id)
 
 
-def forget_unconfirmed(connection: Connection, before: datetime) -> int:
-    """Erase the numbers that were handed in before then and that nobody proved to be hers; returns how many."""
-    return connection.execute(delete(numbers).where(numbers.c.confirmed_at.is_(None), numbers.c.stored_at < before)).rowcount
-
-
 def _note(connection: Connection, reference: UUID, purpose: str, user_id: str) -> None:
     values = {"at": datetime.now(UTC), "reference": reference, "purpose": purpose, "user_id": user_id, "request_id": request_id.get()}
     connection.execute(insert(uses).values(values))

@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("erased_hash", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("member_id"),
     )
+    op.create_index("members_left", "members", ["left_at"], unique=False, postgresql_where=sa.text("left_at IS NOT NULL"))
     op.create_index("members_held", "members", ["member_id"], unique=False, postgresql_where=sa.text("held_at IS NOT NULL"))
     op.create_table(
         "consents",
@@ -54,6 +55,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("member_id", "place"),
     )
     op.create_index("consents_recorded", "consents", ["recorded_at"], unique=False)
+    op.create_index("consents_withdrawn", "consents", ["member_id"], unique=False, postgresql_where=sa.text("kind = 'WITHDRAWN'"))
+    op.create_index("consents_ends", "consents", ["expires_at"], unique=False, postgresql_where=sa.text("kind = 'GIVEN'"))
     op.create_index("consents_given", "consents", ["consent_id"], unique=True, postgresql_where=sa.text("kind = 'GIVEN'"))
     op.create_table(
         "messages",
@@ -81,8 +84,7 @@ def upgrade() -> None:
     op.add_column("kycs", sa.Column("number_erased_at", sa.DateTime(timezone=True), nullable=True))
     for name in ("member", "reference", "expires"):
         op.create_index(f"kycs_{name}", "kycs", [{"member": "member_id", "expires": "expires_at"}.get(name, name)], unique=False)
-    held = sa.text("confirmed_at IS NOT NULL AND number_erased_at IS NULL")
-    op.create_index("kycs_number", "kycs", ["member_id"], unique=False, postgresql_where=held)
+    op.create_index("kycs_number", "kycs", ["member_id"], unique=False, postgresql_where=sa.text("number_erased_at IS NULL"))
 
 
 def downgrade() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from uuid import UUID
 
 from services.kernel.errors import Conflict
 from services.kernel.messages import ENGLISH, TEMPLATES, Messages
@@ -29,6 +30,7 @@ class Alert:
     given_on: date
     institution_code: str
     approved_at: datetime
+    member_id: UUID | None = None  # None of one from before members were told of with their loans.
 
     @property
     def places(self) -> dict[str, str]:

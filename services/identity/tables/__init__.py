@@ -175,8 +175,8 @@ kycs = Table(
     Index("kycs_reference", "reference"),
 )
 Index("kycs_expires", kycs.c.expires_at)
-# What retention looks through: of whom the vault holds a number.
-Index("kycs_number", kycs.c.member_id, postgresql_where=kycs.c.confirmed_at.is_not(None) & kycs.c.number_erased_at.is_(None))
+# What retention looks through: of whom the vault may hold a number.
+Index("kycs_number", kycs.c.member_id, postgresql_where=kycs.c.number_erased_at.is_(None))
 
 # The members of whom something is kept here: where each is, since when she is no more, whether anything of hers may be erased, and how
 # far her chain of consents goes. The row is the lock of the chain.
@@ -195,6 +195,7 @@ members = Table(
     Column("erased_place", BigInteger, nullable=False, server_default="0"),  # and of the last one that was erased when its time was over.
     Column("erased_hash", LargeBinary, nullable=False),
 )
+Index("members_left", members.c.left_at, postgresql_where=members.c.left_at.is_not(None))
 Index("members_held", members.c.member_id, postgresql_where=members.c.held_at.is_not(None))
 
 # What members said of consents: a chain of records a member, each with the hash of the one before. Nothing is ever changed in it.
@@ -226,6 +227,8 @@ consents = Table(
     Column("hash", LargeBinary, nullable=False),
     Index("consents_recorded", "recorded_at"),
 )
+Index("consents_withdrawn", consents.c.member_id, postgresql_where=consents.c.kind == "WITHDRAWN")
+Index("consents_ends", consents.c.expires_at, postgresql_where=consents.c.kind == "GIVEN")
 Index("consents_given", consents.c.consent_id, unique=True, postgresql_where=consents.c.kind == "GIVEN")
 
 # That a member was sent a message: neither its text nor where it went.

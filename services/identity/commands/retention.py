@@ -1,0 +1,261 @@
+"""Retention: erases what is over, by the classes of rules.retention, and says how each class stands."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    Subquery,
+    Table,
+    case,
+    delete,
+    exists,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects import postgresql
+
+from services.chassis import audit
+from services.chassis.sight import among
+from services.identity.rules.consent import Kind
+from services.identity.rules.kyc import UNCONFIRMED_KEPT
+from services.identity.rules.retention import CLASSES, GRACE, Days, Standing
+from services.identity.tables import alerts, consents, kycs, members, messages, retention_runs
+from services.identity.tables.vault import numbers, uses
+from services.kernel.caller import Caller
+from services.kernel.errors import NotFound
+
+BATCH = 500
+TIMER = Caller("retention")  # Who erases, in the audit.
+OF_THE_VAULT = frozenset({"UNCONFIRMED_NUMBERS", "VAULT_USES"})  # The vault's role alone reads these.
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """e-KYCs whose numbers are over; of their references those that nobody else's e-KYC still needs."""
+
+    kyc_ids: Sequence[UUID]
+    references: Sequence[UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """When a class was last looked through, and what was erased of it, then and ever."""
+
+    at: datetime
+    erased: int
+    erased_ever: int
+
+
+# --- What is over.
+
+
+def _rows(name: str, now: datetime, days: Days, held: Collection[UUID] = ()) -> Subquery:
+    """All rows of a class: their key, since when they are kept, whether that is over, and for long, and whether a legal hold keeps them.
+
+    `held` are the vault's references that are under one, which the vault's role cannot look up.
+    """
+    kept = CLASSES[name].kept(days)
+    if name in {"NUMBERS", "CONSENTS"}:
+        return (_numbers if name == "NUMBERS" else _consents)(now, days)
+    of_member: dict[str, tuple[Table, str, str, ColumnElement[bool], ColumnElement[bool]]] = {
+        "UNCONFIRMED_NUMBERS": (numbers, "reference", "stored_at", numbers.c.confirmed_at.is_(None), false()),
+        "VAULT_USES": (uses, "id", "at", literal(value=True), among(uses.c.reference, held)),
+        "EKYC_LOGS": (kycs, "kyc_id", "expires_at", literal(value=True), _is_held(kycs)),
+        "MESSAGES": (messages, "key", "at", literal(value=True), _is_held(messages)),
+        "ALERTS": (alerts, "loan_id", "approved_at", literal(value=True), false()),
+    }
+    table, key, since, which, is_held = of_member[name]
+    over = table.c[since] <= now - kept
+    # While the vault has the number this row is all that tells whose it is.
+    is_held = or_(is_held, kycs.c.number_erased_at.is_(None)) if table is kycs else is_held
+    return _rated(table, table.c[since], over, table.c[since] <= now - kept - GRACE, is_held, table.c[key]).where(which).subquery()
+
+
+def _rated(  # noqa: PLR0913 - a row is that much
+    source: FromClause,
+    since: ColumnElement[Any],
+    over: ColumnElement[bool],
+    long_over: ColumnElement[bool],
+    held: ColumnElement[bool],
+    *keys: ColumnElement[Any],
+) -> Select[Any]:
+    rated = since.label("since"), over.label("over"), long_over.label("long_over"), held.label("held")
+    return select(*keys, *rated).select_from(source)
+
+
+def _is_held(table: Table) -> ColumnElement[bool]:
+    return exists().where(members.c.member_id == table.c.member_id, members.c.held_at.is_not(None))
+
+
+def _numbers(now: datetime, days: Days, *, candidates: bool = False) -> Subquery:
+    """By e-KYC. It is over at once where she withdrew; else some time after she left or her last consent to it ran out.
+
+    With `candidates` only of those who can be over at all, so that the others are not looked at one by one.
+    """
+    kept = CLASSES["NUMBERS"].kept(days)
+    given, later = consents.alias("given"), consents.alias("later")
+    since_then = later.c.member_id == given.c.member_id, later.c.purpose == given.c.purpose, later.c.place >= given.c.place
+    withdrawn_at = select(func.min(later.c.recorded_at)).where(*since_then, later.c.kind == Kind.WITHDRAWN.value).scalar_subquery()
+    last_end = select(func.max(later.c.expires_at)).where(*since_then, later.c.kind == Kind.GIVEN.value).scalar_subquery()
+    ends_at = case(
+        (kycs.c.confirmed_at.is_(None), kycs.c.expires_at + UNCONFIRMED_KEPT),
+        else_=func.least(withdrawn_at, members.c.left_at + kept, last_end + kept),
+    )
+    of_her = kycs.outerjoin(members, members.c.member_id == kycs.c.member_id).outerjoin(
+        given, (given.c.consent_id == kycs.c.consent_id) & (given.c.kind == Kind.GIVEN.value)
+    )
+    over, long_over = (func.coalesce(ends_at <= moment, false()) for moment in (now, now - GRACE))
+    keys = kycs.c.kyc_id, kycs.c.member_id, kycs.c.reference
+    rows = _rated(of_her, kycs.c.expires_at, over, long_over, members.c.held_at.is_not(None), *keys).where(kycs.c.number_erased_at.is_(None))
+    if candidates:
+        withdrew = select(consents.c.member_id).where(consents.c.kind == Kind.WITHDRAWN.value)
+        ran_out = select(consents.c.member_id).where(consents.c.kind == Kind.GIVEN.value, consents.c.expires_at <= now - kept)
+        left = select(members.c.member_id).where(members.c.left_at <= now - kept)
+        rows = rows.where(or_(kycs.c.confirmed_at.is_(None), *(kycs.c.member_id.in_(one) for one in (withdrew, ran_out, left))))
+    return rows.subquery()
+
+
+def _consents(now: datetime, days: Days, *, candidates: bool = False) -> Subquery:
+    """By record. One is over when the consent and all before it in the chain have ended long ago: a chain is erased from its beginning.
+
+    With `candidates` only of members whose chain is that old.
+    """
+    kept = CLASSES["CONSENTS"].kept(days)
+    later = consents.alias("later")
+    after = later.c.member_id == consents.c.member_id, later.c.purpose == consents.c.purpose, later.c.place > consents.c.place
+    withdrawn_at = select(func.min(later.c.recorded_at)).where(*after, later.c.kind == Kind.WITHDRAWN.value).scalar_subquery()
+    own_end = func.coalesce(func.least(consents.c.expires_at, withdrawn_at), consents.c.recorded_at)  # A withdrawal ends when it is made.
+    ended_at = func.max(own_end).over(partition_by=consents.c.member_id, order_by=consents.c.place)
+    over, long_over = ended_at <= now - kept, ended_at <= now - kept - GRACE
+    keys = consents.c.member_id, consents.c.place, consents.c.hash
+    rows = _rated(consents, consents.c.recorded_at, over, long_over, _is_held(consents), *keys)
+    if candidates:
+        old = consents.alias("old")
+        rows = rows.where(consents.c.member_id.in_(select(old.c.member_id).where(old.c.recorded_at <= now - kept)))
+    return rows.subquery()
+
+
+def standing(connection: Connection, name: str, now: datetime, days: Days, held: Collection[UUID] = ()) -> Standing:
+    """How a class stands, on a connection of whoever reads it."""
+    row = _rows(name, now, days, held)
+    free, count = ~row.c.held, func.count()
+    asked = select(
+        count,
+        func.min(row.c.since),
+        count.filter(row.c.over, free),
+        count.filter(row.c.long_over, free),
+        count.filter(row.c.over, row.c.held),
+    ).select_from(row)
+    return Standing(*connection.execute(asked).one())
+
+
+def runs(connection: Connection) -> dict[str, Run]:
+    return {row.kept: Run(row.at, row.erased, row.erased_ever) for row in connection.execute(select(retention_runs))}
+
+
+def held_references(connection: Connection) -> list[UUID]:
+    """The vault's references of members under a legal hold."""
+    of_held = select(kycs.c.reference).join(members, members.c.member_id == kycs.c.member_id).where(members.c.held_at.is_not(None))
+    return list(connection.scalars(of_held.distinct()))
+
+
+# --- What is erased.
+
+
+def erase(connection: Connection, name: str, now: datetime, days: Days, held: Collection[UUID] = ()) -> list[str]:
+    """Erase some of what is over of a class, but numbers; returns what they were, none where nothing is over."""
+    if name == "CONSENTS":
+        return _erase_records(connection, now, days)
+    row = _rows(name, now, days, held)
+    table = {"UNCONFIRMED_NUMBERS": numbers, "VAULT_USES": uses, "EKYC_LOGS": kycs, "MESSAGES": messages, "ALERTS": alerts}[name]
+    key = next(iter(table.primary_key))
+    some = select(row.c[key.name]).where(row.c.over, ~row.c.held).order_by(row.c.since).limit(BATCH)
+    gone = delete(table).where(key.in_(some))
+    return [str(one) for one in connection.scalars(gone.returning(key))]
+
+
+def _erase_records(connection: Connection, now: datetime, days: Days) -> list[str]:
+    """The beginnings of chains; where each begins from now on is kept with its member, so that the rest can still be checked.
+
+    What is over stays over, whatever is added behind it meanwhile: no chain needs to be locked.
+    """
+    row = _consents(now, days, candidates=True)
+    rows = connection.execute(select(row).where(row.c.over, ~row.c.held).order_by(row.c.member_id, row.c.place).limit(BATCH)).all()
+    last = {row.member_id: row for row in rows}
+    for member_id, row in last.items():
+        begins = {"erased_place": row.place, "erased_hash": row.hash}
+        connection.execute(update(members).where(members.c.member_id == member_id).values(begins))
+    if rows:
+        gone = [(row.member_id, row.place) for row in rows]
+        connection.execute(delete(consents).where(tuple_(consents.c.member_id, consents.c.place).in_(gone)))
+    return [f"{row.member_id}/{row.place}" for row in rows]
+
+
+def due_numbers(connection: Connection, now: datetime, days: Days, member_id: UUID | None = None) -> Numbers:
+    """Some of the e-KYCs whose numbers are over, of all or of one member."""
+    row = _numbers(now, days, candidates=True)
+    asked = select(row).where(row.c.over, ~row.c.held)
+    due = connection.execute((asked.where(row.c.member_id == member_id) if member_id else asked).limit(BATCH)).all()
+    kyc_ids, references = [one.kyc_id for one in due], {one.reference for one in due}
+    # The same number may be another record's, whose consent stands.
+    serves = kycs.c.number_erased_at.is_(None) & or_(kycs.c.confirmed_at.is_not(None), kycs.c.expires_at > now)
+    others = select(kycs.c.reference).where(among(kycs.c.reference, references), serves, ~among(kycs.c.kyc_id, kyc_ids))
+    return Numbers(kyc_ids, sorted(references - set(connection.scalars(others))))
+
+
+def note_numbers(connection: Connection, kyc_ids: Sequence[UUID], now: datetime) -> None:
+    """The vault has erased them: of each e-KYC its log stays, without the number."""
+    erased = {"number_erased_at": now, "last4": ""}
+    connection.execute(update(kycs).where(among(kycs.c.kyc_id, kyc_ids)).values(erased))
+    note(connection, "NUMBERS", list(map(str, kyc_ids)))
+
+
+def note(connection: Connection, name: str, what: Sequence[str]) -> None:
+    """That so much of a class was erased, in the chain of the audit."""
+    audit.changed(connection, TIMER, "retention.erase", *what, kept=name, rows=len(what))
+
+
+def note_run(connection: Connection, name: str, now: datetime, erased: int) -> None:
+    """That a class was looked through."""
+    made = postgresql.insert(retention_runs).values(kept=name, at=now, erased=erased, erased_ever=erased)
+    again = {"at": now, "erased": erased, "erased_ever": retention_runs.c.erased_ever + erased}
+    connection.execute(made.on_conflict_do_update(index_elements=["kept"], set_=again))
+
+
+# --- Legal holds, and who left.
+
+
+def hold(connection: Connection, caller: Caller, member_id: UUID, reason: str, now: datetime) -> None:
+    """From now on nothing of hers is erased, whatever she withdraws, until she is released."""
+    _set_hold(connection, caller, member_id, "member.hold", reason, held_at=now, held_reason=reason)
+
+
+def release(connection: Connection, caller: Caller, member_id: UUID, reason: str) -> None:
+    """What was over meanwhile is erased in the next round."""
+    _set_hold(connection, caller, member_id, "member.release", reason, held_at=None, held_reason="")
+
+
+def _set_hold(connection: Connection, caller: Caller, member_id: UUID, action: str, reason: str, **values: object) -> None:
+    changed = update(members).where(members.c.member_id == member_id).values(values).returning(members.c.member_id)
+    if connection.execute(changed).scalar() is None:
+        raise NotFound("MEMBER_UNKNOWN", "There is no such member among yours.", field="member_id")
+    audit.changed(connection, caller, action, member_id, reason=reason)
+
+
+def heard(connection: Connection, member_id: UUID, place: dict[str, Any], version: int, left_at: datetime | None) -> None:
+    """What profiles told of a member of whom something is kept here, unless something newer was heard: where she is, and whether she left."""
+    values = place | {"version": version, "left_at": func.coalesce(members.c.left_at, left_at) if left_at else None}
+    connection.execute(update(members).where(members.c.member_id == member_id, members.c.version < version).values(values))
+
