@@ -80,6 +80,9 @@ def send_loan_alert(service: str, arguments: Arguments) -> None:
         return _sms().send(Sms(key, taken.mobile, words.text.format(**taken.places), words.language, words.template_id, is_otp=False))
 
     _hand_over(facts, rules.languages_of_members(settings.state().languages), send, registered_alone=_sms().takes_registered_alone)
+    if taken.member_id:
+        with database.transaction(service) as connection:
+            alert.note_sent(connection, key, "loan_given", taken.member_id, datetime.now(UTC))
 
 
 def _send(channel: str, service: str, arguments: Arguments, send: Callable[[Contact, Wording], str], *, registered_alone: bool = False) -> None:

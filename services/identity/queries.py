@@ -34,6 +34,7 @@ from services.identity.tables import (
     users,
 )
 from services.identity.tables import cluster_gps as gps_of_clusters
+from services.identity.tables.vault import uses
 from services.kernel.caller import Caller, Role
 from services.kernel.region import NOWHERE
 
@@ -227,6 +228,11 @@ def kycs_of(connection: Connection, member_id: UUID) -> list[Any]:
 
 def messages_to(connection: Connection, member_id: UUID) -> list[Any]:
     return list(connection.execute(select(messages).where(messages.c.member_id == member_id).order_by(messages.c.at, messages.c.key)))
+
+
+def uses_of(connection: Connection, references: Collection[UUID]) -> list[Any]:
+    """What the vault did with these, on a connection of its own role; the oldest first."""
+    return list(connection.execute(select(uses).where(among(uses.c.reference, references)).order_by(uses.c.id)))
 
 
 # --- Devices, sessions, one-time passwords.

@@ -35,6 +35,8 @@ def take(connection: Connection, loan_id: UUID) -> Alert | None:
     """What is to be sent, which from here on nobody else finds; None where it was taken before, or she has withdrawn since."""
     columns = (alerts.c.mobile, alerts.c.principal_paise, alerts.c.given_on, alerts.c.institution_code, alerts.c.approved_at, alerts.c.member_id)
     row = connection.execute(delete(alerts).where(alerts.c.loan_id == loan_id).returning(*columns)).one_or_none()
+    if row and row.member_id and not queries.may_be_told(connection, row.member_id):  # She withdrew at that very moment.
+        return None
     return Alert(*row) if row else None
 
 

@@ -14,7 +14,7 @@ from services.kernel.errors import Conflict, Invalid
 from services.kernel.month import business_date
 
 NOTICES = Path(__file__).parents[1] / "notices"
-PROOF_LENGTH_MAX = 100
+REFERENCE_LENGTH_MAX = 100
 CLOCK_SLACK = timedelta(minutes=5)  # Of a device whose clock is a little ahead.
 GENESIS = bytes(32)  # What stands before the first record of a member.
 
@@ -166,10 +166,11 @@ def check_channel(channel: str) -> Channel:
     return Channel(channel)
 
 
-def check_proof(proof: str) -> str:
-    if len(proof) > PROOF_LENGTH_MAX:
-        raise Invalid("PROOF_TOO_LONG", "A reference to a proof has at most {most} characters.", field="proof", most=PROOF_LENGTH_MAX)
-    return proof.strip()
+def check_reference(said: str, field: str) -> str:
+    """What names a device, or a proof."""
+    if len(said) > REFERENCE_LENGTH_MAX:
+        raise Invalid("REFERENCE_TOO_LONG", "This has at most {most} characters.", field=field, most=REFERENCE_LENGTH_MAX)
+    return said.strip()
 
 
 def check_given(given: Given, now: datetime) -> Given:

@@ -26,6 +26,7 @@ def loan_booked(connection: Connection, booked: LoanBooked, approved_at: datetim
             mobile=mobile,
             principal_paise=booked.principal_paise,
             given_on=booked.given_on,
+            member_id=booked.member_id,
             institution_code=queries.code_of(connection, UUID(booked.institution_id)),
         )
         event_id = derived("LoanAlertDue", booked.loan_id)

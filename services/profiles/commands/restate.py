@@ -76,7 +76,7 @@ def _last(found: Sequence[Subject]) -> UUID | None:
 
 # What each hearer keeps a copy of.
 PAGES: Mapping[str, Mapping[str, Page]] = {
-    "identity": {"institutions": restate_institutions},
+    "identity": {"institutions": restate_institutions, "members": restate_members},
     "transactions": {"institutions": restate_institutions, "members": restate_members},
     "reporting": {"institutions": restate_institutions, "members": restate_members},
     "dedup": {"institutions": restate_institutions_submitted, "submissions": restate_submissions},
