@@ -4,16 +4,21 @@ import argparse
 import getpass
 import json
 import sys
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
+from uuid import UUID
 
 from services.chassis import database, settings
 from services.identity.adapters import papers
+from services.identity.commands import consent
+from services.identity.commands import retention as kept
 from services.identity.commands import user as users
+from services.identity.rules.retention import CLASSES, Standing
 from services.identity.rules.user import Assignment, User, check_user_id
 from services.identity.rules.verified import TrustedCertificate
-from services.kernel.caller import Role
+from services.kernel.caller import Role, operator
 from services.kernel.errors import Invalid, Refused
+from services.kernel.ids import parse_id
 from services.kernel.month import today
 from services.kernel.names import clean_name
 from services.kernel.phone import check_mobile
@@ -21,6 +26,10 @@ from services.kernel.region import NATION
 
 transaction = database.of("identity")
 PAGE = 500
+
+
+class FaultFound(Exception):  # noqa: N818 - what a check was for, not an error of ours
+    """What a check found, in words for the operator."""
 
 
 def create_national_admin(arguments: argparse.Namespace) -> str:
@@ -92,6 +101,80 @@ def add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     qr.set_defaults(run=check_qr, refusal=refusal_in_json)
 
 
+def check_consents(_arguments: argparse.Namespace) -> str:
+    members = records = 0
+    faults: dict[UUID, str] = {}
+    after: UUID | None = None
+    while True:  # To the last page.
+        with database.reading("identity", of_one_moment=True) as connection:
+            found, after, count, walked = consent.first_faults(connection, after)
+        faults, records, members = faults | found, records + count, members + walked
+        if after is None:
+            break
+    told = f"{records} records of consents of {members} members walked: {len(faults)} chains do not fit."
+    if faults:
+        raise FaultFound("\n".join([*(f"{member_id}: {fault}" for member_id, fault in sorted(faults.items())), told]))
+    return told
+
+
+def show_retention(_arguments: argparse.Namespace) -> str:
+    now = datetime.now(UTC)
+    days = lambda policy: settings.state().policies.value(policy, today())  # noqa: E731 - as the jobs ask
+    with database.reading("identity") as connection:
+        runs, held = kept.runs(connection), kept.held_references(connection)
+    found: dict[str, Standing] = {}
+    for name in CLASSES:
+        with database.reading("vault" if name in kept.OF_THE_VAULT else "identity") as connection:
+            found[name] = kept.standing(connection, name, now, days, held)
+    header = ("class", "kept for", "rows", "oldest", "due", "overdue", "held", "last run", "erased ever")
+    rows = [header]
+    for name, one in found.items():
+        run = runs.get(name)
+        last = (f"{run.at:%Y-%m-%d %H:%M}", str(run.erased_ever)) if run else ("never", "0")
+        oldest = f"{one.oldest:%Y-%m-%d}" if one.oldest else "-"
+        figures = map(str, (one.rows, oldest, one.due, one.overdue, one.held))
+        rows.append((name, f"{CLASSES[name].kept(days).days} days", *figures, *last))
+    widths = [max(len(row[place]) for row in rows) for place in range(len(header))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    overdue = sum(one.overdue for one in found.values())
+    told = "\n".join([*lines, f"{overdue} overdue"])
+    if overdue:
+        raise FaultFound(told)
+    return told
+
+
+def hold(arguments: argparse.Namespace) -> str:
+    member_id = parse_id(arguments.member, "member")
+    with transaction() as connection:
+        kept.hold(connection, operator(arguments.by), member_id, arguments.reason, datetime.now(UTC))
+    return f"Nothing of {member_id} is erased until she is released."
+
+
+def release(arguments: argparse.Namespace) -> str:
+    member_id = parse_id(arguments.member, "member")
+    with transaction() as connection:
+        kept.release(connection, operator(arguments.by), member_id, arguments.reason)
+    return f"What is over of {member_id} is erased in the next round."
+
+
+def _add_kept(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """What is kept of members, and for how long."""
+    consents = commands.add_parser("consents", help="walk the chains of consents; exit 1 where one does not fit")
+    consents.add_argument("what", choices=["check"])
+    consents.set_defaults(run=check_consents)
+    shown = commands.add_parser("retention", help="what is kept of members by class, what of it is due; exit 1 where something is overdue")
+    shown.set_defaults(run=show_retention)
+    for name, run, about in (
+        ("hold", hold, "a legal hold: nothing of a member is erased, whatever she withdraws"),
+        ("release", release, "end a legal hold: what is over by then is erased"),
+    ):
+        made = commands.add_parser(name, help=about, description=f"{about.capitalize()}. For a State Admin, whom the audit names.")
+        made.add_argument("--member", required=True, metavar="ID")
+        made.add_argument("--by", required=True, help="the State Admin's user id")
+        made.add_argument("--reason", required=True, help="the order and its number; names nobody")
+        made.set_defaults(run=run)
+
+
 def main() -> int:
     """Run one command; a refusal is told in its sentence."""
     parser = argparse.ArgumentParser(prog="python -m services.identity", description=__doc__)
@@ -117,9 +200,13 @@ def main() -> int:
     again.add_argument("--to", required=True, metavar="HEARER", choices=["reporting"])
     again.set_defaults(run=restate)
     add_check(commands)
+    _add_kept(commands)
     arguments = parser.parse_args()
     try:
         sys.stdout.write(arguments.run(arguments) + "\n")
+    except FaultFound as fault:
+        sys.stdout.write(f"{fault}\n")
+        return 1
     except Refused as refused:
         if "refusal" in arguments:
             sys.stdout.write(arguments.refusal(refused) + "\n")

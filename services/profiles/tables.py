@@ -76,6 +76,7 @@ members = Table(
     Column("attested_birth_year", Integer, nullable=False, server_default="0"),
     Column("attested_gender", Text, nullable=False, server_default=""),
     Column("identity_notes", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("evidence_consent_id", Uuid),  # By which of her consents it was taken: with that it goes.
     # What the duplicate check last said of what is live.
     Column("verdict", Text),
     Column("screening_version", BigInteger, nullable=False, server_default="0"),
@@ -136,6 +137,7 @@ submissions = Table(
     Column("attested_birth_year", Integer, nullable=False, server_default="0"),
     Column("attested_gender", Text, nullable=False, server_default=""),
     Column("identity_notes", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("evidence_consent_id", Uuid),
     Column("verdict", Text),
     Column("screening_version", BigInteger, nullable=False, server_default="0"),
     Column("for_supervisor", Boolean, nullable=False, server_default="false"),  # A finding of the supervisor's tier is not decided yet.
@@ -156,6 +158,18 @@ Index(
     "submissions_supervisor",
     *(submissions.c[name] for name in ("block", "submitted_at", "record_id")),
     postgresql_where=text("status = 'SUBMITTED' AND for_supervisor"),
+)
+
+# What members withdrew, by purpose: whether their last word was that, and every consent that ever ended so. What comes late is measured by it.
+withdrawals = Table(
+    "withdrawals",
+    metadata,
+    Column("member_id", Uuid, primary_key=True),
+    Column("purpose", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),  # Of the last word on it.
+    Column("stands", Boolean, nullable=False),
+    Column("withdrawn_at", DateTime(timezone=True)),
+    Column("consent_ids", ARRAY(Uuid), nullable=False, server_default="{}"),
 )
 
 # Every approval: what was live before an edit (nothing, before the first), and what an act of life said.

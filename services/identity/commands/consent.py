@@ -107,8 +107,8 @@ def must_hold(connection: Connection, member_id: UUID, consent_id: UUID, purpose
     return rules.must_hold(found if found and found.given.member_id == member_id else None, purpose, now)
 
 
-def first_faults(connection: Connection, after: UUID | None) -> tuple[dict[UUID, str], UUID | None, int]:
-    """What is wrong first with each chain of the next page of members; the member to go on after, None at the end; how many records there were."""
+def first_faults(connection: Connection, after: UUID | None) -> tuple[dict[UUID, str], UUID | None, int, int]:
+    """What is wrong first with each chain of the next page of members; whom to go on after, None at the end; how many records and members."""
     asked = select(members).order_by(members.c.member_id).limit(PAGE)
     page = connection.execute(asked.where(members.c.member_id > after) if after else asked).all()
     chains = queries.chains(connection, [row.member_id for row in page])
@@ -124,7 +124,7 @@ def first_faults(connection: Connection, after: UUID | None) -> tuple[dict[UUID,
                 fault = f"record {record.place} is of a notice that reads otherwise now"
         if fault:
             faults[row.member_id] = fault
-    return faults, page[-1].member_id if len(page) == PAGE else None, sum(map(len, chains.values()))
+    return faults, page[-1].member_id if len(page) == PAGE else None, sum(map(len, chains.values())), len(page)
 
 
 def _member_for_change(connection: Connection, caller: Caller, member_id: UUID, institution_id: UUID) -> Any:  # noqa: ANN401 - a row of members
