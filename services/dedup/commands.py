@@ -62,22 +62,37 @@ def _replacing(statement: Insert, *key: str, newer: bool = False) -> Insert:
 # --- What is heard.
 
 
-def screen(connection: Connection, record: Record, version: int) -> None:
+def screen(connection: Connection, record: Record, version: int, *, identity_withdrawn: bool = False) -> None:
     """Note a submitted record and screen it, and again all whom it concerns.
 
-    What is told again counts where it is keyed otherwise now, as when names are.
+    What is told again counts where it is keyed otherwise now, as when names are. With `identity_withdrawn` the tokens of what was told
+    before are forgotten first, also where something newer is known already.
     """
     _lock(connection, "member", [record.member_id])
-    held = queries.held(connection, [record.member_id]).get(record.member_id, [])
     decided = queries.decided(connection, record.member_id)
     person = rules.person(record, rules.status_of(record.revision, decided))
+    forgot = identity_withdrawn and _forget_identity(connection, person, version)
+    held = queries.held(connection, [record.member_id]).get(record.member_id, [])
     newest = max((one.version for one in held), default=0)
     if newest > version or any(one.version == version and one.person == person for one in held):
+        if forgot:
+            _settle(connection, record.member_id)
         return
     live = decided is not None and decided[1] in LIVE and any(one.person.revision <= decided[0] < record.revision for one in held)
     waiting = live and person.status is Status.SUBMITTED
     _write(connection, person, version, waiting=waiting, before=held)
     _settle(connection, record.member_id)
+
+
+def _forget_identity(connection: Connection, person: Person, version: int) -> bool:
+    """Take the token from what was told of her before this version; whether there was one. All that she could be found by stays held."""
+    held = queries.held(connection, [person.member_id]).get(person.member_id, [])
+    if not any(one.version < version and one.person.identity_token for one in held):
+        return False
+    _lock_lookups(connection, [person, *(one.person for one in held)])
+    before = people.c.member_id == person.member_id, people.c.version < version
+    connection.execute(update(people).where(*before).values(identity_token=""))
+    return True
 
 
 def decide(

@@ -20,6 +20,8 @@ def loan_booked(connection: Connection, booked: LoanBooked, approved_at: datetim
     The event keeps the moment of the approval, so that identity knows how old the news is however long it was on its way.
     """
     outcome, mobile = alert.reached(queries.live_content(connection, UUID(booked.member_id)))
+    if (withdrawal := queries.withdrawn(connection, UUID(booked.member_id)).get("MESSAGES")) is not None and withdrawal.stands:
+        outcome = Outcome.REFUSED
     if outcome is Outcome.TOLD:
         message = LoanAlertDue(
             loan_id=booked.loan_id,

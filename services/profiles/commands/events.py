@@ -157,8 +157,8 @@ def _member_changed(known: Lists, member: Subject, ended: Sequence[AnyRow]) -> T
     return Told(message, row.id, row.version)
 
 
-def member_submitted(member: Subject) -> Told:
-    """What waits of her, else what is live."""
+def member_submitted(member: Subject, *, identity_withdrawn: bool = False) -> Told:
+    """What waits of her, else what is live. `identity_withdrawn`: what was told before of who she is goes, of the other record too."""
     row, spoken_of = member.row, member.profile
     content = spoken_of.content
     account = rules.default_account(content) or {}
@@ -175,6 +175,7 @@ def member_submitted(member: Subject) -> Told:
         account_holding=str(account.get("holding", "")),
         identity_token=spoken_of.identity_token or "",
         documents=rules.personal_documents(content),
+        identity_withdrawn=identity_withdrawn,
     )
     return Told(message, row.id, row.submitted_version)
 

@@ -13,11 +13,12 @@ from protos import dedup_pb2
 from services.chassis import audit
 from services.kernel.approval import OVER, Act, Status, outcome
 from services.kernel.caller import Caller
-from services.kernel.errors import Conflict, Invalid
+from services.kernel.errors import Conflict, Refused
 from services.kernel.month import today as this_day
 from services.profiles import queries
 from services.profiles.commands import finding, record
 from services.profiles.commands.account import ask_for_checks, has_doubtful_account
+from services.profiles.commands.consent import NOTHING_VERIFIED, PHOTO
 from services.profiles.commands.cutover import must_be_cut_over
 from services.profiles.commands.events import member_changed, member_decided, member_submitted, tell_all
 from services.profiles.commands.image import name_images
@@ -39,6 +40,7 @@ class Evidence:
     identity_token: str
     birth_year: int = 0
     gender: str = ""
+    consent_id: str = ""  # By which it was taken; empty of what is older than the records of consents.
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def submit(  # noqa: PLR0913 - a submission is that much
     member_id: UUID,
     revision: int,
     said: Mapping[str, Any],
-    evidence: Evidence | Invalid | None,
+    evidence: Evidence | Refused | None,
     today: date,
     *,
     branches: Branches | None = None,
@@ -82,18 +84,22 @@ def submit(  # noqa: PLR0913 - a submission is that much
         raise queries.unknown_institution()
     caller.must_see(shg.row.id, shg.row.region)
 
+    withdrawn = _withdrawn(connection, member_id, said, evidence)
+    evidence = _standing(evidence, withdrawn)
     before = queries.member_for_update(connection, member_id)
     if before:
         caller.must_see(before.row.institution_id, before.row.region)
     facts = Facts(today, lists(connection))
     content = rules.read(said, shg_of(shg), facts, before.row.content if before else None)
-    if is_repeat(before.held if before else None, revision, Act.PROFILE, content, _moved(connection, before, shg.row.id)):
+    moved = (*_moved(connection, before, shg.row.id), *(("photo",) if PHOTO in withdrawn else ()))
+    if is_repeat(before.held if before else None, revision, Act.PROFILE, content, moved):
         assert before is not None
         if isinstance(evidence, Evidence):
             _must_be_same_evidence(before, evidence)
         return before
-    if isinstance(evidence, Invalid):
+    if isinstance(evidence, Refused):
         raise evidence
+    _must_be_allowed(connection, content, withdrawn)
     if shg.row.status in OVER:
         raise Conflict("INSTITUTION_INACTIVE", "This SHG is closed or withdrawn; nobody joins it.", field="institution_id")
     must_be_known(rows_of(content, "accounts"), rows_of(before.row.content or {}, "accounts") if before else [], branches)
@@ -124,6 +130,31 @@ def submit(  # noqa: PLR0913 - a submission is that much
     # Also of one who is live, of whom nothing has changed but her version: copies are counted by it.
     tell_all(connection, [member_submitted(made), member_changed(connection, made)])
     return made
+
+
+def _withdrawn(connection: Connection, member_id: UUID, said: Mapping[str, Any], evidence: Evidence | Refused | None) -> dict[str, AnyRow]:
+    """What she withdrew, held until the transaction ends; nobody looks where nothing that is handed in needs a consent."""
+    if evidence is None and not said.get("photo"):
+        return {}
+    queries.hold_withdrawals(connection, member_id)
+    return queries.withdrawn(connection, member_id)
+
+
+def _standing(evidence: Evidence | Refused | None, withdrawn: Mapping[str, AnyRow]) -> Evidence | Refused | None:
+    """Evidence that was on its way when she withdrew is a refusal."""
+    ended = {str(one) for row in withdrawn.values() for one in row.consent_ids}
+    if isinstance(evidence, Evidence) and evidence.consent_id in ended:
+        return Conflict("CONSENT_WITHDRAWN", "She has withdrawn her consent to this verification; send her without it.", field="attestation")
+    return evidence
+
+
+def _must_be_allowed(connection: Connection, content: Held, withdrawn: Mapping[str, AnyRow]) -> None:
+    """A photograph that was on its way when she withdrew comes too late."""
+    photo, row = content.get("photo"), withdrawn.get(PHOTO)
+    if isinstance(photo, Mapping) and row is not None and row.withdrawn_at is not None:
+        put_at = queries.put_at(connection, UUID(str(photo["image_id"])))
+        if put_at is not None and put_at <= row.withdrawn_at:
+            raise Conflict("CONSENT_WITHDRAWN", "She has withdrawn her consent to this photograph; send her without it.", field="photo")
 
 
 def _moved(connection: Connection, before: Subject | None, shg_id: UUID) -> tuple[str, ...]:
@@ -161,14 +192,17 @@ def _entered(connection: Connection, member_id: UUID, before: Subject | None, sh
 
 def _held_evidence(before: Subject | None) -> Evidence | None:
     held = before and (before.waiting if before.waiting is not None and before.waiting.identity_token else before.row)
-    return Evidence(held.identity_token, held.attested_birth_year, held.attested_gender) if held and held.identity_token else None
+    if not held or not held.identity_token:
+        return None
+    return Evidence(held.identity_token, held.attested_birth_year, held.attested_gender, str(held.evidence_consent_id or ""))
 
 
 def _evidence(content: Held, evidence: Evidence | None) -> dict[str, Any]:
     """What is kept of it; a revision that tells of another woman than the evidence does is noted for the checker."""
     if evidence is None:
-        return {"identity_token": None, "attested_birth_year": 0, "attested_gender": "", "identity_notes": []}
+        return dict(NOTHING_VERIFIED)
     return {
+        "evidence_consent_id": UUID(evidence.consent_id) if evidence.consent_id else None,
         "identity_token": evidence.identity_token,
         "attested_birth_year": evidence.birth_year,
         "attested_gender": evidence.gender,
@@ -286,7 +320,7 @@ def let_in(connection: Connection, caller: Caller, subject: Subject, decisions: 
     return made
 
 
-_FACTS = ("identity_token", "attested_birth_year", "attested_gender", "identity_notes", "verdict", "screening_version")
+_FACTS = (*NOTHING_VERIFIED, "verdict", "screening_version")
 
 
 def weigh(connection: Connection, caller: Caller, subject: Subject, decided: review.HandedBack, decisions: Sequence[review.Decided]) -> Weighed:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -34,6 +34,7 @@ from services.profiles.tables import (
     members,
     memberships,
     submissions,
+    withdrawals,
 )
 
 AnyRow = Row[Any]
@@ -98,6 +99,22 @@ def _subject(connection: Connection, kind: str, row: AnyRow) -> Subject:
 def submission(connection: Connection, record_id: UUID) -> AnyRow | None:
     """What waits of a record. Whoever changes it holds the record's own row."""
     return connection.execute(select(submissions).where(submissions.c.record_id == record_id)).one_or_none()
+
+
+def hold_withdrawals(connection: Connection, member_id: UUID) -> None:
+    """Lock what a member withdrew, be she handed in already or not; before her record."""
+    connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"profiles withdrawals {member_id}", 0))))
+
+
+def withdrawn(connection: Connection, member_id: UUID) -> dict[str, AnyRow]:
+    """What she withdrew, by purpose."""
+    return {row.purpose: row for row in connection.execute(select(withdrawals).where(withdrawals.c.member_id == member_id))}
+
+
+def put_at(connection: Connection, image_id: UUID) -> datetime | None:
+    """When an image was last put."""
+    last = func.greatest(images.c.put_at, images.c.loose_since)
+    return connection.execute(select(last).where(images.c.id == image_id)).scalar_one_or_none()
 
 
 def submissions_of(connection: Connection, rows: Collection[AnyRow]) -> dict[UUID, AnyRow]:

@@ -92,4 +92,5 @@ def evidence_of(attestation: str, member_id: UUID) -> Evidence | Invalid | None:
         raise Invalid("ATTESTATION_INVALID", "This is no verification of this state; verify her again.", field="attestation") from None
     if claims.get("sub") != str(member_id):
         raise Invalid("ATTESTATION_NOT_HERS", "This verification is another member's.", field="attestation")
-    return Evidence(str(claims["identity_token"]), int(claims.get("birth_year") or 0), str(claims.get("gender") or ""))
+    facts = int(claims.get("birth_year") or 0), str(claims.get("gender") or ""), str(claims.get("consent_id") or "")
+    return Evidence(str(claims["identity_token"]), *facts)
