@@ -21,9 +21,11 @@ WORD = "part of the checker's word, which is audited"
 NOT_AUDITED = {
     "identity.vault.store": "the vault's own table `uses` says who stored what, and why",
     "identity.vault.identify": "the vault's own table `uses` says who asked for what, and why",
-    "identity.vault.forget_unconfirmed": "a timer; the e-KYCs that it ends are in the audit",
+    "identity.vault.erase": "the vault's own table `uses` says so, and whoever asks for it audits",
+    "identity.retention.erase": "a timer, which notes what it erased in the audit (retention.note)",
+    "identity.retention.note_run": "a timer: when it looked",
+    "identity.alert.note_sent": "that a message was sent, which `work` logs",
     "identity.alert.take": "what profiles told to be sent; the approval of the loan is audited, and `work` logs what was sent",
-    "identity.alert.forget": "a timer: alerts that nobody sent in time",
     "identity.restored.settle": "part of instance.restore, which is audited",
     "identity.user.restate_users": AGAIN,
     "identity.session.stale": "part of the change that made her tokens stale, which is audited",

@@ -199,7 +199,7 @@ def expect_verdicts(verdicts: dict[str, int]) -> None:
 def attest(keeper: Client, member: Any, numbers: dict[str, dict[str, str]]) -> str:  # noqa: ANN401 - a Member
     """The signed word that she was verified; empty where she shows no Aadhaar."""
     resident = numbers.get(member.name)
-    return cast.verify_identity(keeper, member.member_id, resident).attestation if resident else ""
+    return cast.verify_identity(keeper, member.member_id, member.institution_id, resident).attestation if resident else ""
 
 
 def decide(state: State, keeper: Client, member: Any, numbers: dict[str, dict[str, str]]) -> None:  # noqa: ANN401 - a Member

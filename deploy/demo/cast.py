@@ -19,6 +19,7 @@ from deploy.machine import Instance, Machine
 from deploy.machine.layout import PROJECT, VENV_PYTHON
 from protos import identity_pb2, profiles_pb2
 from services.kernel.geography import load
+from services.kernel.ids import uuid7
 
 NATION = "IN"
 
@@ -283,11 +284,30 @@ def residents(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(line for line in file if not line.startswith("#")))
 
 
-def verify_identity(client: Client, member_id: str, resident: dict[str, str]) -> Any:  # noqa: ANN401 - a ConfirmKycResponse
-    """The two steps of e-KYC: the number and her consent, then the one-time password that she reads out."""
+def consent(client: Client, member_id: str, institution_id: str, purpose: str) -> Any:  # noqa: ANN401 - a Consent
+    """The bookkeeper reads her the notice, and records that she agrees."""
+    [notice] = client(client.identity.ListNotices, identity_pb2.ListNoticesRequest(purpose=purpose, language="hi")).notices
+    given = identity_pb2.GiveConsentRequest(
+        consent_id=str(uuid7()),
+        member_id=member_id,
+        institution_id=institution_id,
+        purpose=purpose,
+        notice_version=notice.version,
+        language=notice.language,
+        notice_hash=notice.hash,
+        data_items=notice.data_items,
+        channel="ASSISTED",
+    )
+    given.given_at.GetCurrentTime()
+    return client(client.identity.GiveConsent, given)
+
+
+def verify_identity(client: Client, member_id: str, institution_id: str, resident: dict[str, str]) -> Any:  # noqa: ANN401 - a ConfirmKycResponse
+    """Her consent, then the two steps of e-KYC: the number, and the one-time password that she reads out."""
+    agreed = consent(client, member_id, institution_id, "AADHAAR_ONLINE")
     started = client(
         client.identity.StartKyc,
-        identity_pb2.StartKycRequest(member_id=member_id, aadhaar_number=resident["number"], consent=True),
+        identity_pb2.StartKycRequest(member_id=member_id, aadhaar_number=resident["number"], consent_id=agreed.consent_id),
     )
     return client(client.identity.ConfirmKyc, identity_pb2.ConfirmKycRequest(kyc_id=started.kyc_id, otp=resident["otp"]))
 

@@ -42,7 +42,7 @@ def enrol(group, name, relation_name, resident=None, **changes):
         joined_on=date(2016, 1, 1).isoformat(),
         **changes,
     )
-    attestation = cast.verify_identity(group.keeper, member.member_id, resident).attestation if resident else ""
+    attestation = cast.verify_identity(group.keeper, member.member_id, group.institution_id, resident).attestation if resident else ""
     books.submit(group.keeper, member, attestation)
     return books.screened(group.state.manager, member.member_id, 1)
 

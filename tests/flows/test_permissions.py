@@ -13,12 +13,13 @@ import grpc
 import pytest
 from google.protobuf.message_factory import GetMessageClass
 
-from deploy.demo import books
+from deploy.demo import books, cast
 from deploy.demo.cast import State, take_in_geography, workbook
 from deploy.demo.client import Client, refused
 from deploy.demo.ledger import Ledger
 from protos import identity_pb2, profiles_pb2, transactions_pb2
 from services.chassis import contracts, database, ended, mailbox, tokens
+from services.identity.rules import consent as consents
 from services.identity.rules.sheet import ASSIGNED, COLUMNS, GP, MOBILE, NAME, ROLE, USER_ID, VILLAGE
 from services.kernel import geography
 from services.kernel.caller import BOOKKEEPERS, COMMUNITY, CREATES, LEVEL_OF, Caller, Role, Session, Sight
@@ -60,7 +61,7 @@ UNSEEN_CODES = {
     "SubmitInstitution": {"INSTITUTION_NOT_YOURS", "REGION_UNKNOWN"},
     "PutImage": {"INSTITUTION_NOT_YOURS"},
 }
-THERE_IS_NONE = {f"{what}_UNKNOWN" for what in ("INSTITUTION", "MEMBER", "MEETING", "SCREENING", "USER", "RECORD", "ACCOUNT", "IMAGE")}
+THERE_IS_NONE = {f"{what}_UNKNOWN" for what in ("INSTITUTION", "MEMBER", "MEETING", "SCREENING", "USER", "RECORD", "ACCOUNT", "IMAGE", "CONSENT")}
 # What a request says besides whom it is about: what is well formed, and changes nothing.
 SAID = {
     "revision": 99,
@@ -77,6 +78,7 @@ SAID = {
     "content": png(),
     "text": "Walked",
 }
+NOTICE = consents.current("BANK_SHARING", "hi", today())[0]  # On which nobody relies.
 # What the walk itself sees nobody do, and why.
 NOT_DONE = {
     **dict.fromkeys(("SwitchRole", "Logout", "ChangePassword"), "Nobody here has logged in."),
@@ -227,6 +229,7 @@ class Makers:
         [task] = manager(manager.profiles.ListTasks, profiles_pb2.ListTasksRequest(institution_id=line[0])).tasks
         image = keeper(keeper.profiles.PutImage, profiles_pb2.PutImageRequest(institution_id=line[0], content=SAID["content"]))
         kept = Ledger(line[0], keeper(keeper.transactions.GetChart, transactions_pb2.GetChartRequest()))
+        consent = cast.consent(keeper, flagged.member_id, line[0], "BANK_SHARING")
         meeting = books.savings_meeting(kept, today(), [one.member_id for one in enrolled], 5000)
         [answer] = books.sync(keeper, [meeting])
         assert answer.outcome == transactions_pb2.OUTCOME_APPLIED, answer
@@ -240,7 +243,7 @@ class Makers:
                 says |= {"member_id": flagged.member_id, "Member": flagged, "meeting_id": meeting.meeting_id, "MeetingSheet": meeting}
                 says |= {"ApproveMeetingRequest": transactions_pb2.ApproveMeetingRequest(meeting_id=meeting.meeting_id, revision=SAID["revision"])}
                 says |= {"record_id": flagged.member_id, "row_id": flagged.accounts[0].row_id, "image_id": image.image_id}
-                says |= {"active_id": enrolled[-1].member_id, "finding_id": flagged.findings[0].finding_id}
+                says |= {"active_id": enrolled[-1].member_id, "finding_id": flagged.findings[0].finding_id, "consent_id": consent.consent_id}
                 says |= {"Task": task, "TaskKey": profiles_pb2.TaskKey(kind=task.kind, record_id=task.record_id, revision=task.revision)}
             made.append(Subject(f"{name} {kind}", place, own, says))
         return made
@@ -393,7 +396,7 @@ def request_about(rpc, method, subject, region=""):
     fields = {one.name: one for one in method.input_type.fields}
     needed = fields.keys() | {one.message_type.name for one in fields.values() if one.message_type}
     needed |= {"active_id"} if method.name == "SubmitMemberEvent" else set()
-    of_shgs = {"active_id", "member_id", "meeting_id", "record_id", "image_id", "Member", "MeetingSheet", "ApproveMeetingRequest", "TaskKey"}
+    of_shgs = {"active_id", "member_id", "meeting_id", "record_id", "image_id", "consent_id", "Member", "MeetingSheet", "ApproveMeetingRequest", "TaskKey"}
     if needed & of_shgs - subject.says.keys():
         return None
     # An officer is mapped to no institution: with one in it, what would make or change a user is refused for it. Where she is already she stays.
@@ -427,6 +430,16 @@ def of_one(name, subject):
         "SubmitInstitutionEvent": event | {"record_id": subject.institution_id, "act": profiles_pb2.ACT_CLOSE, "reason": "DEFUNCT"},
         "DecideFindings": {"revision": 1},  # On none: nothing changes.
         **dict.fromkeys(("CashBook", "ReceiptsAndPayments"), days),
+        "GiveConsent": {
+            "consent_id": str(uuid7()),
+            "purpose": NOTICE.purpose,
+            "notice_version": NOTICE.version,
+            "language": NOTICE.language,
+            "notice_hash": NOTICE.hash.hex(),
+            "data_items": list(NOTICE.data_items),
+            "channel": "ASSISTED",
+        },
+        "WithdrawConsent": {"channel": "SELF"},
         "SplitRepayment": {"loan_id": str(uuid7()), "amount_paise": 1},
         "AllowContestedLoans": {"revision": 1, "reason": "Walked by"},
         "StartBatch": {"batch_id": str(uuid7())},
@@ -521,7 +534,7 @@ def changes_user(rpc, request):
 
 def is_about_something(rpc, request):
     """Whether it is about something that there is, which may be in sight or not."""
-    about = {"institution_id", "member_id", "meeting_id", "user_id", "record_id", "image_id", "institution", "member", "event"}
+    about = {"institution_id", "member_id", "meeting_id", "user_id", "record_id", "image_id", "consent_id", "institution", "member", "event"}
     return rpc.name in LISTS or rpc.name in BY_ITEM or bool({one.name for one, _ in request.ListFields()} & about)
 
 
