@@ -1,14 +1,16 @@
 """Users and institutions of an invented block, for the tests of identity."""
 
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 
 from sqlalchemy import delete, func, select
 
 from protos import identity_pb2, profiles_pb2
 from services.chassis import audit, mailbox
-from services.identity.commands import user
+from services.identity.commands import consent, user
 from services.identity.consumer import Consumer
+from services.identity.rules import consent as rules
 from services.identity.rules.assignment import Asked
 from services.identity.rules.user import Here
 from services.identity.tables import OF_USERS, cluster_gps, clusters, institutions
@@ -68,6 +70,33 @@ def nobody(connection):
     """The instance without users, institutions and clusters, whatever other tests left behind."""
     for table in (*OF_USERS, institutions, cluster_gps, clusters):
         connection.execute(delete(table))
+
+
+BOOKKEEPER = Caller("IUP_SITA1", Role.SHG_BOOKKEEPER, VILLAGE)
+GIVEN_AT = datetime(2026, 7, 1, 11, tzinfo=UTC)
+
+
+def keeper(connection, region=VILLAGE):
+    """A bookkeeper with an SHG, and that."""
+    shg = heard(connection, region=region)
+    return replace(BOOKKEEPER, institutions=frozenset({shg})), shg
+
+
+def said(purpose="AADHAAR_ONLINE", at=GIVEN_AT, **changes):
+    """A consent as a device says it, to all that today's notice names."""
+    [notice] = rules.current(purpose, "hi", at.date())
+    plain = {"consent_id": uuid7(), "member_id": uuid7(), "notice": notice, "data_items": notice.data_items, "channel": rules.Channel.ASSISTED}
+    return rules.Given(**plain | {"device_id": "device-1", "proof": "image-1", "at": at, "until": None} | changes)
+
+
+def give(connection, caller, shg, *, now=None, **changes):
+    given = said(**changes)
+    return consent.give(connection, caller, shg, given, now or given.at + timedelta(minutes=1))
+
+
+def withdraw(connection, caller, consent_id, now=None):
+    wanted = consent.Withdrawing(consent_id, rules.Channel.SELF, "device-1", "", None)
+    return consent.withdraw(connection, caller, wanted, now or GIVEN_AT + timedelta(days=1))
 
 
 def told(connection):

@@ -18,21 +18,21 @@ from services.chassis import database, mailbox, tokens
 from services.chassis.epochs import epochs
 from services.identity import queries
 from services.identity.adapters import ekyc
-from services.identity.commands import invitation, kyc, password, vault
+from services.identity.commands import consent, invitation, kyc, password, retention, vault
 from services.identity.commands.vault import Identity
+from services.identity.rules.kyc import UNCONFIRMED_KEPT
 from services.identity.rules.user import Assignment
 from services.identity.servicer import Servicer
-from services.identity.tables import kycs, redeemed, user_roles, users
+from services.identity.tables import institutions, kycs, redeemed, user_roles, users
 from services.identity.tables.vault import numbers, uses
 from services.kernel.caller import Caller, Role
 from services.kernel.codes import check_digit
 from services.kernel.errors import Conflict, Exhausted, Invalid, NotFound, Refused, Unauthenticated, Unavailable
 from services.kernel.ids import uuid7
-from tests.identity.builders import BLOCK_ADMIN, PASSWORD, STATE_ADMIN, TODAY, VILLAGE, heard, nobody, told
+from tests.identity.builders import BLOCK_ADMIN, BOOKKEEPER, PASSWORD, GIVEN_AT, STATE_ADMIN, TODAY, give, heard, keeper, nobody, said, told, withdraw
 
 SERVICE = "identity"
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
-BOOKKEEPER = Caller("IUP_SITA1", Role.SHG_BOOKKEEPER, VILLAGE)
 
 
 @pytest.fixture(autouse=True)
@@ -255,9 +255,21 @@ def test_a_seal_opens_in_its_own_row_only(vaulted):
 def test_a_number_that_nobody_proved_is_forgotten(vaulted):
     proved, not_proved = (vault.store(vaulted, number(), "e-kyc", "X") for _ in range(2))
     vault.identify(vaulted, proved, "e-kyc", "X")
-    vault.forget_unconfirmed(vaulted, datetime.now(UTC) + timedelta(seconds=1))
+    later = datetime.now(UTC) + UNCONFIRMED_KEPT + timedelta(seconds=1)
+    assert str(not_proved) in retention.erase(vaulted, "UNCONFIRMED_NUMBERS", later, lambda _policy: 0)
     left = set(vaulted.execute(select(numbers.c.reference).where(numbers.c.reference.in_([proved, not_proved]))).scalars())
     assert left == {proved}
+
+
+def test_an_erased_number_is_gone_and_its_erasing_is_noted(vaulted):
+    one = number()
+    reference = vault.store(vaulted, one, "e-kyc", "X")
+    for _ in range(2):
+        vault.erase(vaulted, reference, "she withdrew", "IUP_SITA1")
+    assert vaulted.execute(select(numbers).where(numbers.c.reference == reference)).all() == []
+    noted = vaulted.execute(select(uses.c.purpose, uses.c.user_id).where(uses.c.reference == reference).order_by(uses.c.id)).all()
+    assert noted == [("e-kyc", "X"), *[("erase: she withdrew", "IUP_SITA1")] * 2]
+    assert vault.store(vaulted, one, "e-kyc", "X") != reference
 
 
 @pytest.mark.parametrize("table", ["numbers", "uses"])
@@ -279,7 +291,35 @@ def test_a_key_that_is_none_stops_the_process(up, monkeypatch, key):
 
 
 def begin(connection, member_id=None):
-    return kyc.start(connection, BOOKKEEPER, member_id or uuid7(), uuid4(), "sandbox-1", NOW)
+    caller, shg = keeper(connection)
+    agreed = give(connection, caller, shg, member_id=member_id or uuid7()).given
+    return kyc.start(connection, BOOKKEEPER, agreed.member_id, agreed.consent_id, uuid4(), "sandbox-1", NOW)
+
+
+def test_an_e_kyc_needs_a_consent_of_hers_to_this_very_purpose_that_holds(connection):
+    caller, shg = keeper(connection)
+    her = give(connection, caller, shg).given
+    photo = give(connection, caller, shg, purpose="PHOTO", member_id=her.member_id).given
+
+    def refused(member_id, consent_id, now=NOW):
+        with pytest.raises(Refused) as told:
+            kyc.start(connection, caller, member_id, consent_id, uuid4(), "sandbox-1", now)
+        return told.value.code
+
+    assert refused(uuid7(), her.consent_id) == "CONSENT_MISSING"
+    assert refused(her.member_id, uuid7()) == "CONSENT_MISSING"
+    assert refused(her.member_id, photo.consent_id) == "CONSENT_MISSING"
+    assert refused(her.member_id, her.consent_id, her.expires_at) == "CONSENT_EXPIRED"
+    begun = kyc.start(connection, caller, her.member_id, her.consent_id, uuid4(), "sandbox-1", NOW)
+    withdraw(connection, caller, her.consent_id, NOW + timedelta(minutes=1))
+    assert refused(her.member_id, her.consent_id, NOW + timedelta(minutes=2)) == "CONSENT_WITHDRAWN"
+    # What was under way when she withdrew comes to nothing, at whichever step it was.
+    with pytest.raises(Conflict) as refused_:
+        kyc.confirm(connection, caller, begun, Identity("ab" * 32, "XXXX XXXX 1234"), 1985, "F", NOW + timedelta(minutes=2))
+    assert refused_.value.code == "CONSENT_WITHDRAWN"
+    with pytest.raises(Conflict) as refused_:
+        kyc.take_try(connection, caller, begun.kyc_id, NOW + timedelta(minutes=2))
+    assert refused_.value.code == "KYC_EXPIRED"
 
 
 def test_an_attestation_names_the_member_and_her_token(connection):
@@ -290,13 +330,15 @@ def test_an_attestation_names_the_member_and_her_token(connection):
     claims = tokens.verify(kyc.confirm(connection, BOOKKEEPER, begun, Identity("ab" * 32, "XXXX XXXX 1234"), 1985, "F", NOW), "kyc")
     assert (claims["sub"], claims["kyc_id"], claims["identity_token"]) == (str(member_id), str(begun.kyc_id), "ab" * 32)
     assert (claims["birth_year"], claims["gender"], claims["verified_on"]) == (1985, "F", "2026-07-01")
+    assert claims["consent_id"] == str(begun.consent_id)
     assert claims["exp"] - claims["iat"] == 24 * 3600
     assert "1234" not in {str(value) for value in claims.values()}
     with pytest.raises(Conflict) as refused:
         kyc.confirm(connection, BOOKKEEPER, begun, Identity("", ""), 1985, "F", NOW)
     assert refused.value.code == "KYC_EXPIRED"
-    consented = connection.execute(select(kycs.c.consented_at, kycs.c.user_id).where(kycs.c.kyc_id == begun.kyc_id)).one()
-    assert consented == (NOW, "IUP_SITA1")
+    noted = (kycs.c.consent_id, kycs.c.consented_at, kycs.c.user_id, kycs.c.role, kycs.c.last4)
+    kept = connection.execute(select(*noted).where(kycs.c.kyc_id == begun.kyc_id)).one()
+    assert kept == (begun.consent_id, GIVEN_AT, "IUP_SITA1", "SHG_BOOKKEEPER", "1234")
 
 
 def test_three_tries_in_ten_minutes(connection):
@@ -373,13 +415,16 @@ def test_the_whole_way_from_number_to_attestation(up):
     from services.chassis import interceptors
 
     woman, member_id = residents()[-1], uuid7()
-    interceptors._caller.set(BOOKKEEPER)
+    with database.transaction(SERVICE) as own:
+        caller, shg = keeper(own)
+        agreed = consent.give(own, caller, shg, said(member_id=member_id), datetime.now(UTC)).given
+    interceptors._caller.set(caller)
     servicer = Servicer()
     ask = {"member_id": str(member_id), "aadhaar_number": woman["number"]}
     with pytest.raises(Invalid) as refused:
         servicer.StartKyc(identity_pb2.StartKycRequest(**ask), None)
     assert refused.value.code == "CONSENT_MISSING"
-    begun = servicer.StartKyc(identity_pb2.StartKycRequest(**ask, consent=True), None)
+    begun = servicer.StartKyc(identity_pb2.StartKycRequest(**ask, consent_id=str(agreed.consent_id)), None)
     with pytest.raises(Conflict) as refused:
         servicer.ConfirmKyc(identity_pb2.ConfirmKycRequest(kyc_id=begun.kyc_id, otp="wrong"), None)
     assert refused.value.code == "KYC_OTP_WRONG"
@@ -393,3 +438,4 @@ def test_the_whole_way_from_number_to_attestation(up):
     assert refused.value.code == "KYC_EXPIRED"
     with database.transaction(SERVICE) as own:
         assert woman["number"] not in str(own.execute(select(kycs)).all())
+        own.execute(delete(institutions).where(institutions.c.institution_id == shg))

@@ -672,7 +672,7 @@ def test_numbers_of_alerts_that_nobody_sends_are_forgotten(up):
     now = datetime.now(UTC)
     old, late = (alert_due(now - timedelta(days=days)) for days in (9, 7.5))
     hear(old, late)
-    jobs.forget_alerts.function(SERVICE, {})
+    jobs.erase_what_is_over.function(SERVICE, {})
     assert [str(one.loan_id) for one in alerts_kept()] == [late.subject]
 
 

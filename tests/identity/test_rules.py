@@ -276,9 +276,6 @@ def test_only_the_last_four_digits_show():
     assert kyc.mask("012345678901") == "XXXX XXXX 8901"
 
 
-def test_consent_comes_first():
-
-
 def begun(**changes):
     plain = {"kyc_id": UUID(int=1), "member_id": UUID(int=2), "reference": UUID(int=3), "provider_txn": "t"}
     return kyc.Kyc(**plain | {"expires_at": NOW + timedelta(minutes=1), "tries": 0, "confirmed": False} | changes)
