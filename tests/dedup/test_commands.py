@@ -136,6 +136,30 @@ def test_a_change_that_is_handed_back_leaves_her_as_she_was(connection, decided_
     assert verdict(connection, submit(connection, name="Zarina", identity_token="another")) is Verdict.CLEAR
 
 
+@pytest.mark.parametrize("waits", [True, False])
+@pytest.mark.parametrize("edit_first", [True, False])
+def test_who_withdrew_is_known_by_no_token_of_before_in_whatever_order_it_is_heard(connection, waits, edit_first):
+    """The edit came after she withdrew, by another consent; the word that she withdrew may come behind it."""
+    live = submit(connection, **TOKEN)
+    decide(connection, live, Status.ACTIVE)
+    other = submit(connection, name="Zarina", relation_name="Salim", mobile="9123411111", **TOKEN)
+    assert queries.open_contests(connection, live) == {other}
+    withdrawn = record(member_id=live)
+    edit = record(member_id=live, revision=2, name="Rukhsana", identity_token="anew") if waits else None
+    steps = [
+        lambda: commands.screen(connection, withdrawn, 5, identity_withdrawn=True),
+        *([lambda: commands.screen(connection, edit, 6)] if edit else []),
+    ]
+    for step in reversed(steps) if edit_first else steps:
+        step()
+    commands.screen(connection, withdrawn, 5, identity_withdrawn=True)
+    commands.screen(connection, record(member_id=live, **TOKEN), 3)  # Told before she withdrew.
+    held = [(one.person.identity_token, one.waiting) for one in queries.held(connection, [live])[live]]
+    assert held == [("", False), *([("anew", True)] if waits else [])]
+    assert verdict(connection, other) is Verdict.CLEAR
+    assert queries.open_contests(connection, live) == set()
+
+
 def test_a_later_revision_is_screened_anew_on_both_sides(connection):
     first, second = submit(connection, **TOKEN), submit(connection, **TOKEN)
     submit(connection, member_id=second, revision=2, version=2, name="Zarina", relation_name="Salim", identity_token="hers", mobile="")

@@ -42,6 +42,7 @@ OF_PROFILES = (
     "account_checks",
     "images",
     "image_uses",
+    "withdrawals",
     "outbox",
     "jobs",
     "audit",
