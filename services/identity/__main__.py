@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 from services.chassis import database, settings
+from services.identity import jobs
 from services.identity.adapters import papers
 from services.identity.commands import consent
 from services.identity.commands import retention as kept
@@ -119,13 +120,12 @@ def check_consents(_arguments: argparse.Namespace) -> str:
 
 def show_retention(_arguments: argparse.Namespace) -> str:
     now = datetime.now(UTC)
-    days = lambda policy: settings.state().policies.value(policy, today())  # noqa: E731 - as the jobs ask
     with database.reading("identity") as connection:
         runs, held = kept.runs(connection), kept.held_references(connection)
     found: dict[str, Standing] = {}
     for name in CLASSES:
         with database.reading("vault" if name in kept.OF_THE_VAULT else "identity") as connection:
-            found[name] = kept.standing(connection, name, now, days, held)
+            found[name] = kept.standing(connection, name, now, jobs.days, held)
     header = ("class", "kept for", "rows", "oldest", "due", "overdue", "held", "last run", "erased ever")
     rows = [header]
     for name, one in found.items():
@@ -133,7 +133,7 @@ def show_retention(_arguments: argparse.Namespace) -> str:
         last = (f"{run.at:%Y-%m-%d %H:%M}", str(run.erased_ever)) if run else ("never", "0")
         oldest = f"{one.oldest:%Y-%m-%d}" if one.oldest else "-"
         figures = map(str, (one.rows, oldest, one.due, one.overdue, one.held))
-        rows.append((name, f"{CLASSES[name].kept(days).days} days", *figures, *last))
+        rows.append((name, f"{CLASSES[name].kept(jobs.days).days} days", *figures, *last))
     widths = [max(len(row[place]) for row in rows) for place in range(len(header))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     overdue = sum(one.overdue for one in found.values())

@@ -396,7 +396,18 @@ def request_about(rpc, method, subject, region=""):
     fields = {one.name: one for one in method.input_type.fields}
     needed = fields.keys() | {one.message_type.name for one in fields.values() if one.message_type}
     needed |= {"active_id"} if method.name == "SubmitMemberEvent" else set()
-    of_shgs = {"active_id", "member_id", "meeting_id", "record_id", "image_id", "consent_id", "Member", "MeetingSheet", "ApproveMeetingRequest", "TaskKey"}
+    of_shgs = {
+        "active_id",
+        "member_id",
+        "meeting_id",
+        "record_id",
+        "image_id",
+        "consent_id",
+        "Member",
+        "MeetingSheet",
+        "ApproveMeetingRequest",
+        "TaskKey",
+    }
     if needed & of_shgs - subject.says.keys():
         return None
     # An officer is mapped to no institution: with one in it, what would make or change a user is refused for it. Where she is already she stays.

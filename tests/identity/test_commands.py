@@ -29,7 +29,7 @@ from services.kernel.caller import Caller, Role
 from services.kernel.codes import check_digit
 from services.kernel.errors import Conflict, Exhausted, Invalid, NotFound, Refused, Unauthenticated, Unavailable
 from services.kernel.ids import uuid7
-from tests.identity.builders import BLOCK_ADMIN, BOOKKEEPER, PASSWORD, GIVEN_AT, STATE_ADMIN, TODAY, give, heard, keeper, nobody, said, told, withdraw
+from tests.identity.builders import BLOCK_ADMIN, BOOKKEEPER, GIVEN_AT, PASSWORD, STATE_ADMIN, TODAY, give, heard, keeper, nobody, said, told, withdraw
 
 SERVICE = "identity"
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)

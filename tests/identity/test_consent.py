@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import delete, func, insert, select, update
 
 from protos import identity_pb2, profiles_pb2
 from services.chassis import audit, interceptors, jobs, mailbox
@@ -20,12 +20,12 @@ from services.identity.rules import consent as rules
 from services.identity.rules import summary
 from services.identity.rules.consent import Channel, Kind, Purpose
 from services.identity.rules.retention import CLASSES
-from services.identity.tables import alerts, consents, kycs, members, messages
+from services.identity.tables import alerts, consents, kycs, members
 from services.kernel.caller import Caller, Role
 from services.kernel.errors import Refused
 from services.kernel.ids import uuid7
 from services.kernel.policies import RULES
-from tests.identity.builders import BLOCK, BOOKKEEPER, GIVEN_AT, TODAY, VILLAGE, give, heard, keeper, said, withdraw
+from tests.identity.builders import BLOCK, BOOKKEEPER, GIVEN_AT, TODAY, VILLAGE, give, keeper, said, withdraw
 
 SERVICE = "identity"
 NOW = GIVEN_AT + timedelta(hours=1)
@@ -88,8 +88,8 @@ def test_a_notice_that_was_told_reads_as_it_did():
 def test_whatever_changes_of_a_notice_changes_its_hash(name):
     notice = rules.current("PHOTO", "en", TODAY)[0]
     value = getattr(notice, name)
-    other = {str: lambda: value + ".", tuple: lambda: (*value, "MORE"), int: lambda: value + 1, date: lambda: value + timedelta(days=1)}[type(value)]()
-    assert replace(notice, **{name: other}).hash != notice.hash
+    more = {str: ".", tuple: ("MORE",), int: 1, date: timedelta(days=1)}[type(value)]
+    assert replace(notice, **{name: value + more}).hash != notice.hash
 
 
 def test_the_newest_notice_that_has_come_into_force_is_told(monkeypatch):

@@ -23,7 +23,7 @@ from services.kernel.codes import check_digit
 from services.kernel.errors import Refused
 from services.kernel.ids import uuid7
 from services.kernel.policies import RULES
-from tests.identity.builders import GIVEN_AT, give, keeper, withdraw
+from tests.identity.builders import GIVEN_AT, VILLAGE, give, keeper, withdraw
 
 SERVICE = "identity"
 NOW = GIVEN_AT + timedelta(hours=1)
@@ -101,9 +101,9 @@ class Woman:
         return withdraw(self.connection, self.caller, self.agreed.consent_id, now)
 
     def hear(self, status, version=7, at=NOW + DAY):
-        body = profiles_pb2.MemberChanged(
-            member_id=str(self.member_id), institution_id=str(next(iter(self.caller.institutions))), region="9.178.1204.77.5", status=f"STATUS_{status}"
-        )
+        [shg] = self.caller.institutions
+        place = {"institution_id": str(shg), "region": VILLAGE}
+        body = profiles_pb2.MemberChanged(member_id=str(self.member_id), status=f"STATUS_{status}", **place)
         Consumer().member_changed(self.connection, SimpleNamespace(version=version, body=body, occurred_at=at))
 
 
@@ -300,5 +300,5 @@ def test_the_command_proves_that_nothing_is_overdue_and_ends_with_1_where_someth
     work(datetime.now(UTC))
     assert shown(capsys, monkeypatch, "retention")[0] == 0
     assert not hers.has_number
-    who = empty.execute(select(audit.audit.c.user_id).where(audit.audit.c.action == "member.hold").order_by(audit.audit.c.id.desc()).limit(1)).scalar()
-    assert who == "operator IUP_STATE1"
+    who = select(audit.audit.c.user_id).where(audit.audit.c.action == "member.hold").order_by(audit.audit.c.id.desc()).limit(1)
+    assert empty.execute(who).scalar() == "operator IUP_STATE1"

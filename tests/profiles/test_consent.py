@@ -9,11 +9,12 @@ from sqlalchemy import select
 
 from protos import identity_pb2, profiles_pb2
 from protos.common_pb2 import Envelope
+from protos.transactions_pb2 import LoanBooked
 from services.chassis.hears import hearings, run_new
 from services.kernel.approval import Status
 from services.kernel.ids import derived, uuid7
 from services.profiles import consumer, queries
-from services.profiles.commands import consent, image, life, member
+from services.profiles.commands import alert, consent, image, life, member
 from services.profiles.rules import image as image_rules
 from services.profiles.rules.alert import Outcome
 from services.profiles.tables import history, image_uses, images, withdrawals
@@ -208,7 +209,8 @@ def test_her_photograph_goes_out_of_all_that_was_ever_handed_in_of_her(connectio
 
 
 def test_an_edit_with_a_photograph_of_before_comes_too_late_and_one_taken_since_is_another(connection, shg):
-    old, loose, new = (put(connection, shg, jpeg(after=name), AT + after) for name, after in ((b"a", -timedelta(1)), (b"b", -timedelta(1)), (b"c", timedelta(1))))
+    day = timedelta(days=1)
+    old, loose, new = (put(connection, shg, jpeg(after=name), at) for name, at in ((b"a", AT - day), (b"b", AT - day), (b"c", AT + day)))
     made = enrol(connection, shg[1], shg[0], photo=old)
     withdraws(connection, made.row.id, "PHOTO", uuid7())
     assert code_of(submit, connection, shg[1], shg[0], made.row.id, 2, photo=old) in {"CONSENT_WITHDRAWN", "IMAGE_UNKNOWN"}
@@ -233,9 +235,6 @@ def test_a_picture_that_two_records_name_stays_the_others(connection, shg):
 
 
 def outcome(connection, member_id, shg_id):
-    from services.profiles.commands import alert
-    from protos.transactions_pb2 import LoanBooked
-
     return alert.loan_booked(connection, LoanBooked.FromString(booked(member_id, shg_id).body), AT)
 
 

@@ -19,9 +19,7 @@ from services.kernel.ids import uuid7
 from services.kernel.month import business_date
 
 
-def start(  # noqa: PLR0913 - an e-KYC is that much
-    connection: Connection, caller: Caller, member_id: UUID, consent_id: UUID, reference: UUID, provider_txn: str, now: datetime
-) -> Kyc:
+def start(connection: Connection, caller: Caller, member_id: UUID, consent_id: UUID, reference: UUID, provider_txn: str, now: datetime) -> Kyc:
     """Note by which consent of hers, who asked her and when, and what the one-time password is for."""
     held = consent.must_hold(connection, member_id, consent_id, Purpose.AADHAAR_ONLINE, now)
     kyc = Kyc(uuid7(), member_id, reference, provider_txn, now + rules.KYC_LIFE, 0, confirmed=False, consent_id=consent_id)

@@ -83,7 +83,7 @@ def _rows(name: str, now: datetime, days: Days, held: Collection[UUID] = ()) -> 
     return _rated(table, table.c[since], over, table.c[since] <= now - kept - GRACE, is_held, table.c[key]).where(which).subquery()
 
 
-def _rated(  # noqa: PLR0913 - a row is that much
+def _rated(
     source: FromClause,
     since: ColumnElement[Any],
     over: ColumnElement[bool],
@@ -258,4 +258,3 @@ def heard(connection: Connection, member_id: UUID, place: dict[str, Any], versio
     """What profiles told of a member of whom something is kept here, unless something newer was heard: where she is, and whether she left."""
     values = place | {"version": version, "left_at": func.coalesce(members.c.left_at, left_at) if left_at else None}
     connection.execute(update(members).where(members.c.member_id == member_id, members.c.version < version).values(values))
-

@@ -48,7 +48,13 @@ CLASSES = {
         ),
         Class("EKYC_LOGS", "who asked for which e-KYC; without the number", "it was confirmed or ended", _LOGS, policy="ekyc_log_days"),
         Class("VAULT_USES", "who had the vault do what", "it was done", _LOGS, policy="ekyc_log_days"),
-        Class("CONSENTS", "records of consents", "the consent, and every one before it, ended", "as consent managers, DPDP Rules 2025 r.4: 7 years", policy="consent_kept_days"),
+        Class(
+            "CONSENTS",
+            "records of consents",
+            "the consent, and every one before it, ended",
+            "as consent managers, DPDP Rules 2025 r.4: 7 years",
+            policy="consent_kept_days",
+        ),
         Class("MESSAGES", "that a message was sent", "it was sent", "DPDP Rules 2025 r.8(3): 1 year", policy="message_log_days"),
         Class(
             "ALERTS",

@@ -71,6 +71,7 @@ class Servicer(Sessions, Users, Bookkeepers, Clusters, Consents, identity_pb2_gr
         kyc_id = parse_id(request.kyc_id, "kyc_id")
         with transaction() as connection:
             begun = kyc.take_try(connection, caller(), kyc_id, datetime.now(UTC))
+        with transaction() as connection:  # Apart: who withdraws locks her row before her e-KYCs.
             kyc.must_be_consented(connection, begun, datetime.now(UTC))
         result = self._ekyc.confirm(begun.provider_txn, request.otp)
         if result is None:

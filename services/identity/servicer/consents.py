@@ -15,7 +15,7 @@ from services.identity.commands import consent
 from services.identity.rules import consent as rules
 from services.identity.rules import summary
 from services.identity.rules.consent import Given, Notice, State
-from services.identity.servicer.show import SERVICE, here, transaction
+from services.identity.servicer.show import here, transaction
 from services.kernel.errors import Invalid, NotFound
 from services.kernel.ids import parse_id
 from services.kernel.month import today

@@ -59,9 +59,7 @@ def _note(
 ) -> None:
     """The newest word counts, whichever is heard last; every consent that ended stays ended."""
     key = {"member_id": member_id, "purpose": purpose}
-    made = postgresql.insert(withdrawals).values(
-        **key, version=version, stands=stands, withdrawn_at=withdrawn_at, consent_ids=list(consent_ids)
-    )
+    made = postgresql.insert(withdrawals).values(**key, version=version, stands=stands, withdrawn_at=withdrawn_at, consent_ids=list(consent_ids))
     kept, new = withdrawals.c, made.excluded
     again = {
         "stands": case((new.version > kept.version, new.stands), else_=kept.stands),
