@@ -127,7 +127,7 @@ def show_retention(_arguments: argparse.Namespace) -> str:
         with database.reading("vault" if name in kept.OF_THE_VAULT else "identity") as connection:
             found[name] = kept.standing(connection, name, now, jobs.days, held)
     header = ("class", "kept for", "rows", "oldest", "due", "overdue", "held", "last run", "erased ever")
-    rows = [header]
+    rows: list[tuple[str, ...]] = [header]
     for name, one in found.items():
         run = runs.get(name)
         last = (f"{run.at:%Y-%m-%d %H:%M}", str(run.erased_ever)) if run else ("never", "0")

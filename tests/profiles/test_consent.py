@@ -170,8 +170,8 @@ def put(connection, shg, content, at):
     """A picture of a woman of this SHG; what a profile says of it."""
     shg_id, maker = shg
     image_id = image.begin(connection, maker, shg_id, image_rules.inspect(content), at)
-    image.finish(connection, maker, image_id, "0123abcd", at)
-    return {"image_id": str(image_id)}
+    row = image.finish(connection, maker, image_id, "0123abcd", at)
+    return {"image_id": str(image_id), "media_type": row.media_type, "size_bytes": row.size_bytes, "sha256": row.sha256.hex()}
 
 
 def is_erased(connection, photo):
@@ -213,7 +213,7 @@ def test_an_edit_with_a_photograph_of_before_comes_too_late_and_one_taken_since_
     old, loose, new = (put(connection, shg, jpeg(after=name), at) for name, at in ((b"a", AT - day), (b"b", AT - day), (b"c", AT + day)))
     made = enrol(connection, shg[1], shg[0], photo=old)
     withdraws(connection, made.row.id, "PHOTO", uuid7())
-    assert code_of(submit, connection, shg[1], shg[0], made.row.id, 2, photo=old) in {"CONSENT_WITHDRAWN", "IMAGE_UNKNOWN"}
+    assert code_of(submit, connection, shg[1], shg[0], made.row.id, 2, photo=old) == "CONSENT_WITHDRAWN"
     assert code_of(submit, connection, shg[1], shg[0], made.row.id, 2, photo=loose) == "CONSENT_WITHDRAWN"
     renews(connection, made.row.id, "PHOTO")
     kept = submit(connection, shg[1], shg[0], made.row.id, 2, photo=new)

@@ -68,7 +68,8 @@ def give(connection: Connection, caller: Caller, institution_id: UUID, given: Gi
         prior_hash=row.head,
     ).sealed()
     _append(connection, caller, record)
-    if any(one.kind is Kind.WITHDRAWN and one.purpose is record.purpose for one in before):
+    # What is over of a chain was erased, and may have been a withdrawal.
+    if row.erased_place or any(one.kind is Kind.WITHDRAWN and one.purpose is record.purpose for one in before):
         renewed = ConsentRenewed(member_id=str(record.member_id), purpose=record.purpose)
         tell(connection, renewed, subject=record.member_id, version=record.place)
     return State(record, None)
@@ -88,10 +89,22 @@ def withdraw(connection: Connection, caller: Caller, withdrawing: Withdrawing, n
     if found.withdrawn:
         return found
     ended = [one.given.consent_id for one in held if one.given.purpose is found.given.purpose and not one.withdrawn]
-    said = {"channel": withdrawing.channel, "device_id": withdrawing.device_id, "proof": withdrawing.proof, "at": at, "recorded_at": now}
-    who = {"user_id": caller.user_id, "role": caller.role or "", "institution_id": row.institution_id, "region": row.region}
-    chained: dict[str, Any] = {"place": row.place + 1, "kind": Kind.WITHDRAWN, "expires_at": None, "prior_hash": row.head}
-    record = replace(found.given, **said, **who, **chained).sealed()
+    record = replace(
+        found.given,
+        place=row.place + 1,
+        kind=Kind.WITHDRAWN,
+        channel=withdrawing.channel,
+        user_id=caller.user_id,
+        role=caller.role or "",
+        device_id=withdrawing.device_id,
+        proof=withdrawing.proof,
+        at=at,
+        expires_at=None,
+        recorded_at=now,
+        institution_id=row.institution_id,
+        region=row.region,
+        prior_hash=row.head,
+    ).sealed()
     _append(connection, caller, record)
     _stop(connection, row.member_id, record.purpose, ended, now)
     message = ConsentWithdrawn(member_id=str(row.member_id), purpose=record.purpose, consent_ids=map(str, ended))

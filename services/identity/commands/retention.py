@@ -191,8 +191,9 @@ def _erase_records(connection: Connection, now: datetime, days: Days) -> list[st
 
     What is over stays over, whatever is added behind it meanwhile: no chain needs to be locked.
     """
-    row = _consents(now, days, candidates=True)
-    rows = connection.execute(select(row).where(row.c.over, ~row.c.held).order_by(row.c.member_id, row.c.place).limit(BATCH)).all()
+    record = _consents(now, days, candidates=True)
+    due = select(record).where(record.c.over, ~record.c.held).order_by(record.c.member_id, record.c.place).limit(BATCH)
+    rows = connection.execute(due).all()
     last = {row.member_id: row for row in rows}
     for member_id, row in last.items():
         begins = {"erased_place": row.place, "erased_hash": row.hash}

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from services.kernel.canonical import Content, content_hash
@@ -68,43 +69,27 @@ class Notice:
 _NAMES = tuple(one.name for one in fields(Notice))
 
 
-def read_notices(files: Iterable[Mapping[str, object]]) -> dict[tuple[Purpose, int, str], Notice]:
+def read_notices(files: Iterable[Mapping[str, Any]]) -> dict[tuple[Purpose, int, str], Notice]:
     """Notices as the files beside this service hold them."""
-    found: dict[tuple[Purpose, int, str], Notice] = {}
-    for file in files:
-        purpose = Purpose(str(file["purpose"]))
-        for version in _tables(file["versions"]):
-            said = {name: tuple(map(str, _list(version[name]))) for name in ("data_items", "recipients")}
-            words = {name: str(version[name]) for name in ("lawful_basis", "retention")}
-            valid_from, number, days = version["valid_from"], version["version"], version["valid_days"]
-            assert isinstance(valid_from, date)
-            assert isinstance(number, int)
-            assert isinstance(days, int)
-            texts = version["texts"]
-            assert isinstance(texts, Mapping)
-            for language, told in texts.items():
-                notice = Notice(
-                    purpose=purpose,
-                    version=number,
-                    language=language,
-                    title=told["title"],
-                    text=told["text"].strip(),
-                    valid_from=valid_from,
-                    valid_days=days,
-                    **said,
-                    **words,
-                )
-                found[purpose, number, language] = notice
-    return found
-
-
-def _list(value: object) -> list[object]:
-    assert isinstance(value, list)
-    return value
-
-
-def _tables(value: object) -> list[Mapping[str, object]]:
-    return [one for one in _list(value) if isinstance(one, Mapping)]
+    found = [
+        Notice(
+            purpose=Purpose(file["purpose"]),
+            version=version["version"],
+            language=language,
+            title=told["title"],
+            text=told["text"].strip(),
+            data_items=tuple(version["data_items"]),
+            recipients=tuple(version["recipients"]),
+            lawful_basis=version["lawful_basis"],
+            retention=version["retention"],
+            valid_from=version["valid_from"],
+            valid_days=version["valid_days"],
+        )
+        for file in files
+        for version in file["versions"]
+        for language, told in version["texts"].items()
+    ]
+    return {(one.purpose, one.version, one.language): one for one in found}
 
 
 @cache

@@ -101,21 +101,22 @@ def _forget_photo(connection: Connection, subject: Subject, at: datetime) -> Non
     if not gone:
         return
 
-    def without(content: Mapping[str, Any] | None) -> dict[str, Any] | None:
-        kept = dict(content) if content is not None else None
-        if kept and kept.get("photo") and UUID(kept["photo"]["image_id"]) in gone:
-            del kept["photo"]
-        return kept
+    def without(content: Mapping[str, Any]) -> dict[str, Any]:
+        goes = content.get("photo") and UUID(content["photo"]["image_id"]) in gone
+        return {name: said for name, said in content.items() if not goes or name != "photo"}
 
-    connection.execute(update(members).where(members.c.id == record_id).values(content=without(subject.row.content)))
+    if subject.row.content:
+        connection.execute(update(members).where(members.c.id == record_id).values(content=without(subject.row.content)))
     if waiting is not None:
-        left = {"content": without(waiting.content), "previous": without(waiting.previous)}
-        connection.execute(update(submissions).where(submissions.c.record_id == record_id).values(left))
+        of_her = submissions.c.record_id == record_id
+        connection.execute(update(submissions).where(of_her).values(content=without(waiting.content)))
+        if waiting.previous:
+            connection.execute(update(submissions).where(of_her).values(previous=without(waiting.previous)))
     for one in past:
         this = history.c.record_id == record_id, history.c.revision == one.revision
         connection.execute(update(history).where(*this).values(content=without(one.content)))
-    named = set[UUID]().union(*(names_of_images(left) for content in contents if (left := without(content))))
-    _erase_images(connection, record_id, gone - named)
+    named = [names_of_images(without(content)) for content in contents if content]
+    _erase_images(connection, record_id, gone - set[UUID]().union(*named))
 
 
 def _erase_images(connection: Connection, record_id: UUID, gone: set[UUID]) -> None:

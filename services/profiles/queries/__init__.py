@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Date, Row, Select, Table, Text, and_, exists, func, literal, or_, select, union
+from sqlalchemy import ColumnElement, Connection, Date, Row, Select, Table, Text, and_, case, exists, func, literal, or_, select, union
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.chassis import sight
@@ -112,8 +112,8 @@ def withdrawn(connection: Connection, member_id: UUID) -> dict[str, AnyRow]:
 
 
 def put_at(connection: Connection, image_id: UUID) -> datetime | None:
-    """When an image was last put."""
-    last = func.greatest(images.c.put_at, images.c.loose_since)
+    """When an image was last put; of one that is being erased the first time, since nobody can put it again."""
+    last = func.greatest(images.c.put_at, case((images.c.erasing_at.is_(None), images.c.loose_since)))
     return connection.execute(select(last).where(images.c.id == image_id)).scalar_one_or_none()
 
 
