@@ -62,16 +62,16 @@ def _replacing(statement: Insert, *key: str, newer: bool = False) -> Insert:
 # --- What is heard.
 
 
-def screen(connection: Connection, record: Record, version: int, *, identity_withdrawn: bool = False) -> None:
+def screen(connection: Connection, record: Record, version: int, *, identity_withdrawn: bool = False, papers_withdrawn: bool = False) -> None:
     """Note a submitted record and screen it, and again all whom it concerns.
 
-    What is told again counts where it is keyed otherwise now, as when names are. With `identity_withdrawn` the tokens of what was told
-    before are forgotten first, also where something newer is known already.
+    What is told again counts where it is keyed otherwise now, as when names are. What was withdrawn, the token or the
+    signed papers, is forgotten first of what was told before, also where something newer is known already.
     """
     _lock(connection, "member", [record.member_id])
     decided = queries.decided(connection, record.member_id)
     person = rules.person(record, rules.status_of(record.revision, decided))
-    forgot = identity_withdrawn and _forget_identity(connection, person, version)
+    forgot = (identity_withdrawn or papers_withdrawn) and _forget(connection, person, version, token=identity_withdrawn, papers=papers_withdrawn)
     held = queries.held(connection, [record.member_id]).get(record.member_id, [])
     newest = max((one.version for one in held), default=0)
     if newest > version or any(one.version == version and one.person == person for one in held):
@@ -84,14 +84,17 @@ def screen(connection: Connection, record: Record, version: int, *, identity_wit
     _settle(connection, record.member_id)
 
 
-def _forget_identity(connection: Connection, person: Person, version: int) -> bool:
-    """Take the token from what was told of her before this version; whether there was one. All that she could be found by stays held."""
+def _forget(connection: Connection, person: Person, version: int, *, token: bool, papers: bool) -> bool:
+    """Take it from what was told of her before this version; whether there was any. All that she could be found by stays held."""
     held = queries.held(connection, [person.member_id]).get(person.member_id, [])
-    if not any(one.version < version and one.person.identity_token for one in held):
+    left = [(one, one.person.without(token=token, papers=papers)) for one in held if one.version < version]
+    changed = [(one, kept) for one, kept in left if kept != one.person]
+    if not changed:
         return False
     _lock_lookups(connection, [person, *(one.person for one in held)])
-    before = people.c.member_id == person.member_id, people.c.version < version
-    connection.execute(update(people).where(*before).values(identity_token=""))
+    for one, kept in changed:
+        is_it = people.c.member_id == person.member_id, people.c.waiting == one.waiting
+        connection.execute(update(people).where(*is_it).values(identity_token=kept.identity_token, documents=list(kept.documents)))
     return True
 
 

@@ -40,7 +40,7 @@ class Consumer:
             documents=tuple(body.documents),
         )
         with commands.groups_following(connection, record.member_id):
-            commands.screen(connection, record, event.version, identity_withdrawn=body.identity_withdrawn)
+            commands.screen(connection, record, event.version, identity_withdrawn=body.identity_withdrawn, papers_withdrawn=body.papers_withdrawn)
 
     @hears("profiles", MemberDecided)
     def member_decided(self, connection: Connection, event: Event[MemberDecided]) -> None:

@@ -24,7 +24,7 @@ from services.dedup import commands, jobs, queries
 from services.dedup.adapters import batches
 from services.dedup.adapters.whole import COLUMNS, Limits, Whole
 from services.dedup.rules import ARMS, BIRTH_YEARS_APART_MAX, Thresholds, Verdict, Yardstick, batch, judge, model, person
-from services.dedup.rules.verdicts import weigh
+from services.dedup.rules.verdicts import PAPER, SAME_PAPER, weigh
 from services.dedup.tables import batch_pairs, contested, matches, models, people, screenings
 from services.dedup.tables import batches as runs
 from services.kernel.approval import Status
@@ -126,6 +126,10 @@ def compared(folder, file, likelier=0.0, *, small=False):
     return by, {(row[1], row[2]): dict(zip(("bits", *batches.PAIR), row, strict=True)) for row in rows}
 
 
+def paper(one):
+    return {document for document in one.documents if document.startswith(PAPER)}
+
+
 def findings(found):
     return {pair: (row["bits"], row["verdict"], row["override"]) for pair, row in found.items()}
 
@@ -139,6 +143,9 @@ def state(tmp_path_factory):
         for place in dice.sample(range(MEMBERS), 2):
             documents = (f"PAN:{number}", "VOTER_ID:1") if number % 3 else (f"PAN:{number}",)
             persons[place] = replace(persons[place], documents=documents)
+    for number in range(DOCUMENTS):  # And each signed paper by two, of whom some have two identities.
+        for place in dice.sample(range(MEMBERS), 2):
+            persons[place] = replace(persons[place], documents=(f"{PAPER}{number:X}", *persons[place].documents))
     return persons, write(persons, tmp_path_factory.mktemp("state") / "people.csv")
 
 
@@ -164,7 +171,7 @@ def test_one_document_is_enough(state, tmp_path):
     _, found = compared(tmp_path / "b", file)
     shown = defaultdict(set)
     for one in persons:
-        shown.update({document: shown[document] | {one.member_id} for document in one.documents})
+        shown.update({document: shown[document] | {one.member_id} for document in one.documents if not document.startswith(PAPER)})
     pairs = [tuple(sorted(two)) for document, two in shown.items() if len(two) == 2]
     assert len(shown["VOTER_ID:1"]) > 21
     assert len(pairs) > DOCUMENTS / 2
@@ -186,6 +193,9 @@ def test_a_batch_finds_whom_the_arms_let_meet_and_the_model_shows(state, tmp_pat
         pair: (pytest.approx(bits, abs=1e-9), verdict, override) for pair, (bits, verdict, override) in findings(found).items()
     }
     assert {row["verdict"] for row in found.values()} == {"POTENTIAL", "CONFIRMED"}
+    one_paper = [weigh(persons[one], persons[other], by.model) for one, other in candidates if paper(persons[one]) & paper(persons[other])]
+    told = Counter(SAME_PAPER in score.clues for score in one_paper)
+    assert min(told[True], told[False]) > 10, told  # Two identities are two women, whatever their papers say.
 
 
 def test_a_state_that_has_only_begun_is_counted_as_a_small_one():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.dedup import rules
 from services.dedup.rules import Override, Record, Thresholds, Verdict, Yardstick, model
-from services.dedup.rules.verdicts import SAME_DOCUMENT
+from services.dedup.rules.verdicts import SAME_DOCUMENT, SAME_PAPER
 from services.kernel.approval import Status
 from services.kernel.ids import uuid7
 
@@ -48,6 +48,8 @@ TOKEN, ACCOUNT, PHONE = (
     {"ifsc": "SBIN0001234", "account_number": "123456789", "account_holding": "SINGLE"},
     {"mobile": "9123456780"},
 )
+PAPER = {"documents": ("AADHAAR_PAPER:0a1b2c",)}
+STRANGER = {"name": "Zarina", "relation_name": "Salim", "region": FAR, "birth_year": 1960}
 LOOK_ALIKE = {"name": "Sunitha Devi", "birth_year": 1989, **PHONE}
 
 # What the two records say, and what follows. What is not said is as the builder says: Sunita Devi, wife of Ramesh, 1988.
@@ -82,6 +84,10 @@ STORIES = [
         {"name": "Zarina", "relation_name": "Salim", "region": FAR, "documents": ("PAN:ABCDE1234F", "VOTER_ID:abc-1234567")},
         Verdict.POTENTIAL,
     ),
+    ("one signed paper, else strangers", PAPER, STRANGER | PAPER, Verdict.POTENTIAL),
+    ("one signed paper, one with an identity", PAPER | TOKEN, STRANGER | PAPER, Verdict.POTENTIAL),
+    ("one signed paper, two identities", PAPER | TOKEN, {**STRANGER, **PAPER, "identity_token": "t2"}, Verdict.CLEAR),
+    ("one signed paper, one identity", PAPER | TOKEN, STRANGER | PAPER | TOKEN, Verdict.CONFIRMED),
     ("one number on two kinds of paper", {"documents": ("PAN:1",), "name": "Meena"}, {"documents": ("PASSPORT:1",)}, Verdict.CLEAR),
     ("one joint account", {**ACCOUNT, "account_holding": "JOINT"}, {"name": "Zarina", **ACCOUNT, "account_holding": "JOINT"}, Verdict.CLEAR),
     ("a sister of one household", PHONE, {"name": "Anita Devi", "birth_year": 1990, **PHONE}, Verdict.CLEAR),
@@ -113,6 +119,7 @@ def test_who_may_override():
     assert override({}, {}) is Override.OFFICER
     assert override(ACCOUNT, {"name": "Zarina", **ACCOUNT}) is Override.SUPERVISOR
     assert override({"documents": ("PAN:A1",)}, {"name": "Zarina", "documents": ("PAN:A1",)}) is Override.SUPERVISOR
+    assert override(PAPER, STRANGER | PAPER) is Override.SUPERVISOR
     assert override({"born_on": date(1988, 5, 7), **PHONE}, {"born_on": date(1988, 5, 7), **PHONE}) is Override.SUPERVISOR
 
 
@@ -218,7 +225,7 @@ PEOPLE = st.builds(
     account_number=st.sampled_from(["", "1", "2"]),
     account_holding=st.sampled_from(["SINGLE", "JOINT"]),
     identity_token=st.sampled_from(["", "t1", "t2"]),
-    documents=st.sampled_from([(), ("PAN:A1",), ("PAN:A1", "VOTER_ID:B2"), ("VOTER_ID:B2", "PAN:-")]),
+    documents=st.sampled_from([(), ("PAN:A1",), ("PAN:A1", "VOTER_ID:B2"), ("VOTER_ID:B2", "PAN:-"), ("AADHAAR_PAPER:C3",)]),
 )
 
 
@@ -244,4 +251,4 @@ def test_whoever_matches_shares_a_lookup(one, other):
 def test_every_reason_is_said_in_each_language(catalogue):
     with catalogue.open("rb") as written:
         said = {message.id for message in read_po(written) if message.string and not message.fuzzy}
-    assert {re.sub(r"\d+", "#", level.words) for level in LEVELS} | {SAME_DOCUMENT.words} <= said
+    assert {re.sub(r"\d+", "#", level.words) for level in LEVELS} | {SAME_DOCUMENT.words, SAME_PAPER.words} <= said

@@ -7,7 +7,7 @@ from uuid import UUID
 from services.dedup.rules.arms import ARMS
 from services.dedup.rules.model import Artefact
 from services.dedup.rules.thresholds import Thresholds
-from services.dedup.rules.verdicts import RULES, SAME_DOCUMENT, Override, Verdict
+from services.dedup.rules.verdicts import RULES, SAME_DOCUMENT, SAME_PAPER, Override, Verdict
 
 STARTS_MAX = 5  # A batch that is cut short so often fails.
 
@@ -24,13 +24,15 @@ class State(StrEnum):
 PHASES = ("READ", "KEYS", *(f"ARM_{arm.name.upper()}" for arm in ARMS), "PAIRS", "STORE", "RESCREEN")
 
 
-# What clues that tell enough by themselves are in SQL, of one row that holds both sides.
+OTHER_IDENTITY_SQL = "coalesce(identity_token_l <> identity_token_r, false)"
+_IN_COMMON = "coalesce(list_has_any(list_filter(documents_l, lambda number: number % 2 = {odd}), documents_r), false)"
+# What clues that tell enough by themselves are in SQL, of one row that holds both sides. Documents are numbers there, papers odd ones.
 _CLUES = {
     "SAME_IDENTITY": "coalesce(identity_token_l = identity_token_r, false)",
     "SAME_ACCOUNT": "coalesce(account_l = account_r, false)",
-    SAME_DOCUMENT.code: "coalesce(list_has_any(documents_l, documents_r), false)",
+    SAME_DOCUMENT.code: _IN_COMMON.format(odd=0),
+    SAME_PAPER.code: f"({_IN_COMMON.format(odd=1)} and not {OTHER_IDENTITY_SQL})",
 }
-OTHER_IDENTITY_SQL = "coalesce(identity_token_l <> identity_token_r, false)"
 # Whatever the rest comes to.
 ALWAYS_SHOWN_SQL = f"({' or '.join(_CLUES[code] for rule in RULES for code in sorted(rule.codes))})"
 

@@ -1,6 +1,6 @@
 """What of a record is compared."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from uuid import UUID
 
@@ -9,6 +9,8 @@ from services.kernel.names import name_key
 from services.kernel.region import NO_GP, Level, level
 from services.kernel.states import STATE_LGD
 
+# A signed Aadhaar paper carries no number: what it says of her stands among her documents as a fingerprint (profiles' MemberSubmitted).
+PAPER = "AADHAAR_PAPER:"
 # Tamil writes hard and soft consonants alike, and so do those who turn it into Latin letters.
 COARSE = frozenset({STATE_LGD["TN"], STATE_LGD["PY"]})
 
@@ -37,6 +39,11 @@ class Person:
     identity_token: str
     documents: tuple[str, ...]  # Each its kind, a colon, its number.
     status: Status
+
+    def without(self, *, token: bool, papers: bool) -> "Person":
+        """She as she is known without what she has withdrawn."""
+        kept = tuple(one for one in self.documents if not (papers and one.startswith(PAPER)))
+        return replace(self, identity_token="" if token else self.identity_token, documents=kept)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
 """What follows from a score."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from uuid import UUID
 
 from services.dedup.rules.model import Artefact, Clue, Score, score
-from services.dedup.rules.person import Person
+from services.dedup.rules.person import PAPER, Person
 from services.dedup.rules.thresholds import Thresholds
 from services.kernel.approval import Status
 from services.kernel.ids import derived
@@ -14,7 +14,8 @@ from services.kernel.ids import derived
 MATCHES_MAX = 20
 # No training says what it weighs: few have one, and whoever is entered twice shows the same.
 SAME_DOCUMENT = Clue("SAME_DOCUMENT", "the same voter card, PAN, driving licence or passport", 0)
-FOR_A_SUPERVISOR = frozenset({"SAME_ACCOUNT", SAME_DOCUMENT.code})
+SAME_PAPER = Clue("SAME_PAPER", "the same name, birth, gender and last four digits on a signed Aadhaar paper", 0)
+FOR_A_SUPERVISOR = frozenset({"SAME_ACCOUNT", SAME_DOCUMENT.code, SAME_PAPER.code})
 
 
 class Verdict(StrEnum):
@@ -81,7 +82,7 @@ class Rule:
 
 
 # Decision 2; the first that holds counts. The same identity is proof; the same account or document is for a supervisor, and with another
-# identity it smells of fraud.
+# identity it smells of fraud. Not so a paper: two women may be called alike, born alike and numbered alike, and their identities tell them apart.
 RULES = (
     Rule(frozenset({"SAME_IDENTITY"}), "", Verdict.CONFIRMED, Override.NOBODY),
     Rule(FOR_A_SUPERVISOR, "supervisor_centibits", Verdict.POTENTIAL, Override.SUPERVISOR),
@@ -100,7 +101,16 @@ def judge(scored: Score, thresholds: Thresholds) -> tuple[Verdict, Override]:
 def weigh(one: Person, other: Person, model: Artefact) -> Score:
     """The model's score, and what no model knows."""
     scored = score(one, other, model)
-    return scored if set(one.documents).isdisjoint(other.documents) else replace(scored, clues=(*scored.clues, SAME_DOCUMENT))
+    return replace(scored, clues=(*scored.clues, *_in_common(one, other)))
+
+
+def _in_common(one: Person, other: Person) -> Iterator[Clue]:
+    both = set(one.documents).intersection(other.documents)
+    papers = {document for document in both if document.startswith(PAPER)}
+    if both - papers:
+        yield SAME_DOCUMENT
+    if papers and (one.identity_token == other.identity_token or not (one.identity_token and other.identity_token)):
+        yield SAME_PAPER
 
 
 def match(one: Person, other: Person, by: Yardstick) -> Match | None:
