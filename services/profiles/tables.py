@@ -1,5 +1,7 @@
 """Stores institutions, members and the findings about them. Holds names, phones and accounts; never an Aadhaar number."""
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -60,6 +62,23 @@ institutions = Table(
 DEFAULT_PHONE = '$."phones"[*]?(@."is_default" == "YES" && !(exists (@."ended_on")))."number"'
 MOBILE = f"(jsonb_path_query_first(content, '{DEFAULT_PHONE}'::jsonpath) #>> '{{}}'::text[])"
 
+
+
+def evidence_columns() -> tuple[Column[Any], ...]:
+    """What was verified of a member: by online e-KYC, and by a signed paper. Each rests on a consent of its own, and goes with it."""
+    return (
+        # By online e-KYC. Not unique: a second one is stored and flagged (decision 3).
+        Column("identity_token", Text),
+        # What it says, kept so that each revision is compared with it; `attested` is the rest of rules.evidence.Evidence.
+        Column("attested_birth_year", Integer, nullable=False, server_default="0"),
+        Column("attested_gender", Text, nullable=False, server_default=""),
+        Column("attested", JSONB(none_as_null=True)),
+        Column("evidence_consent_id", Uuid),  # By which of her consents it was taken.
+        Column("paper", JSONB(none_as_null=True)),  # By a signed paper: all of an Evidence.
+        Column("identity_notes", ARRAY(Text), nullable=False, server_default="{}"),  # Where they differ from what is said of her.
+    )
+
+
 members = Table(
     "members",
     metadata,
@@ -71,12 +90,7 @@ members = Table(
     Column("region", Text, nullable=False),  # Her institution's.
     Column("content", JSONB),
     Column("code", Text, unique=True),
-    Column("identity_token", Text),  # Not unique: a second one is stored and flagged (decision 3).
-    # What the evidence says, kept so that each revision is compared with it, and where they differ.
-    Column("attested_birth_year", Integer, nullable=False, server_default="0"),
-    Column("attested_gender", Text, nullable=False, server_default=""),
-    Column("identity_notes", ARRAY(Text), nullable=False, server_default="{}"),
-    Column("evidence_consent_id", Uuid),  # By which of her consents it was taken: with that it goes.
+    *evidence_columns(),
     # What the duplicate check last said of what is live.
     Column("verdict", Text),
     Column("screening_version", BigInteger, nullable=False, server_default="0"),
@@ -133,11 +147,7 @@ submissions = Table(
     Column("submitted_at", DateTime(timezone=True), nullable=False),
     Column("open_questions", Boolean, nullable=False),  # It is for the checker to look at, and not among many.
     # Of a member: as in her record, of this revision; the verdict of an institution too.
-    Column("identity_token", Text),
-    Column("attested_birth_year", Integer, nullable=False, server_default="0"),
-    Column("attested_gender", Text, nullable=False, server_default=""),
-    Column("identity_notes", ARRAY(Text), nullable=False, server_default="{}"),
-    Column("evidence_consent_id", Uuid),
+    *evidence_columns(),
     Column("verdict", Text),
     Column("screening_version", BigInteger, nullable=False, server_default="0"),
     Column("for_supervisor", Boolean, nullable=False, server_default="false"),  # A finding of the supervisor's tier is not decided yet.

@@ -432,14 +432,6 @@ def test_what_is_asked_of_a_members_content():
     )
 
 
-@pytest.mark.parametrize(
-    ("year", "gender", "notes"),
-    [(1988, "F", []), (0, "", []), (1979, "F", ["BIRTH_YEAR"]), (1988, "M", ["GENDER"]), (1979, "MALE", ["BIRTH_YEAR", "GENDER"])],
-)
-def test_evidence_that_differs_is_noted_and_not_refused(year, gender, notes):
-    assert member.identity_notes(read_member(), year, gender) == notes
-
-
 @given(st.dates(date(1900, 1, 1), TODAY + timedelta(days=400)), st.dates(date(2020, 1, 1), TODAY + timedelta(days=400)))
 def test_whoever_is_taken_in_was_grown_up_when_she_joined(born, joined):
     if refusal(read_member, born_on=born.isoformat(), joined_on=joined.isoformat())[0]:

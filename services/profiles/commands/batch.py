@@ -20,12 +20,12 @@ from services.chassis.logs import describe
 from services.kernel.caller import Caller, Role
 from services.kernel.errors import Conflict, Exhausted, Invalid, Refused, Unavailable
 from services.profiles.commands import institution, life, member
-from services.profiles.commands.member import Evidence
 from services.profiles.queries import MEMBER, AnyRow, Subject
 from services.profiles.queries import uploads as queries
 from services.profiles.rules import batch as rules
 from services.profiles.rules.account import Branches
 from services.profiles.rules.batch import ItemKind
+from services.profiles.rules.evidence import Evidence
 from services.profiles.tables import upload_items, uploads
 
 log = logging.getLogger(__name__)

@@ -12,19 +12,13 @@ from protos.identity_pb2 import ConsentRenewed, ConsentWithdrawn
 from services.chassis.sight import among
 from services.profiles import queries
 from services.profiles.commands import record
+from services.profiles.commands.evidence import columns, verified_of
 from services.profiles.commands.events import as_checked, member_changed, member_submitted, tell_all
 from services.profiles.queries import MEMBER, Subject
 from services.profiles.rules.image import names_of_images
 from services.profiles.tables import history, image_uses, images, members, submissions, withdrawals
 
 AADHAAR, ONLINE, PHOTO = "AADHAAR_", "AADHAAR_ONLINE", "PHOTO"
-NOTHING_VERIFIED: Mapping[str, Any] = {
-    "identity_token": None,
-    "attested_birth_year": 0,
-    "attested_gender": "",
-    "identity_notes": [],
-    "evidence_consent_id": None,
-}
 
 
 def withdrawn(connection: Connection, version: int, told: ConsentWithdrawn) -> None:
@@ -73,21 +67,24 @@ def _note(
 def _forget_evidence(connection: Connection, subject: Subject, purpose: str, ended: Sequence[UUID]) -> None:
     """Live and waiting; the duplicate check forgets with it."""
 
-    def rests(row: Any) -> bool:  # noqa: ANN401 - a row of members or submissions
-        # What was verified before consents were recorded was online.
-        return row.evidence_consent_id in ended or (row.evidence_consent_id is None and row.identity_token is not None and purpose == ONLINE)
-
     row, waiting = subject.row, subject.waiting
-    waits = waiting is not None and rests(waiting)
-    if not waits and not rests(row):
+    # What was verified before consents were recorded was online.
+    held = [verified_of(one) for one in (row, waiting)]
+    live, waits = left = [one.without(set(map(str, ended)), unrecorded=purpose == ONLINE) for one in held]
+    if left == held:
         return
-    if waits:
+    if waiting is not None:
         of_her = submissions.c.record_id == row.id
-        waiting = connection.execute(update(submissions).where(of_her).values(NOTHING_VERIFIED).returning(submissions)).one()
-    cleared = NOTHING_VERIFIED if rests(row) else {}
-    made = Subject(MEMBER, record.change(connection, members, row, submitted_version=row.version + 1, **cleared), waiting)
+        kept = columns(waiting.content, waits)
+        waiting = connection.execute(update(submissions).where(of_her).values(kept).returning(submissions)).one()
+    kept = columns(row.content or {}, live)
+    made = Subject(MEMBER, record.change(connection, members, row, submitted_version=row.version + 1, **kept), waiting)
+    withdrawn = {
+        "identity_withdrawn": any(before.online != after.online for before, after in zip(held, left, strict=True)),
+        "papers_withdrawn": any(before.paper != after.paper for before, after in zip(held, left, strict=True)),
+    }
     checked = as_checked(made)
-    tell_all(connection, [*([member_submitted(checked, identity_withdrawn=True)] if checked else []), member_changed(connection, made)])
+    tell_all(connection, [*([member_submitted(checked, **withdrawn)] if checked else []), member_changed(connection, made)])
 
 
 def _forget_photo(connection: Connection, subject: Subject, at: datetime) -> None:

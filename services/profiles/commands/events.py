@@ -12,6 +12,7 @@ from services.chassis.mailbox import outbox, outbox_row
 from services.kernel.approval import Act, Status
 from services.kernel.month import month_of
 from services.profiles import queries
+from services.profiles.commands.evidence import verified_of
 from services.profiles.commands.lists import lists
 from services.profiles.queries import AnyRow, Subject
 from services.profiles.rules import member as rules
@@ -157,8 +158,8 @@ def _member_changed(known: Lists, member: Subject, ended: Sequence[AnyRow]) -> T
     return Told(message, row.id, row.version)
 
 
-def member_submitted(member: Subject, *, identity_withdrawn: bool = False) -> Told:
-    """What waits of her, else what is live. `identity_withdrawn`: what was told before of who she is goes, of the other record too."""
+def member_submitted(member: Subject, *, identity_withdrawn: bool = False, papers_withdrawn: bool = False) -> Told:
+    """What waits of her, else what is live. What was withdrawn goes from what was told before of who she is, of the other record too."""
     row, spoken_of = member.row, member.profile
     content = spoken_of.content
     account = rules.default_account(content) or {}
@@ -174,8 +175,9 @@ def member_submitted(member: Subject, *, identity_withdrawn: bool = False) -> To
         ifsc=str(account.get("ifsc", "")),
         account_holding=str(account.get("holding", "")),
         identity_token=spoken_of.identity_token or "",
-        documents=rules.personal_documents(content),
+        documents=[*rules.personal_documents(content), *verified_of(spoken_of).documents],
         identity_withdrawn=identity_withdrawn,
+        papers_withdrawn=papers_withdrawn,
     )
     return Told(message, row.id, row.submitted_version)
 

@@ -16,9 +16,10 @@ from services.kernel.caller import Caller
 from services.kernel.errors import Conflict, Refused
 from services.kernel.month import today as this_day
 from services.profiles import queries
+from services.profiles.commands import evidence as verified
 from services.profiles.commands import finding, record
 from services.profiles.commands.account import ask_for_checks, has_doubtful_account
-from services.profiles.commands.consent import NOTHING_VERIFIED, PHOTO
+from services.profiles.commands.consent import PHOTO
 from services.profiles.commands.cutover import must_be_cut_over
 from services.profiles.commands.events import member_changed, member_decided, member_submitted, tell_all
 from services.profiles.commands.image import name_images
@@ -27,20 +28,11 @@ from services.profiles.queries import MEMBER, AnyRow, Subject
 from services.profiles.rules import member as rules
 from services.profiles.rules import review
 from services.profiles.rules.account import Branches, must_be_known
+from services.profiles.rules.evidence import ONLINE, Evidence, Verified
 from services.profiles.rules.form import Facts, Held, day_of, live, rows_of, word
 from services.profiles.rules.institution import Kind
 from services.profiles.rules.revision import is_repeat, is_withdrawn, must_stay
 from services.profiles.tables import findings, members, submissions
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What identity attests of a member: a token that stands for her number, and what her document says."""
-
-    identity_token: str
-    birth_year: int = 0
-    gender: str = ""
-    consent_id: str = ""  # By which it was taken; empty of what is older than the records of consents.
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +111,14 @@ def submit(  # noqa: PLR0913 - a submission is that much
         revision=revision,
         open_questions=True,  # Until the duplicate check says that there are none.
         # Without a new attestation what was verified of her before stays verified.
-        **_evidence(content, evidence or _held_evidence(before)),
+        **verified.columns(content, _held(before).having(evidence)),
         verdict=None,  # A screening of an earlier revision does not count.
         screening_version=0,
     )
     made = Subject(MEMBER, row, waiting)
     name_images(connection, member_id, shg.row.id, [made.content, content])
     ask_for_checks(connection, member_id, word(content, "name"), live(rows_of(content, "accounts")))
-    audit.changed(connection, caller, "member.submit", member_id, revision=revision, verified=waiting.identity_token is not None)
+    audit.changed(connection, caller, "member.submit", member_id, revision=revision, verified=_modes(waiting))
     # Also of one who is live, of whom nothing has changed but her version: copies are counted by it.
     tell_all(connection, [member_submitted(made), member_changed(connection, made)])
     return made
@@ -190,30 +182,26 @@ def _entered(connection: Connection, member_id: UUID, before: Subject | None, sh
     return record.change(connection, members, before.row, merged_into=None, **at, **told)
 
 
-def _held_evidence(before: Subject | None) -> Evidence | None:
-    held = before and (before.waiting if before.waiting is not None and before.waiting.identity_token else before.row)
-    if not held or not held.identity_token:
-        return None
-    return Evidence(held.identity_token, held.attested_birth_year, held.attested_gender, str(held.evidence_consent_id or ""))
+def _held(before: Subject | None) -> Verified:
+    """What was verified of her as she is live, and what of her as she waited since."""
+    if before is None:
+        return Verified()
+    waited = verified.verified_of(before.waiting)
+    return verified.verified_of(before.row).having(waited.online).having(waited.paper)
 
 
-def _evidence(content: Held, evidence: Evidence | None) -> dict[str, Any]:
-    """What is kept of it; a revision that tells of another woman than the evidence does is noted for the checker."""
-    if evidence is None:
-        return dict(NOTHING_VERIFIED)
-    return {
-        "evidence_consent_id": UUID(evidence.consent_id) if evidence.consent_id else None,
-        "identity_token": evidence.identity_token,
-        "attested_birth_year": evidence.birth_year,
-        "attested_gender": evidence.gender,
-        "identity_notes": rules.identity_notes(content, evidence.birth_year, evidence.gender),
-    }
+def _modes(row: AnyRow) -> list[str]:
+    held = verified.verified_of(row)
+    return [one.mode for one in (held.online, held.paper) if one]
 
 
 def _must_be_same_evidence(held: Subject, evidence: Evidence) -> None:
-    known = held.waiting if held.waiting is not None else held.row
-    if evidence.identity_token != known.identity_token:
-        raise Conflict("REVISION_CONTENT", "Revision {revision} was sent before with another {field}.", field="attestation", revision=known.revision)
+    """What was said before with this revision; that the same paper was read again since is no difference."""
+    row = held.waiting if held.waiting is not None else held.row
+    known = verified.verified_of(row)
+    same = known.online if evidence.mode == ONLINE else known.paper
+    if same is None or (evidence.identity_token, evidence.fingerprint) != (same.identity_token, same.fingerprint):
+        raise Conflict("REVISION_CONTENT", "Revision {revision} was sent before with another {field}.", field="attestation", revision=row.revision)
 
 
 def note_screening(connection: Connection, version: int, screened: dedup_pb2.MemberScreened) -> None:
@@ -320,7 +308,7 @@ def let_in(connection: Connection, caller: Caller, subject: Subject, decisions: 
     return made
 
 
-_FACTS = (*NOTHING_VERIFIED, "verdict", "screening_version")
+_FACTS = (*verified.NAMES, "verdict", "screening_version")
 
 
 def weigh(connection: Connection, caller: Caller, subject: Subject, decided: review.HandedBack, decisions: Sequence[review.Decided]) -> Weighed:

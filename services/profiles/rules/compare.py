@@ -24,6 +24,7 @@ FIELDS = {
     "mobile": ("MOBILE",),
     "account": ("ACCOUNT",),
     "identity": ("IDENTITY",),
+    "paper": ("PAPER",),
 }
 MASKED = frozenset({"mobile", "account"})
 
@@ -51,6 +52,7 @@ class Side:
     content: Held
     region: str
     identity_token: str
+    paper_fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +94,11 @@ def _says(side: Side, name: str) -> str:
     if name == "account":
         account = default_account(content) or {}
         return " ".join(filter(None, (word(account, "ifsc"), word(account, "account_number"))))
-    return {"village": side.region, "identity": side.identity_token}.get(name) or word(content, name)
+    return {"village": side.region, "identity": side.identity_token, "paper": side.paper_fingerprint}.get(name) or word(content, name)
 
 
 def _shown(name: str, text: str) -> str:
-    if name == "identity":
+    if name in {"identity", "paper"}:
         return ""
     return text[-LAST_DIGITS:] if name in MASKED else text
 

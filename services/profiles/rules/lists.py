@@ -142,6 +142,13 @@ PHONE_OWNER
     OFFICE | Office of the institution | संस्था का कार्यालय
     NEIGHBOUR | Neighbour | पड़ोसी
     OTHER | Other | अन्य
+NO_DOCUMENT
+    NEVER_HAD | Never had one | कभी नहीं था
+    APPLIED_FOR | Has applied for one | आवेदन किया है
+    LOST | Lost or destroyed | खो गया या नष्ट हो गया
+    NOT_SHOWN | Does not show it | नहीं दिखाना चाहती
+    NOT_READ | Could not be read or verified | पढ़ा या सत्यापित नहीं हो सका
+    OTHER | Other | अन्य
 DOCUMENT
     VOTER_ID | Voter ID | मतदाता पहचान पत्र
     RATION_CARD | Ration card | राशन कार्ड

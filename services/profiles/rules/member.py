@@ -120,6 +120,7 @@ FORM = Form(
             Field("defaulter_on", kinds.past_day),
             Field("messages_refused", kinds.flag),
         ),
+        *within(Section.KYC, Field("no_document_reason", kinds.listed("NO_DOCUMENT"))),
         *within(Section.IMAGES, Field("photo", kinds.image), Field("consent_form", kinds.image)),
         rows.ADDRESSES,
         rows.phones(PHONES_MAX),
@@ -239,6 +240,7 @@ def _check_answers(content: Held, lists: Lists, *, complete: bool) -> None:
     goes("guardian_name", "disability", when=disabled, needed="guardian_relation" in content)
     goes("guardian_relation", "disability", when=disabled, needed="guardian_name" in content)
     goes("guardian_name_local", "guardian_name", when="guardian_name" in content)
+    goes("no_document_reason", "documents", when=not live(rows_of(content, "documents")))
 
 
 def birth_year(content: Held) -> int:
@@ -289,13 +291,3 @@ def personal_documents(content: Held) -> list[str]:
     """What she shows that nobody else has: the kind, a colon, the number."""
     shown = live(rows_of(content, "documents"))
     return [f"{word(row, 'kind')}:{word(row, 'number')}" for row in shown if word(row, "kind") in PERSONAL_DOCUMENTS]
-
-
-def identity_notes(content: Held, attested_birth_year: int, attested_gender: str) -> list[str]:
-    """Where her evidence says otherwise than her record: noted for the checker, no reason to refuse (nobody is denied)."""
-    notes = []
-    if attested_birth_year and attested_birth_year != birth_year(content):
-        notes.append("BIRTH_YEAR")
-    if attested_gender and attested_gender.upper()[0] != word(content, "gender")[:1]:
-        notes.append("GENDER")
-    return notes

@@ -13,8 +13,8 @@ from services.chassis import tokens
 from services.kernel.errors import Invalid, Unauthenticated
 from services.kernel.ids import parse_id
 from services.kernel.page import page_size, page_unknown
-from services.profiles.commands.member import Evidence
 from services.profiles.rules import review
+from services.profiles.rules.evidence import ONLINE, Evidence
 from services.profiles.rules.form import Section
 
 
@@ -92,5 +92,6 @@ def evidence_of(attestation: str, member_id: UUID) -> Evidence | Invalid | None:
         raise Invalid("ATTESTATION_INVALID", "This is no verification of this state; verify her again.", field="attestation") from None
     if claims.get("sub") != str(member_id):
         raise Invalid("ATTESTATION_NOT_HERS", "This verification is another member's.", field="attestation")
-    facts = int(claims.get("birth_year") or 0), str(claims.get("gender") or ""), str(claims.get("consent_id") or "")
-    return Evidence(str(claims["identity_token"]), *facts)
+    names = ("identity_token", "gender", "consent_id", "fingerprint", "last4", "verified_on", "born_on", "name_fold")
+    texts = {name: str(claims.get(name) or "") for name in names}
+    return Evidence(birth_year=int(claims.get("birth_year") or 0), mode=str(claims.get("mode") or ONLINE), **texts)

@@ -14,12 +14,14 @@ from services.kernel.canonical import Content
 from services.kernel.month import today
 from services.profiles import queries
 from services.profiles.adapters import ifsc
+from services.profiles.commands.evidence import verified_of
 from services.profiles.commands.lists import lists
 from services.profiles.queries import MEMBER, AnyRow, Subject
 from services.profiles.rules import compare, review
 from services.profiles.rules import institution as institution_rules
 from services.profiles.rules import life as life_rules
 from services.profiles.rules import member as member_rules
+from services.profiles.rules.evidence import Evidence
 from services.profiles.rules.form import Facts, Form, Held, Notice, Section, rows_of
 from services.profiles.rules.institution import Kind
 
@@ -99,6 +101,7 @@ def _member(subject: Subject, findings: Iterable[AnyRow], checks: Checks) -> pro
     made.merged_into = str(row.merged_into or "")
     spoken_of = subject.profile
     made.identity_verified = spoken_of.identity_token is not None
+    made.aadhaar.CopyFrom(_aadhaar(verified_of(spoken_of).strongest))
     made.MergeFrom(profiles_pb2.Member(verdict=f"VERDICT_{spoken_of.verdict or 'UNSPECIFIED'}"))
     made.identity_notes.extend(spoken_of.identity_notes)
     made.findings.extend(map(_finding, findings))
@@ -108,6 +111,15 @@ def _member(subject: Subject, findings: Iterable[AnyRow], checks: Checks) -> pro
     elif subject.live and waiting is not None:
         made.waiting_event.CopyFrom(life_event(waiting))
     return made
+
+
+def _aadhaar(verified: Evidence | None) -> profiles_pb2.Aadhaar:
+    if verified is None:
+        return profiles_pb2.Aadhaar(status=profiles_pb2.AADHAAR_STATUS_NONE)
+    masked = f"XXXX XXXX {verified.last4}" if verified.last4 else ""
+    return profiles_pb2.Aadhaar(
+        status=profiles_pb2.AADHAAR_STATUS_VERIFIED, mode=verified.mode, number_masked=masked, verified_on=verified.verified_on
+    )
 
 
 Profile = profiles_pb2.Institution | profiles_pb2.Member
@@ -303,7 +315,9 @@ def comparison(connection: Connection, pair: queries.Pair) -> profiles_pb2.Compa
     both = pair.member, pair.other
     clues = compare.clues_of(pair.finding.clues, pair.finding.clue_codes, pair.finding.clue_weights)
     of_shg = {one.row.id: one.row.name for one in queries.institutions_among(connection, [one.row.institution_id for one in both])}
-    hers, others = (compare.Side(_newest(one), one.row.region, one.profile.identity_token or "") for one in both)
+    hers, others = (
+        compare.Side(_newest(one), one.row.region, one.profile.identity_token or "", "".join(verified_of(one.profile).documents)) for one in both
+    )
     made = profiles_pb2.Comparison(
         finding=_finding(pair.finding),
         member=_compared(connection, pair.member, of_shg[pair.member.row.institution_id]),
