@@ -19,6 +19,7 @@ PEN = "the pen of the commands, which audit"
 WORD = "part of the checker's word, which is audited"
 # Commands that change rows and need no audit row of their own. Those that only an event's handler runs are not asked: the teller audited.
 NOT_AUDITED = {
+    "identity.session.wait_or_count": "part of a login, a message or an evidence, which are audited",
     "identity.vault.store": "the vault's own table `uses` says who stored what, and why",
     "identity.vault.identify": "the vault's own table `uses` says who asked for what, and why",
     "identity.vault.erase": "the vault's own table `uses` says so, and whoever asks for it audits",

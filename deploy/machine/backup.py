@@ -61,6 +61,7 @@ KEYS = {
     "vault key": "LOKOS_VAULT_KEY",
     "vault token key": "LOKOS_VAULT_TOKEN_KEY",
     "person key": "LOKOS_PERSON_KEY",
+    "fingerprint key": "LOKOS_FINGERPRINT_KEY",
     "audit key": "LOKOS_AUDIT_KEY",
     OBJECTS_KEY: "LOKOS_OBJECTS_KEY",
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 from services.chassis import database, settings
-from services.identity import jobs
+from services.identity import jobs, queries
 from services.identity.adapters import papers
 from services.identity.commands import consent
 from services.identity.commands import retention as kept
@@ -100,6 +100,17 @@ def add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     qr = kinds.add_parser("qr", parents=[vouched], help="an Aadhaar QR: its picture, or a text file of its digits")
     qr.set_defaults(run=check_qr, refusal=refusal_in_json)
+
+
+def certificates(_arguments: argparse.Namespace) -> str:
+    with transaction() as connection:
+        held = queries.certificates(connection)
+    lines = [
+        f"{one.status:8} {one.kind:12} {one.fingerprint}  {one.trusted_from:%Y-%m-%d} to {one.trusted_until:%Y-%m-%d}  {one.subject}"
+        f"  {' '.join(filter(None, (one.added_by, one.confirmed_by, one.revoked_by)))}"
+        for one in held
+    ]
+    return "\n".join(lines) or "No certificate of UIDAI is trusted or proposed: no QR and no offline e-KYC can be verified."
 
 
 def check_consents(_arguments: argparse.Namespace) -> str:
@@ -200,6 +211,12 @@ def main() -> int:
     again.add_argument("--to", required=True, metavar="HEARER", choices=["reporting"])
     again.set_defaults(run=restate)
     add_check(commands)
+    listed = commands.add_parser(
+        "certificates",
+        help="list the certificates that papers of UIDAI may be signed by",
+        description="Lists every proposal, the newest first: status, kind, SHA-256, papers of which days it is trusted for, subject, by whom.",
+    )
+    listed.set_defaults(run=certificates)
     _add_kept(commands)
     arguments = parser.parse_args()
     try:

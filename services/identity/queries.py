@@ -11,6 +11,8 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, any_, exists, fa
 
 from services.chassis.sight import among, in_sight, within
 from services.identity.rules.assignment import Institution
+from services.identity.rules.certificate import Certificate
+from services.identity.rules.certificate import Status as Trust
 from services.identity.rules.cluster import Cluster
 from services.identity.rules.consent import Channel, Kind, Record, State, states
 from services.identity.rules.consent import Purpose as ConsentPurpose
@@ -18,12 +20,14 @@ from services.identity.rules.kyc import Kyc
 from services.identity.rules.message import Contact
 from services.identity.rules.session import OTP_TRIES_MAX, PERSONS_MAX, Challenge, Device, DeviceKind, Failures, Known, Purpose, Session
 from services.identity.rules.user import Assignment, Search, Side, Status, User
+from services.identity.rules.verified import Mode
 from services.identity.tables import (
     attempts,
     challenges,
     clusters,
     consents,
     devices,
+    evidence,
     institutions,
     kycs,
     members,
@@ -33,6 +37,7 @@ from services.identity.tables import (
     user_roles,
     users,
 )
+from services.identity.tables import certificates as certificates_table
 from services.identity.tables import cluster_gps as gps_of_clusters
 from services.identity.tables.vault import uses
 from services.kernel.caller import Caller, Role
@@ -226,6 +231,11 @@ def kycs_of(connection: Connection, member_id: UUID) -> list[Any]:
     return list(connection.execute(select(kycs).where(kycs.c.member_id == member_id).order_by(kycs.c.expires_at, kycs.c.kyc_id)))
 
 
+def evidence_of(connection: Connection, member_id: UUID) -> list[Any]:
+    """The papers that verified her, the oldest first."""
+    return list(connection.execute(select(evidence).where(evidence.c.member_id == member_id).order_by(evidence.c.evidence_id)))
+
+
 def messages_to(connection: Connection, member_id: UUID) -> list[Any]:
     return list(connection.execute(select(messages).where(messages.c.member_id == member_id).order_by(messages.c.at, messages.c.key)))
 
@@ -233,6 +243,25 @@ def messages_to(connection: Connection, member_id: UUID) -> list[Any]:
 def uses_of(connection: Connection, references: Collection[UUID]) -> list[Any]:
     """What the vault did with these, on a connection of its own role; the oldest first."""
     return list(connection.execute(select(uses).where(among(uses.c.reference, references)).order_by(uses.c.id)))
+
+
+# --- Who signs papers.
+
+
+def certificates(connection: Connection, fingerprint: str | None = None, *, for_update: bool = False) -> list[Certificate]:
+    """All proposals, or those of one certificate, the newest first."""
+    asked = select(certificates_table).order_by(certificates_table.c.certificate_id.desc())
+    if fingerprint is not None:
+        asked = asked.where(certificates_table.c.fingerprint == fingerprint)
+    rows = connection.execute(asked.with_for_update() if for_update else asked).mappings()
+    return [Certificate(**row | {"kind": Mode(row["kind"])}) for row in rows]
+
+
+def trusted_certificates(connection: Connection, kind: Mode) -> list[Certificate]:
+    """Those that papers of this kind may be signed by. A certificate that was revoked is trusted by no proposal of it."""
+    held = certificates(connection)
+    revoked = {one.fingerprint for one in held if one.revoked_at}
+    return [one for one in held if one.kind is kind and one.status is Trust.TRUSTED and one.fingerprint not in revoked]
 
 
 # --- Devices, sessions, one-time passwords.

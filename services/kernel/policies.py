@@ -52,6 +52,9 @@ RULES = MappingProxyType(
         "ekyc_log_days": Rule("For how many days it is kept who asked for which e-KYC: 2 and 5 years (Aadhaar Regulations 2021)", 2557, 3653, 2557),
         "consent_kept_days": Rule("For how many days the record of a consent is kept after its end (DPDP Rules 2025: 7 years)", 2557, 3653, 2557),
         "message_log_days": Rule("For how many days it is kept that a member was sent a message (DPDP Rules 2025 r.8(3))", 365, 3653, 365),
+        "evidence_reuse": Rule("Whether a signed Aadhaar paper that verified one member may verify another: 1 yes, 0 no (PROPOSED)", 0, 1, 0),
+        "secure_qr_days_max": Rule("How many days old an Aadhaar QR may be; 0: of any age, as printed cards are (PROPOSED)", 0, 36500, 0),
+        "offline_ekyc_days_max": Rule("How many days old a file of Paperless Offline e-KYC may be; 0: of any age (PROPOSED)", 0, 36500, 90),
         # Below -10 bits a pair is 1,000 times less likely than not; above 60 two records agree in all that there is to compare.
         "duplicate_shown_centibits": Rule(
             "From how many hundredths of a bit of evidence on officers are shown two records; 0 is as likely one woman's as not",

@@ -31,7 +31,7 @@ from services.chassis.sight import among
 from services.identity.rules.consent import Kind
 from services.identity.rules.kyc import UNCONFIRMED_KEPT
 from services.identity.rules.retention import CLASSES, GRACE, Days, Standing
-from services.identity.tables import alerts, consents, kycs, members, messages, retention_runs
+from services.identity.tables import alerts, consents, evidence, kycs, members, messages, retention_runs
 from services.identity.tables.vault import numbers, uses
 from services.kernel.caller import Caller
 from services.kernel.errors import NotFound
@@ -73,6 +73,7 @@ def _rows(name: str, now: datetime, days: Days, held: Collection[UUID] = ()) -> 
         "UNCONFIRMED_NUMBERS": (numbers, "reference", "stored_at", numbers.c.confirmed_at.is_(None), false()),
         "VAULT_USES": (uses, "id", "at", literal(value=True), among(uses.c.reference, held)),
         "EKYC_LOGS": (kycs, "kyc_id", "expires_at", literal(value=True), _is_held(kycs)),
+        "EVIDENCE_LOGS": (evidence, "evidence_id", "verified_at", literal(value=True), _is_held(evidence)),
         "MESSAGES": (messages, "key", "at", literal(value=True), _is_held(messages)),
         "ALERTS": (alerts, "loan_id", "approved_at", literal(value=True), false()),
     }
@@ -179,7 +180,8 @@ def erase(connection: Connection, name: str, now: datetime, days: Days, held: Co
     if name == "CONSENTS":
         return _erase_records(connection, now, days)
     row = _rows(name, now, days, held)
-    table = {"UNCONFIRMED_NUMBERS": numbers, "VAULT_USES": uses, "EKYC_LOGS": kycs, "MESSAGES": messages, "ALERTS": alerts}[name]
+    tables = {"UNCONFIRMED_NUMBERS": numbers, "VAULT_USES": uses, "EKYC_LOGS": kycs, "EVIDENCE_LOGS": evidence}
+    table = (tables | {"MESSAGES": messages, "ALERTS": alerts})[name]
     key = next(iter(table.primary_key))
     some = select(row.c[key.name]).where(row.c.over, ~row.c.held).order_by(row.c.since).limit(BATCH)
     gone = delete(table).where(key.in_(some))

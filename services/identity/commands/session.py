@@ -99,7 +99,7 @@ def enter(connection: Connection, asked: Asked, limits: Limits, key: bytes, now:
         return unsent
     if not rules.needs_otp(known, limits, now):
         return _begin(connection, asked, who, held, uuid7(), limits, key, now)
-    if wait := _wait_or_count(connection, rules.of_messages(key, Purpose.LOGIN, asked.user_id, device.device if own else None), now):
+    if wait := wait_or_count(connection, rules.of_messages(key, Purpose.LOGIN, asked.user_id, device.device if own else None), now):
         return rules.slow_down(wait)
     return _challenge(connection, asked, Purpose.LOGIN, now, send=True)
 
@@ -144,8 +144,8 @@ def _post(connection: Connection, made: Challenge) -> None:
     )
 
 
-def _wait_or_count(connection: Connection, slowed: dict[bytes, Slowing], now: datetime) -> int:
-    """In how many seconds a message may be sent; 0 now, and then it is counted."""
+def wait_or_count(connection: Connection, slowed: dict[bytes, Slowing], now: datetime) -> int:
+    """In how many seconds a message may be sent, or a paper read; 0 now, and then it is counted."""
     if wait := rules.wait_seconds(slowed, queries.failures(connection, slowed), now):
         return wait
     _failed(connection, slowed, now)
@@ -161,7 +161,7 @@ def send_again(connection: Connection, challenge_id: UUID, key: bytes, now: date
     if early or made.sends >= rules.OTP_SENDS_MAX:
         return rules.slow_down(early or int((made.expires_at - now).total_seconds()) + 1)
     own = made.device.device if _is_own(connection, made) else None
-    if wait := _wait_or_count(connection, rules.of_messages(key, made.purpose, made.user_id, own), now):
+    if wait := wait_or_count(connection, rules.of_messages(key, made.purpose, made.user_id, own), now):
         return rules.slow_down(wait)
     again = replace(made, sends=made.sends + 1, sent_at=now)
     connection.execute(update(challenges).where(challenges.c.challenge_id == challenge_id).values(sends=again.sends, sent_at=now))
@@ -385,7 +385,7 @@ def _tell(connection: Connection, session_id: UUID, generation: int, now: dateti
 
 def forgot(connection: Connection, user_id: str, device: Device, address: str, key: bytes, now: datetime) -> Challenge | Refused:
     """A one-time password for a new password. Whether anything is sent, the answer does not tell."""
-    if wait := _wait_or_count(connection, rules.of_forgetting(key, user_id, address), now):
+    if wait := wait_or_count(connection, rules.of_forgetting(key, user_id, address), now):
         return rules.slow_down(wait)
     asked = Asked(user_id, "", device, b"")
     return _challenge(connection, asked, Purpose.PASSWORD, now, send=_is_user(connection, user_id))

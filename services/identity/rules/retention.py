@@ -47,6 +47,7 @@ CLASSES = {
             policy="number_kept_days",
         ),
         Class("EKYC_LOGS", "who asked for which e-KYC; without the number", "it was confirmed or ended", _LOGS, policy="ekyc_log_days"),
+        Class("EVIDENCE_LOGS", "which member a signed paper verified; without the paper", "it did so", _LOGS, policy="ekyc_log_days"),
         Class("VAULT_USES", "who had the vault do what", "it was done", _LOGS, policy="ekyc_log_days"),
         Class(
             "CONSENTS",

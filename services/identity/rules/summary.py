@@ -36,6 +36,7 @@ class Kept:
     kycs: Sequence[Any]
     uses: Sequence[Any]
     messages: Sequence[Any]
+    evidence: Sequence[Any] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,13 @@ def summary(kept: Kept, language: str, days: Days, contact: str, now: datetime) 
     logs = CLASSES["EKYC_LOGS"].kept(days)
     return Summary(
         consents=[_consent(one, language, now) for one in kept.states],
-        verifications=[_verification(one, language, days) for one in kept.kycs],
+        verifications=[
+            *(_verification(one, language, days) for one in kept.kycs),
+            *(
+                Line(one.mode, said("verifications", one.mode, language), one.verified_at, one.verified_at + logs, one.user_id, one.role)
+                for one in kept.evidence
+            ),
+        ],
         vault_uses=[
             Line(one.purpose, said("vault_uses", one.purpose, language, purpose=one.purpose), one.at, one.at + logs, one.user_id) for one in kept.uses
         ],

@@ -181,7 +181,7 @@ def check_reason(reason: str) -> str:
         raise Invalid("REASON_TOO_LONG", "A reason has at most {most} characters.", field="reason", most=REASON_LENGTH_MAX)
     said = " ".join(_CONTROL.sub(" ", reason).split())
     if not said:
-        raise Invalid("REASON_MISSING", "Say why she is stopped.", field="reason")
+        raise Invalid("REASON_MISSING", "Say why.", field="reason")
     return said
 
 

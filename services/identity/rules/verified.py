@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
+from ssl import PEM_cert_to_DER_cert
 
 from services.kernel.errors import Invalid
 from services.kernel.month import IST, YEAR_MIN
@@ -48,6 +49,7 @@ class VerifiedIdentity:
     mobile_matches: bool | None
     email_matches: bool | None
     photo: bytes
+    signed_by: str = ""  # The fingerprint of the certificate that a paper is signed by.
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,10 @@ class TrustedCertificate:
     pem: str
     trusted_from: datetime
     trusted_until: datetime
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256(PEM_cert_to_DER_cert(self.pem)).hexdigest()
 
     def covers(self, moment: datetime) -> bool:
         return self.trusted_from <= moment <= self.trusted_until

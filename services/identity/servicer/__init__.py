@@ -15,6 +15,7 @@ from services.identity.rules.consent import Purpose, missing
 from services.identity.servicer.bookkeepers import Bookkeepers
 from services.identity.servicer.clusters import Clusters
 from services.identity.servicer.consents import Consents
+from services.identity.servicer.papers import Papers
 from services.identity.servicer.sessions import Sessions
 from services.identity.servicer.show import SERVICE, show, transaction
 from services.identity.servicer.users import Users
@@ -28,7 +29,7 @@ vault_transaction = database.of("vault")
 Context = grpc.ServicerContext
 
 
-class Servicer(Sessions, Users, Bookkeepers, Clusters, Consents, identity_pb2_grpc.IdentityServiceServicer):
+class Servicer(Sessions, Users, Bookkeepers, Clusters, Consents, Papers, identity_pb2_grpc.IdentityServiceServicer):
     """Reads the request, runs a command or query, shows the answer."""
 
     def __init__(self) -> None:
@@ -36,6 +37,7 @@ class Servicer(Sessions, Users, Bookkeepers, Clusters, Consents, identity_pb2_gr
         vault.must_have_keys()
         self._prefix = settings.state().user_prefix
         self._ekyc = ekyc.provider()
+        self._fingerprint_key = settings.text("LOKOS_FINGERPRINT_KEY").encode()
         self.reads = Reads(SERVICE)
 
     def InviteStateAdmin(self, request: identity_pb2.InviteStateAdminRequest, _context: Context) -> identity_pb2.InviteStateAdminResponse:

@@ -73,10 +73,11 @@ class Consents:
             member = _must_see(queries.member(connection, caller(), parse_id(request.member_id, "member_id")))
             states = rules.states(queries.consents_of(connection, member.member_id))
             kycs, messages = queries.kycs_of(connection, member.member_id), queries.messages_to(connection, member.member_id)
+            papers = queries.evidence_of(connection, member.member_id)
         with database.transaction("vault") as connection:
             uses = queries.uses_of(connection, {one.reference for one in kycs})
         self.reads.seen(caller(), "member.summary", [member.member_id])
-        kept = summary.Kept(states, kycs, uses, messages)
+        kept = summary.Kept(states, kycs, uses, messages, papers)
         made = summary.summary(kept, request.language, here().policy, settings.text("LOKOS_GRIEVANCE_CONTACT", ""), datetime.now(UTC))
         return identity_pb2.AccessSummaryResponse(
             member_id=str(member.member_id),

@@ -253,6 +253,49 @@ retention_runs = Table(
     Column("erased_ever", BigInteger, nullable=False),
 )
 
+# By which UIDAI signs papers: a row a proposal. Of those of one certificate and kind the one that was confirmed last is trusted.
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("certificate_id", Uuid, primary_key=True),
+    Column("kind", Text, nullable=False),  # SECURE_QR, OFFLINE_EKYC
+    Column("fingerprint", Text, nullable=False),  # SHA-256 of it.
+    Column("pem", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("valid_from", DateTime(timezone=True), nullable=False),
+    Column("valid_until", DateTime(timezone=True), nullable=False),
+    Column("trusted_from", DateTime(timezone=True), nullable=False),
+    Column("trusted_until", DateTime(timezone=True), nullable=False),
+    Column("added_by", Text, nullable=False),
+    Column("added_person", Text, nullable=False),
+    Column("added_at", DateTime(timezone=True), nullable=False),
+    Column("confirmed_by", Text, nullable=False, server_default=""),
+    Column("confirmed_at", DateTime(timezone=True)),
+    Column("replaced_at", DateTime(timezone=True)),
+    Column("revoked_by", Text, nullable=False, server_default=""),
+    Column("revoked_at", DateTime(timezone=True)),
+    Column("revoke_reason", Text, nullable=False, server_default=""),
+    Index("certificates_fingerprint", "fingerprint"),
+)
+
+# That a signed paper verified a member: a row each time, never changed. What it says of her is not kept here, nor is the paper.
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("evidence_id", Uuid, primary_key=True),
+    Column("member_id", Uuid, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("reference_key", LargeBinary, nullable=False),  # A keyed hash of the paper's reference id, so that it is known again.
+    Column("referenced_at", DateTime(timezone=True), nullable=False),
+    Column("verified_at", DateTime(timezone=True), nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("consent_id", Uuid, nullable=False),
+    Column("certificate", Text, nullable=False),  # The fingerprint of what it is signed by.
+    Index("evidence_member", "member_id"),
+    Index("evidence_reference", "reference_key"),
+)
+
 # What members are to be told, until it is sent or too old: then the row goes, and the number with it.
 alerts = Table(
     "alerts",

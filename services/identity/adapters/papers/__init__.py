@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from services.chassis import child
 from services.identity.rules import verified
+from services.identity.rules.certificate import Read
 from services.identity.rules.verified import ADDRESS_PARTS, Mode, TrustedCertificate, VerifiedIdentity
 from services.kernel.errors import Invalid
 from services.kernel.month import IST
@@ -29,7 +30,8 @@ ANY_TIME = datetime(1900, 1, 1, tzinfo=IST)
 
 def read_qr(content: bytes | str, trusted: Sequence[TrustedCertificate], *, mobile: str = "", email: str = "") -> VerifiedIdentity:
     """Who she is by the QR on a picture, or by its text. Raises Invalid: QR_*, EVIDENCE_*, CERTIFICATE_*."""
-    fields, photo = qr_fields(content, trusted)
+    answer = _qr(content, trusted)
+    fields = answer["fields"]
     last4, referenced_at = verified.read_reference(fields["reference_id"])
     born_on, birth_year = verified.read_birth(fields["dob"])
     return VerifiedIdentity(
@@ -46,14 +48,26 @@ def read_qr(content: bytes | str, trusted: Sequence[TrustedCertificate], *, mobi
         if fields["mobile_hash"] is None
         else verified.contact_matches(fields["mobile_hash"], mobile, last4),
         email_matches=verified.contact_matches(fields["email_hash"] or "", email, last4),
-        photo=photo,
+        photo=base64.b64decode(answer["portrait"]),
+        signed_by=answer["signed_by"],
     )
 
 
 def qr_fields(content: bytes | str, trusted: Sequence[TrustedCertificate]) -> tuple[dict[str, Any], bytes]:
     """The fields as the QR names them, and the portrait. Refusals as for `read_qr`."""
-    answer = _ask("secure_qr", content.encode(errors="replace") if isinstance(content, str) else content, trusted)
+    answer = _qr(content, trusted)
     return answer["fields"], base64.b64decode(answer["portrait"])
+
+
+def _qr(content: bytes | str, trusted: Sequence[TrustedCertificate]) -> dict[str, Any]:
+    return _ask("secure_qr", content.encode(errors="replace") if isinstance(content, str) else content, trusted)
+
+
+def read_certificate(pem: bytes) -> Read:
+    """What a certificate says of itself that somebody proposes. Raises Invalid: CERTIFICATE_*, EVIDENCE_UNREADABLE."""
+    said = _ask("certificate", pem, ())
+    valid = {name: datetime.fromisoformat(said[name]) for name in ("valid_from", "valid_until")}
+    return Read(said["fingerprint"], said["pem"], said["subject"], **valid)
 
 
 def trusted_certificate(pem: bytes, trusted_from: date | None = None, trusted_until: date | None = None) -> TrustedCertificate:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from services.chassis import child
-from services.identity.adapters.papers import image, secure_qr
+from services.identity.adapters.papers import certificate, image, secure_qr
 from services.identity.rules.verified import TrustedCertificate
 
 Reader = Callable[[bytes, Sequence[TrustedCertificate], Mapping[str, str]], dict[str, Any]]
@@ -15,12 +15,13 @@ Reader = Callable[[bytes, Sequence[TrustedCertificate], Mapping[str, str]], dict
 
 def _secure_qr(content: bytes, trusted: Sequence[TrustedCertificate], _more: Mapping[str, str]) -> dict[str, Any]:
     text = image.qr_text(content) if image.is_picture(content) else content.decode(errors="replace")
-    fields, photo = secure_qr.read(text, trusted)
-    return {"fields": fields, "portrait": base64.b64encode(image.portrait(photo)).decode()}
+    fields, photo, signed_by = secure_qr.read_signed(text, trusted)
+    return {"fields": fields, "portrait": base64.b64encode(image.portrait(photo)).decode(), "signed_by": signed_by}
 
 
 READERS: dict[str, Reader] = {
     "secure_qr": _secure_qr,
+    "certificate": lambda content, _trusted, _more: certificate.read(content),
 }
 
 

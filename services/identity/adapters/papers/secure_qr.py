@@ -56,6 +56,11 @@ _PROLOG = re.compile(r"<[/?]{1,2}xml\b[^>]{0,200}>\s*")
 
 def read(text: str, trusted: Sequence[TrustedCertificate]) -> tuple[dict[str, Any], bytes]:
     """The fields of a QR that UIDAI has signed, and its photo as it lies there (a JPEG2000 codestream)."""
+    return read_signed(text, trusted)[:2]
+
+
+def read_signed(text: str, trusted: Sequence[TrustedCertificate]) -> tuple[dict[str, Any], bytes, str]:
+    """The same, and the fingerprint of the certificate that it is signed by."""
     text = text.strip()
     if _NUMBER_ALONE.fullmatch(text):
         raise Invalid("QR_NUMBER_ONLY", "This QR holds a number alone, which proves nothing; scan the large one of her Aadhaar.", field="content")
@@ -70,7 +75,8 @@ def read(text: str, trusted: Sequence[TrustedCertificate]) -> tuple[dict[str, An
     if not signers:
         raise Invalid("QR_SIGNATURE_INVALID", "This QR is not signed by UIDAI, or was changed; enter her details by hand.", field="content")
     _, referenced_at = verified.read_reference(fields["reference_id"])
-    if not any(certificate.covers(referenced_at) for certificate in signers):
+    signed_by = next((certificate.fingerprint for certificate in signers if certificate.covers(referenced_at)), None)
+    if signed_by is None:
         raise Invalid(
             "QR_CERTIFICATE_OUT_OF_TIME",
             "The certificate that signed this QR is not trusted for its time; enter her details by hand.",
@@ -78,7 +84,7 @@ def read(text: str, trusted: Sequence[TrustedCertificate]) -> tuple[dict[str, An
         )
     verified.read_birth(fields["dob"])
     verified.read_gender(fields["gender"])
-    return fields, photo
+    return fields, photo, signed_by
 
 
 def _malformed() -> NoReturn:
