@@ -88,6 +88,8 @@ NOT_DONE = {
     **dict.fromkeys(("WithdrawMember", "WithdrawInstitution"), "What was handed in stays with the checker until she has decided."),
     "SubmitInstitutionEvent": "Done there too: what has members to be decided, or is not approved yet, is not closed.",
     **dict.fromkeys(("StartKyc", "ConfirmKyc"), "For residents whom the provider knows."),
+    **dict.fromkeys(("VerifySecureQr", "VerifyOfflineEkyc"), "Of papers that somebody has signed."),
+    **dict.fromkeys(("ProposeCertificate", "ConfirmCertificate", "RevokeCertificate"), "Of certificates that papers are signed by."),
     "SplitRepayment": "Of a loan that nobody has.",
     "AllowContestedLoans": "Of loans to members whom nobody contests.",
     "InviteStateAdmin": "In the national instance alone.",
