@@ -15,8 +15,10 @@ from services.kernel.approval import Status
 from services.kernel.ids import derived, uuid7
 from services.profiles import consumer, queries
 from services.profiles.commands import alert, consent, image, life, member
+from services.profiles.commands.evidence import NAMES, columns
 from services.profiles.rules import image as image_rules
 from services.profiles.rules.alert import Outcome
+from services.profiles.rules.evidence import Verified
 from services.profiles.tables import history, image_uses, images, withdrawals
 from tests.profiles.builders import (
     SERVICE,
@@ -87,7 +89,7 @@ def test_who_withdraws_before_she_is_let_in_is_as_if_never_verified(connection, 
     assert made.waiting.identity_notes == ["BIRTH_YEAR"]
     assert [withdraws(connection, made.row.id, "AADHAAR_ONLINE", by) for _ in range(2)] == [1, 0]
     waiting = queries.submission(connection, made.row.id)
-    assert {name: getattr(waiting, name) for name in consent.NOTHING_VERIFIED} == consent.NOTHING_VERIFIED
+    assert {name: getattr(waiting, name) for name in NAMES} == columns({}, Verified())
     told, version = last(connection, profiles_pb2.MemberSubmitted)
     assert (told.identity_token, told.identity_withdrawn, told.revision) == ("", True, 1)
     assert version == made.row.version + 1
