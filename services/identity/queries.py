@@ -254,7 +254,7 @@ def certificates(connection: Connection, fingerprint: str | None = None, *, for_
     if fingerprint is not None:
         asked = asked.where(certificates_table.c.fingerprint == fingerprint)
     rows = connection.execute(asked.with_for_update() if for_update else asked).mappings()
-    return [Certificate(**row | {"kind": Mode(row["kind"])}) for row in rows]
+    return [Certificate(**{**row, "kind": Mode(row["kind"])}) for row in rows]
 
 
 def trusted_certificates(connection: Connection, kind: Mode) -> list[Certificate]:

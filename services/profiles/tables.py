@@ -63,7 +63,6 @@ DEFAULT_PHONE = '$."phones"[*]?(@."is_default" == "YES" && !(exists (@."ended_on
 MOBILE = f"(jsonb_path_query_first(content, '{DEFAULT_PHONE}'::jsonpath) #>> '{{}}'::text[])"
 
 
-
 def evidence_columns() -> tuple[Column[Any], ...]:
     """What was verified of a member: by online e-KYC, and by a signed paper. Each rests on a consent of its own, and goes with it."""
     return (

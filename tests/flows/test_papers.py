@@ -98,7 +98,12 @@ def enrol(group, name, shown=None, member_id=None, **changes):
 def test_two_papers_of_one_woman_are_found_and_a_supervisor_decides(world, groups, signer):
     resident, ids = Resident(signer), [str(uuid7()) for _ in groups]
     by_qr = verify(groups[0], ids[0], text=resident.qr(), mobile=made.MOBILE)
-    assert (by_qr.name, by_qr.born_on, by_qr.number_masked, by_qr.mobile_matches) == (resident.name, "1985-02-01", f"XXXX XXXX {resident.last4}", True)
+    assert (by_qr.name, by_qr.born_on, by_qr.number_masked, by_qr.mobile_matches) == (
+        resident.name,
+        "1985-02-01",
+        f"XXXX XXXX {resident.last4}",
+        True,
+    )
     one = enrol(groups[0], resident.name, by_qr, ids[0], born_on="1985-02-01")
     assert (one.aadhaar.mode, one.aadhaar.number_masked, one.identity_verified) == ("SECURE_QR", by_qr.number_masked, False)
     assert list(one.identity_notes) == []
@@ -113,9 +118,7 @@ def test_two_papers_of_one_woman_are_found_and_a_supervisor_decides(world, group
     assert "SAME_PAPER" in {clue.code for clue in found.clue_list}
     manager, supervisor = world.up.manager, world.up.reader
     assert books.refusal_of(lambda: books.approve(manager, other, reason="Her sister")).code == "FINDING_NEEDS_SUPERVISOR"
-    shown = supervisor(
-        supervisor.profiles.CompareMembers, profiles_pb2.CompareMembersRequest(member_id=other.member_id, finding_id=found.finding_id)
-    )
+    shown = supervisor(supervisor.profiles.CompareMembers, profiles_pb2.CompareMembersRequest(member_id=other.member_id, finding_id=found.finding_id))
     assert {field.field: field.agreement for field in shown.fields}["paper"] == profiles_pb2.AGREEMENT_SAME
     assert books.approve(manager, other, "Her twin", supervisor).code
 

@@ -95,10 +95,10 @@ def test_two_papers_of_one_woman_have_one_fingerprint_and_are_two_papers():
     assert rules.fingerprint(b"another key", one) != rules.fingerprint(KEY, one)
 
 
-@pytest.mark.parametrize(
-    "changes", [{"last4": "1235"}, {"name": "Gita Testdevi"}, {"born_on": date(1985, 1, 2)}, {"born_on": None}, {"birth_year": 1986, "born_on": None}]
-    + [{"gender": "M"}],
-)  # fmt: skip
+DIFFERENT = [{"last4": "1235"}, {"name": "Gita Testdevi"}, {"born_on": date(1985, 1, 2)}, {"born_on": None}, {"gender": "M"}]
+
+
+@pytest.mark.parametrize("changes", [*DIFFERENT, {"birth_year": 1986, "born_on": None}])
 def test_whatever_differs_makes_another_fingerprint(changes):
     one = said()
     assert rules.fingerprint(KEY, replace(one, **changes)) != rules.fingerprint(KEY, one)
@@ -110,7 +110,7 @@ def test_whatever_differs_makes_another_fingerprint(changes):
 def test_a_paper_is_attested_without_what_nobody_compares(up, connection):
     woman, paper = Woman(connection), said()
     evidence_id, claims = woman.keep(connection, paper)
-    assert {name: claims[name] for name in ("sub", "evidence_id", "consent_id", "mode", "last4", "born_on", "birth_year", "gender", "verified_on")} == {
+    plain = {
         "sub": str(woman.member_id),
         "evidence_id": str(evidence_id),
         "consent_id": str(woman.consent_id),
@@ -121,6 +121,7 @@ def test_a_paper_is_attested_without_what_nobody_compares(up, connection):
         "gender": "F",
         "verified_on": "2026-07-01",
     }
+    assert plain.items() <= claims.items()
     assert claims["fingerprint"] == rules.fingerprint(KEY, paper)
     assert "identity_token" not in claims
     assert not {"Sita", "Testgaon", "Ramesh"} & set(json.dumps(dict(claims)).replace('"', " ").split())

@@ -14,7 +14,7 @@ from services.chassis.hears import hearings, run_new
 from services.kernel.approval import Status
 from services.kernel.ids import derived, uuid7
 from services.profiles import consumer, queries
-from services.profiles.commands import alert, consent, image, life, member
+from services.profiles.commands import alert, image, life, member
 from services.profiles.commands.evidence import NAMES, columns
 from services.profiles.rules import image as image_rules
 from services.profiles.rules.alert import Outcome

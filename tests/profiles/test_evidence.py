@@ -35,7 +35,14 @@ pytestmark = pytest.mark.usefixtures("land")
 
 SUNITA = name_key("Sunita Devi").fold
 QR = Evidence(
-    mode="SECURE_QR", fingerprint="f1" * 32, last4="1234", birth_year=1985, gender="F", verified_on="2026-03-31", name_fold=SUNITA, consent_id=str(uuid7())
+    mode="SECURE_QR",
+    fingerprint="f1" * 32,
+    last4="1234",
+    birth_year=1985,
+    gender="F",
+    verified_on="2026-03-31",
+    name_fold=SUNITA,
+    consent_id=str(uuid7()),
 )
 ZIP = replace(QR, mode="OFFLINE_EKYC", verified_on="2026-04-01", consent_id=str(uuid7()))
 ONLINE = Evidence("token-1", 1985, "F", str(uuid7()), last4="1234", verified_on="2026-03-30")

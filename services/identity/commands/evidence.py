@@ -14,8 +14,8 @@ from services.identity.rules import evidence as rules
 from services.identity.rules.consent import Purpose
 from services.identity.rules.kyc import ATTESTATION_LIFE
 from services.identity.rules.session import slow_down
-from services.identity.rules.verified import Mode, TrustedCertificate, VerifiedIdentity
 from services.identity.rules.user import Here
+from services.identity.rules.verified import Mode, TrustedCertificate, VerifiedIdentity
 from services.identity.tables import attempts, evidence
 from services.kernel.caller import Caller
 from services.kernel.ids import uuid7
@@ -34,7 +34,7 @@ def begin(
     return [one.trusted for one in queries.trusted_certificates(connection, mode)]
 
 
-def keep(  # noqa: PLR0913 - an evidence is that much
+def keep(
     connection: Connection, caller: Caller, member_id: UUID, consent_id: UUID, said: VerifiedIdentity, here: Here, key: bytes, now: datetime
 ) -> tuple[UUID, str]:
     """Note that a paper verified her, and attest it. The same paper again does so again; for another member where the state allows it."""

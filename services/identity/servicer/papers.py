@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -115,7 +116,7 @@ def _kind(number: int) -> Mode:
 
 
 def _moment(request: identity_pb2.ProposeCertificateRequest, field: str) -> datetime | None:
-    if not request.HasField(field):  # type: ignore[arg-type]  # one of two literals
+    if not request.HasField(field):
         return None
     try:
         said: datetime = getattr(request, field).ToDatetime(UTC)
@@ -133,12 +134,12 @@ def _stamp(moment: datetime | None) -> Timestamp | None:
 
 
 def _show(one: Certificate) -> identity_pb2.Certificate:
-    moments = ("valid_from", "valid_until", "trusted_from", "trusted_until", "added_at", "confirmed_at", "revoked_at")
     texts = ("fingerprint", "pem", "subject", "added_by", "confirmed_by", "revoked_by", "revoke_reason")
+    moments = ("valid_from", "valid_until", "trusted_from", "trusted_until", "added_at", "confirmed_at", "revoked_at")
+    said: dict[str, Any] = {name: getattr(one, name) for name in texts} | {name: _stamp(getattr(one, name)) for name in moments}
     return identity_pb2.Certificate(
         certificate_id=str(one.certificate_id),
         kind=f"CERTIFICATE_KIND_{one.kind}",
         status=f"CERTIFICATE_STATUS_{one.status}",
-        **{name: getattr(one, name) for name in texts},
-        **{name: _stamp(getattr(one, name)) for name in moments},
+        **said,
     )

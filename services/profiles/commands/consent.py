@@ -12,8 +12,8 @@ from protos.identity_pb2 import ConsentRenewed, ConsentWithdrawn
 from services.chassis.sight import among
 from services.profiles import queries
 from services.profiles.commands import record
-from services.profiles.commands.evidence import columns, verified_of
 from services.profiles.commands.events import as_checked, member_changed, member_submitted, tell_all
+from services.profiles.commands.evidence import columns, verified_of
 from services.profiles.queries import MEMBER, Subject
 from services.profiles.rules.image import names_of_images
 from services.profiles.tables import history, image_uses, images, members, submissions, withdrawals
@@ -66,7 +66,6 @@ def _note(
 
 def _forget_evidence(connection: Connection, subject: Subject, purpose: str, ended: Sequence[UUID]) -> None:
     """Live and waiting; the duplicate check forgets with it."""
-
     row, waiting = subject.row, subject.waiting
     # What was verified before consents were recorded was online.
     held = [verified_of(one) for one in (row, waiting)]
