@@ -476,7 +476,7 @@ def test_a_states_team_edits_in_a_spreadsheet(up, tmp_path, leaves_nothing):
     with database.transaction(SERVICE) as connection:
         apply(connection, new(labels={"en": "=1+1", "hi": "अति पिछड़ा वर्ग"}))
         count = len(connection.execute(select(list_values)).all())
-    assert f"{count} values of 28 lists" in run(up, "export", str(file)).stdout
+    assert f"{count} values of 29 lists" in run(up, "export", str(file)).stdout
     untouched = run(up, "import", str(file))
     assert untouched.returncode == 0, untouched.stderr
     assert f"0 values have changed, {count} are as they were, 0 rows are refused." in untouched.stdout
