@@ -232,7 +232,7 @@ def test_an_attestation_is_checked_when_it_comes_and_kept_as_what_it_proved():
     verified, too_late = attestation(hers), attestation(late, timedelta(minutes=-10))
     sent = send(shg, member(id_of(shg), hers, verified), member(id_of(shg), late, too_late, relation_name="Suresh"))
     kept = [item.evidence for item in stored(upload_items, upload_items.c.upload_id, sent.upload_id)]
-    assert {"identity_token": f"token of {hers}", "birth_year": 1985, "gender": "F", "consent_id": ""} in kept
+    assert {"identity_token": f"token of {hers}", "birth_year": 1985, "gender": "F", "mode": "ONLINE_EKYC"} in kept
     assert verified not in str(stored(upload_items, upload_items.c.upload_id, sent.upload_id))
     assert codes(carry_out(sent)) == ["", "", "ATTESTATION_EXPIRED"]
     again = member(id_of(shg), hers, attestation(hers, timedelta(minutes=-10)))

@@ -74,11 +74,15 @@ def _other_content() -> Conflict:
 
 
 def _row(upload_id: UUID, place: int, turn: int, item: Item) -> dict[str, Any]:
-    evidence = {"refusal": _kept(item.evidence)} if isinstance(item.evidence, Invalid) else asdict(item.evidence) if item.evidence else None
+    evidence = {"refusal": _kept(item.evidence)} if isinstance(item.evidence, Invalid) else _said(item.evidence)
     row = {"upload_id": upload_id, "place": place, "turn": turn, "kind": item.kind.value, "record_id": item.record_id, "revision": item.revision}
     if item.refused:
         return row | {"said": None, "evidence": None, "refusal": _kept(item.refused)}
     return row | {"said": dict(item.said), "evidence": evidence, "refusal": None}
+
+
+def _said(evidence: Evidence | None) -> dict[str, Any] | None:
+    return {name: part for name, part in asdict(evidence).items() if part} if evidence else None
 
 
 def carry_out_next(connection: Connection, upload_id: UUID, today: date, branches: Branches | None = None) -> bool:

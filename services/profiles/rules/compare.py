@@ -52,7 +52,7 @@ class Side:
     content: Held
     region: str
     identity_token: str
-    paper_fingerprint: str
+    paper_fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
