@@ -53,6 +53,14 @@ def read_qr(content: bytes | str, trusted: Sequence[TrustedCertificate], *, mobi
     )
 
 
+def read_offline_ekyc(
+    _content: bytes, _share_code: str, _trusted: Sequence[TrustedCertificate], *, mobile: str = "", email: str = ""
+) -> VerifiedIdentity:
+    """Who she is by a file of Paperless Offline e-KYC."""
+    del mobile, email
+    raise Invalid("EKYC_FILE_UNREADABLE", "Files of Offline e-KYC are not read here yet; enter her details by hand.", field="content")
+
+
 def qr_fields(content: bytes | str, trusted: Sequence[TrustedCertificate]) -> tuple[dict[str, Any], bytes]:
     """The fields as the QR names them, and the portrait. Refusals as for `read_qr`."""
     answer = _qr(content, trusted)
