@@ -66,6 +66,10 @@ def check_qr(arguments: argparse.Namespace) -> str:
     return json.dumps(fields, ensure_ascii=False)
 
 
+def check_offline_ekyc(arguments: argparse.Namespace) -> str:
+    return json.dumps(papers.offline_ekyc_fields(_content(arguments.file), arguments.share_code, _trusted(arguments)), ensure_ascii=False)
+
+
 def _content(name: str) -> bytes:
     try:
         if name == "-":
@@ -100,6 +104,9 @@ def add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     qr = kinds.add_parser("qr", parents=[vouched], help="an Aadhaar QR: its picture, or a text file of its digits")
     qr.set_defaults(run=check_qr, refusal=refusal_in_json)
+    offline = kinds.add_parser("offline-ekyc", parents=[vouched], help="a file of Aadhaar Paperless Offline e-KYC: the zip, or the XML in it")
+    offline.add_argument("--share-code", metavar="CODE", default="", help="which she chose when she had it made; the XML alone needs none")
+    offline.set_defaults(run=check_offline_ekyc, refusal=refusal_in_json)
 
 
 def certificates(_arguments: argparse.Namespace) -> str:

@@ -54,11 +54,34 @@ def read_qr(content: bytes | str, trusted: Sequence[TrustedCertificate], *, mobi
 
 
 def read_offline_ekyc(
-    _content: bytes, _share_code: str, _trusted: Sequence[TrustedCertificate], *, mobile: str = "", email: str = ""
+    content: bytes, share_code: str, trusted: Sequence[TrustedCertificate], *, mobile: str = "", email: str = ""
 ) -> VerifiedIdentity:
-    """Who she is by a file of Paperless Offline e-KYC."""
-    del mobile, email
-    raise Invalid("EKYC_FILE_UNREADABLE", "Files of Offline e-KYC are not read here yet; enter her details by hand.", field="content")
+    """Who she is by a file of Paperless Offline e-KYC. Raises Invalid: EKYC_FILE_*, EVIDENCE_*, CERTIFICATE_*."""
+    answer = _ask("offline_ekyc", content, trusted, share_code=share_code)
+    fields = answer["fields"]
+    last4, referenced_at = verified.read_reference(fields["referenceId"])
+    born_on, birth_year = verified.read_birth(fields["dob"])
+    return VerifiedIdentity(
+        mode=Mode.OFFLINE_EKYC,
+        name=fields["name"],
+        born_on=born_on,
+        birth_year=birth_year,
+        gender=verified.read_gender(fields["gender"]),
+        last4=last4,
+        care_of=fields["careof"],
+        address={part: fields[part] for part in ADDRESS_PARTS},
+        referenced_at=referenced_at,
+        mobile_matches=verified.contact_matches(fields["m"], mobile, last4, share_code),
+        email_matches=verified.contact_matches(fields["e"], email, last4, share_code),
+        photo=base64.b64decode(answer["portrait"]),
+        signed_by=answer["signed_by"],
+    )
+
+
+def offline_ekyc_fields(content: bytes, share_code: str, trusted: Sequence[TrustedCertificate]) -> dict[str, Any]:
+    """The fields as the file names them; the parts of an address as the QR does. Refusals as for `read_offline_ekyc`."""
+    fields: dict[str, Any] = _ask("offline_ekyc", content, trusted, share_code=share_code)["fields"]
+    return fields
 
 
 def qr_fields(content: bytes | str, trusted: Sequence[TrustedCertificate]) -> tuple[dict[str, Any], bytes]:

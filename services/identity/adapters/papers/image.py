@@ -36,10 +36,10 @@ def qr_text(content: bytes) -> str:
     return texts.pop()
 
 
-def portrait(codestream: bytes) -> bytes:
+def portrait(photo: bytes) -> bytes:
     """A photo that UIDAI has signed, as PNG; empty where it does not decode."""
     try:
-        picture = Image.open(io.BytesIO(codestream), formats=["JPEG2000"])
+        picture = Image.open(io.BytesIO(photo), formats=["JPEG2000", "JPEG"])
         if max(picture.size) > PORTRAIT_SIDE_MAX:
             return b""
         shown = io.BytesIO()
