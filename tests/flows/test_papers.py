@@ -10,6 +10,7 @@ from protos import identity_pb2, profiles_pb2
 from services.kernel.ids import uuid7
 from tests.flows.world import database, make_groups, strange_name
 from tests.identity.papers import made
+from tests.identity.papers import made_offline as offline
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
 
@@ -65,6 +66,10 @@ class Resident:
         signed = made.signed_part(reference_id=self.reference(), name=self.name)
         return made.digits(made.packed(made.sealed(signed, self.signer)))
 
+    def file(self):
+        document = offline.document(SHARE_CODE, self.reference(), name=self.name)
+        return offline.zipped(offline.xml(document, self.signer), SHARE_CODE)
+
 
 def verify(group, member_id, **paper):
     """Her consent, then the paper."""
@@ -108,7 +113,11 @@ def test_two_papers_of_one_woman_are_found_and_a_supervisor_decides(world, group
     assert (one.aadhaar.mode, one.aadhaar.number_masked, one.identity_verified) == ("SECURE_QR", by_qr.number_masked, False)
     assert list(one.identity_notes) == []
     # Elsewhere, under a name that sounds otherwise: her file says who she is.
-    by_file = verify(groups[1], ids[1], text=resident.qr())
+    file = resident.file()
+    wrong = books.refusal_of(lambda: verify(groups[1], ids[1], file=file, share_code="0000"))
+    assert (wrong.code, wrong.field) == ("EKYC_FILE_SHARE_CODE_WRONG", "share_code")
+    by_file = verify(groups[1], ids[1], file=file, share_code=SHARE_CODE, mobile=made.MOBILE)
+    assert (by_file.mode, by_file.name, by_file.mobile_matches) == ("OFFLINE_EKYC", resident.name, True)
     other = enrol(groups[1], strange_name(), by_file, ids[1])
     assert list(other.identity_notes) == ["NAME"]
     [found] = [finding for finding in other.findings if finding.other_member_id == one.member_id]
@@ -128,6 +137,9 @@ def test_one_paper_is_one_womans_and_who_has_none_left_is_enrolled_without(world
     assert verify(groups[0], ids[0], text=text).evidence_id != first.evidence_id
     assert books.refusal_of(lambda: verify(groups[1], ids[1], text=text)).code == "EVIDENCE_USED"
     assert books.refusal_of(lambda: verify(groups[1], ids[1], text=made.legacy_xml())).code == "QR_UNSIGNED"
+    file = {"file": resident.file(), "share_code": SHARE_CODE}
+    assert verify(groups[0], ids[0], **file).number_masked == first.number_masked
+    assert books.refusal_of(lambda: verify(groups[1], ids[1], **file)).code == "EVIDENCE_USED"
     without = enrol(groups[1], strange_name(), member_id=ids[1])
     assert without.aadhaar.status == profiles_pb2.AADHAAR_STATUS_NONE
     assert books.approve(world.up.manager, without).code

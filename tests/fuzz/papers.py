@@ -9,12 +9,14 @@ import tempfile
 from pathlib import Path
 
 import atheris
+from lxml import etree
 
-with atheris.instrument_imports(include=["services.identity", "services.kernel", "xml", "defusedxml"]):
-    from services.identity.adapters.papers import secure_qr
+with atheris.instrument_imports(include=["services.identity", "services.kernel", "xml", "defusedxml", "signxml", "pyzipper"]):
+    from services.identity.adapters.papers import offline_ekyc, secure_qr
     from services.identity.rules import verified
     from services.kernel.errors import Refused
     from tests.identity.papers import made
+    from tests.identity.papers import made_offline as offline
 
 TRUSTED = made.trusted()
 LEFT = Path(__file__).parents[2] / "run/fuzz"
@@ -50,6 +52,29 @@ def try_xml(data):
     refuse("<" + data.decode(errors="surrogateescape"))
 
 
+def try_offline(data):
+    """A zip, the document in one under the right code, or the document with a signature of UIDAI's over it."""
+    layer, content = data[:1], data[1:]
+    if layer == b"z":
+        content = b"PK" + content
+    elif layer == b"p":
+        content = offline.zipped(content, bits=0)
+    elif layer == b"s":
+        try:
+            content = offline.xml(content.decode())
+        except (ValueError, etree.XMLSyntaxError):
+            return
+    try:
+        fields, _photo, _ = offline_ekyc.read_signed(content, offline.SHARE_CODE, TRUSTED)
+    except Refused:
+        return
+    if layer != b"s" and fields != KNOWN:
+        raise AssertionError("taken")
+    verified.contact_matches(fields["m"], made.MOBILE, fields["aadhaar_last4"], offline.SHARE_CODE)
+
+
+SMALL = offline.document(photo=b"")
+KNOWN, _PHOTO, _ = offline_ekyc.read_signed(offline.xml(SMALL), offline.SHARE_CODE, TRUSTED)
 SIGNED = [made.signed_part(version) for version in ("V1", "V2", "V5")]
 TARGETS = {
     "secure_qr": (
@@ -60,6 +85,16 @@ TARGETS = {
             *(b"g" + made.packed(made.sealed(one, "somebody else")) for one in SIGNED),
             b"d" + made.digits(made.packed(made.sealed(SIGNED[0], "somebody else"))).encode(),
             b"d1000 0000 0001",
+        ],
+    ),
+    "offline_ekyc": (
+        try_offline,
+        [
+            b"x" + offline.xml(SMALL),
+            b"p" + offline.xml(SMALL),
+            b"s" + SMALL.encode(),
+            b"z" + offline.zipped(offline.xml(SMALL))[2:],
+            b"z" + offline.old_zip(offline.xml(SMALL))[2:],
         ],
     ),
     "legacy_xml": (

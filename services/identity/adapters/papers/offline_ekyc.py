@@ -49,7 +49,9 @@ POA = {
     "pc": "pincode",
 }
 
-_DECLARATION = re.compile(r"""<\?xml\s+version=["']1\.[0-9]["'](?:\s+encoding=["']utf-?8["'])?(?:\s+standalone=["'](?:yes|no)["'])?\s*\?>\s*""", re.I)
+_DECLARATION = re.compile(
+    r"""<\?xml\s+version=["']1\.[0-9]["'](?:\s+encoding=["']utf-?8["'])?(?:\s+standalone=["'](?:yes|no)["'])?\s*\?>\s*""", re.IGNORECASE
+)
 _DS = "{http://www.w3.org/2000/09/xmldsig#}"
 _C14N = {CanonicalizationMethod.CANONICAL_XML_1_0.value, CanonicalizationMethod.EXCLUSIVE_XML_CANONICALIZATION_1_0.value}
 _ENVELOPED = SignatureConstructionMethod.enveloped.value
@@ -62,7 +64,7 @@ _SIGNED_HOW = SignatureConfiguration(
 )
 
 # Read from files, while there are any (services.chassis.child).
-XMLVerifier.schemas()
+XMLVerifier.schemas()  # type: ignore[no-untyped-call]  # of a library whose types end here
 codecs.lookup("cp437")  # In which a zip names its files.
 
 
@@ -133,7 +135,9 @@ def _unpacked(content: bytes, share_code: str) -> bytes:
     except RuntimeError:
         _wrong_code()
     except (pyzipper.BadZipFile, zlib.error, ValueError, EOFError, LookupError, OverflowError, struct.error):
-        _wrong_code() if by_old_encryption else _malformed()
+        if by_old_encryption:
+            _wrong_code()
+        _malformed()
 
 
 # --- The document, before anybody has looked at its signature.
