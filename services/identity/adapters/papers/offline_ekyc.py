@@ -1,34 +1,27 @@
 """A file of Aadhaar Paperless Offline e-KYC: a zip under her share code, or the XML in it, that UIDAI has signed.
 
-Nobody is believed about what is signed: the document may have one shape only, and what is read is what the signature's digest was made of.
-Markup that a file of UIDAI's has no use for (DOCTYPE, comments, CDATA, other instructions) is refused before any parser sees it.
+The document may have one shape only, and what is read is what UIDAI has signed of it (signed_xml).
 """
 
 import base64
 import codecs
 import hashlib
 import io
-import re
 import struct
 import zlib
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, NoReturn
 
 import pyzipper
-from cryptography import x509
 from lxml import etree
-from signxml.algorithms import CanonicalizationMethod, DigestAlgorithm, SignatureConstructionMethod, SignatureMethod
-from signxml.exceptions import SignXMLException
-from signxml.verifier import SignatureConfiguration, XMLVerifier
 
+from services.identity.adapters.papers import signed_xml
 from services.identity.rules import verified
 from services.identity.rules.verified import TrustedCertificate
 from services.kernel.errors import Invalid
 
 XML_BYTES_MAX = 2 * 1024 * 1024
 RATIO_MAX = 100  # Deflate packs a thousandfold; base64 of a photo not even twice.
-TAGS_MAX = 200  # A file has some thirty.
 SHARE_CODE_LENGTH_MAX = 64
 ZIP_BEGINS = b"PK"
 
@@ -49,32 +42,15 @@ POA = {
     "pc": "pincode",
 }
 
-_DECLARATION = re.compile(
-    r"""<\?xml\s+version=["']1\.[0-9]["'](?:\s+encoding=["']utf-?8["'])?(?:\s+standalone=["'](?:yes|no)["'])?\s*\?>\s*""", re.IGNORECASE
-)
-_DS = "{http://www.w3.org/2000/09/xmldsig#}"
-_C14N = {CanonicalizationMethod.CANONICAL_XML_1_0.value, CanonicalizationMethod.EXCLUSIVE_XML_CANONICALIZATION_1_0.value}
-_ENVELOPED = SignatureConstructionMethod.enveloped.value
-_SIGNED_HOW = SignatureConfiguration(
-    location="./",
-    expect_references=1,
-    signature_methods=frozenset({SignatureMethod.RSA_SHA256}),
-    digest_algorithms=frozenset({DigestAlgorithm.SHA256}),
-    ignore_ambiguous_key_info=True,  # Whatever keys it brings along count for nothing.
-)
-
-# Read from files, while there are any (services.chassis.child).
-XMLVerifier.schemas()  # type: ignore[no-untyped-call]  # of a library whose types end here
-codecs.lookup("cp437")  # In which a zip names its files.
+codecs.lookup("cp437")  # In which a zip names its files: read from a file, while there are any (services.chassis.child).
 
 
 def read_signed(content: bytes, share_code: str, trusted: Sequence[TrustedCertificate]) -> tuple[dict[str, Any], bytes, str]:
     """The fields of a file that UIDAI has signed, its photo (a JPEG), and the fingerprint of the certificate that it is signed by."""
-    text = _text(_unpacked(content, share_code) if content.startswith(ZIP_BEGINS) else content)
-    root = _root(text)
+    root = _root(_unpacked(content, share_code) if content.startswith(ZIP_BEGINS) else content)
     if not trusted:
         raise Invalid("CERTIFICATES_MISSING", "No certificate of UIDAI is trusted here yet; enter her details by hand.", field="content")
-    signed = {one: said for one in trusted if (said := _signed_by(one, root)) is not None}
+    signed = {one: said for one in trusted if (said := signed_xml.signed_by(one, root)) is not None}
     if not signed:
         raise _unsigned()
     fields, photo = _fields(next(iter(signed.values())))  # By whomever it is signed, it is the same that is.
@@ -143,68 +119,22 @@ def _unpacked(content: bytes, share_code: str) -> bytes:
 # --- The document, before anybody has looked at its signature.
 
 
-def _text(content: bytes) -> str:
-    """What is in it but its declaration: UTF-8, whatever else it may say of itself, and elements alone."""
+def _root(content: bytes) -> etree._Element:
+    """The document, of the one shape that it may have."""
     if len(content) > XML_BYTES_MAX:
         _too_large()
-    try:
-        text = content.removeprefix(codecs.BOM_UTF8).decode()
-    except UnicodeDecodeError:
-        _malformed()
-    if declared := _DECLARATION.match(text):
-        text = text[declared.end() :]
-    # An empty xmlns is what the canonical form is cleared of below, and UIDAI writes none.
-    if "<!" in text or "<?" in text or text.count("<") > TAGS_MAX or re.search(r"""xmlns\s*=\s*["']["']""", text):
-        _malformed()
-    return text
-
-
-def _parser() -> etree.XMLParser:
-    return etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
-
-
-def _root(text: str) -> etree._Element:
-    """The document, of the one shape that it may have."""
-    try:
-        root = etree.fromstring(text.encode(), _parser())
-    except etree.XMLSyntaxError:
+    root = signed_xml.root_of(content)
+    if root is None:
         _malformed()
     if root.tag == "OKY":
         raise Invalid(
             "EKYC_FILE_VERSION_UNKNOWN", "This is a file of an old kind; have a new one made, or enter her details by hand.", field="content"
         )
-    if root.tag != "OfflinePaperlessKyc" or [child.tag for child in root] not in (["UidData", f"{_DS}Signature"], ["UidData"]):
+    if root.tag != "OfflinePaperlessKyc" or [child.tag for child in root] not in (["UidData", f"{signed_xml.DS}Signature"], ["UidData"]):
         _malformed()
-    if len(root) == 1 or not _is_plain(root[1]):
+    if len(root) == 1 or not signed_xml.is_plain(root[1]):
         raise _unsigned()
     return root
-
-
-def _is_plain(signature: etree._Element) -> bool:
-    """Whether it signs the whole document around it, by one reference, in the way that UIDAI does."""
-    [*references] = signature.iter(f"{_DS}Reference")
-    if len(references) != 1 or references[0].get("URI") != "" or next(signature.iter(f"{_DS}Object"), None) is not None:
-        return False
-    transforms = [one.get("Algorithm") for one in references[0].iter(f"{_DS}Transform")]
-    return _ENVELOPED in transforms and len(transforms) <= len(_C14N) and set(transforms) <= _C14N | {_ENVELOPED}
-
-
-def _signed_by(certificate: TrustedCertificate, root: etree._Element) -> etree._Element | None:
-    """What of it this certificate's key has signed, made anew from the very bytes of the digest; None where that is nothing.
-
-    The library wants a certificate to be valid at some time; whether it counts for this file is judged by its window.
-    """
-    holder = x509.load_pem_x509_certificate(certificate.pem.encode())
-    verifier = XMLVerifier()
-    verifier.excise_empty_xmlns_declarations = True  # As UIDAI's own canonical form has them not.
-    try:
-        result = verifier.verify(
-            root, x509_cert=holder, parser=_parser(), expect_config=replace(_SIGNED_HOW, verification_time=holder.not_valid_before_utc)
-        )
-    except (SignXMLException, etree.LxmlError, ValueError, TypeError):
-        return None
-    assert not isinstance(result, list), "one reference is expected"
-    return result.signed_xml
 
 
 # --- What is signed.
