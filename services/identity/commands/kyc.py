@@ -52,6 +52,12 @@ def take_try(connection: Connection, caller: Caller, kyc_id: UUID, now: datetime
     return kyc
 
 
+def give_back_try(connection: Connection, caller: Caller, kyc: Kyc) -> None:
+    """The provider did not answer, so that nothing was tried."""
+    connection.execute(update(kycs).where(kycs.c.kyc_id == kyc.kyc_id, kycs.c.tries > 0).values(tries=kycs.c.tries - 1))
+    audit.changed(connection, caller, "kyc.away", kyc.member_id, kyc.kyc_id)
+
+
 def must_be_consented(connection: Connection, kyc: Kyc, now: datetime) -> None:
     if kyc.consent_id is None:
         raise missing()

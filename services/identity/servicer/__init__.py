@@ -12,6 +12,8 @@ from services.identity.adapters import ekyc
 from services.identity.commands import consent, invitation, kyc, vault
 from services.identity.rules import kyc as kyc_rules
 from services.identity.rules.consent import Purpose, missing
+from services.identity.rules.kyc import Kyc
+from services.identity.rules.verified import VerifiedIdentity
 from services.identity.servicer.bookkeepers import Bookkeepers
 from services.identity.servicer.clusters import Clusters
 from services.identity.servicer.consents import Consents
@@ -19,7 +21,7 @@ from services.identity.servicer.papers import Papers
 from services.identity.servicer.sessions import Sessions
 from services.identity.servicer.show import SERVICE, show, transaction
 from services.identity.servicer.users import Users
-from services.kernel.errors import Conflict
+from services.kernel.errors import Unavailable
 from services.kernel.ids import parse_id
 from services.kernel.month import today
 
@@ -60,7 +62,8 @@ class Servicer(Sessions, Users, Bookkeepers, Clusters, Consents, Papers, identit
         number = kyc_rules.check_number(request.aadhaar_number, never_issued_too=self._ekyc.takes_never_issued)
         with transaction() as connection:
             consent.must_hold(connection, member_id, consent_id, Purpose.AADHAAR_ONLINE, datetime.now(UTC))
-        provider_txn = self._ekyc.request_otp(number)  # Outside of any transaction, and first: what it does not know is not stored.
+        provider_txn = ekyc.new_txn()
+        self._ekyc.request_otp(number, provider_txn)  # Outside of any transaction, and first: what it does not know is not stored.
         with vault_transaction() as connection:
             reference = vault.store(connection, number, PURPOSE, caller().user_id)
         with transaction() as connection:
@@ -75,16 +78,25 @@ class Servicer(Sessions, Users, Bookkeepers, Clusters, Consents, Papers, identit
             begun = kyc.take_try(connection, caller(), kyc_id, datetime.now(UTC))
         with transaction() as connection:  # Apart: who withdraws locks her row before her e-KYCs.
             kyc.must_be_consented(connection, begun, datetime.now(UTC))
-        result = self._ekyc.confirm(begun.provider_txn, request.otp)
-        if result is None:
-            raise Conflict("KYC_OTP_WRONG", "The one-time password is wrong.", field="otp")
+        said = self._prove(begun, request.otp)
         with vault_transaction() as connection:
             identity = vault.identify(connection, begun.reference, PURPOSE, caller().user_id)
         with transaction() as connection:
-            attestation = kyc.confirm(connection, caller(), begun, identity, result.birth_year, result.gender, datetime.now(UTC))
+            attestation = kyc.confirm(connection, caller(), begun, identity, said.birth_year, said.gender, datetime.now(UTC))
         return identity_pb2.ConfirmKycResponse(
             attestation=attestation,
-            name=result.name,
-            birth_year=result.birth_year,
+            name=said.name,
+            birth_year=said.birth_year,
             number_masked=identity.masked,
         )
+
+    def _prove(self, begun: Kyc, otp: str) -> VerifiedIdentity:
+        """Outside of any transaction. Where somebody is away, the try is hers again: the verification waits, and is as it was."""
+        try:
+            with vault_transaction() as connection:
+                number = vault.open_number(connection, begun.reference, PURPOSE, caller().user_id)
+            return self._ekyc.confirm(number, begun.provider_txn, otp).said
+        except Unavailable:
+            with transaction() as connection:
+                kyc.give_back_try(connection, caller(), begun)
+            raise

@@ -94,6 +94,11 @@ def _qr(content: bytes | str, trusted: Sequence[TrustedCertificate]) -> dict[str
     return _ask("secure_qr", content.encode(errors="replace") if isinstance(content, str) else content, trusted)
 
 
+def read_online(content: bytes, kind: str, trusted: Sequence[TrustedCertificate] = (), **more: str) -> dict[str, Any]:
+    """What an answer of UIDAI's online services says (uidai.py). Raises Invalid: EKYC_ANSWER_*, EVIDENCE_*."""
+    return _ask(f"online_{kind}", content, trusted, **more)
+
+
 def read_certificate(pem: bytes) -> Read:
     """What a certificate says of itself that somebody proposes. Raises Invalid: CERTIFICATE_*, EVIDENCE_UNREADABLE."""
     said = _ask("certificate", pem, ())

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from services.chassis import child
-from services.identity.adapters.papers import certificate, image, offline_ekyc, secure_qr
+from services.identity.adapters.papers import certificate, image, offline_ekyc, secure_qr, uidai
 from services.identity.rules.verified import TrustedCertificate
 
 Reader = Callable[[bytes, Sequence[TrustedCertificate], Mapping[str, str]], dict[str, Any]]
@@ -24,9 +24,16 @@ def _offline_ekyc(content: bytes, trusted: Sequence[TrustedCertificate], more: M
     return {"fields": fields, "portrait": base64.b64encode(image.portrait(photo)).decode(), "signed_by": signed_by}
 
 
+def _online_kyc(content: bytes, trusted: Sequence[TrustedCertificate], _more: Mapping[str, str]) -> dict[str, Any]:
+    said, photo = uidai.read_kyc(content, trusted)
+    return said | {"portrait": base64.b64encode(image.portrait(photo)).decode()}
+
+
 READERS: dict[str, Reader] = {
     "secure_qr": _secure_qr,
     "offline_ekyc": _offline_ekyc,
+    "online_answer": lambda content, _trusted, more: uidai.read_answer(content, more["expected"]),
+    "online_kyc": _online_kyc,
     "certificate": lambda content, _trusted, _more: certificate.read(content),
 }
 
