@@ -17,7 +17,7 @@ from protos import identity_pb2
 from services.chassis import database, mailbox, tokens
 from services.chassis.epochs import epochs
 from services.identity import queries
-from services.identity.adapters import ekyc
+from services.identity.adapters import ekyc, uidai_sandbox
 from services.identity.commands import consent, invitation, kyc, password, retention, vault
 from services.identity.commands.vault import Identity
 from services.identity.rules.kyc import UNCONFIRMED_KEPT
@@ -386,28 +386,12 @@ def test_the_sandbox_says_what_it_is(up, caplog):
     assert "SANDBOX e-KYC" in caplog.text
 
 
-def test_the_sandbox_knows_its_residents_and_their_one_time_passwords(up):
-    sandbox, woman = ekyc.provider(), residents()[0]
-    txn = sandbox.request_otp(woman["number"])
-    assert woman["number"] not in txn
-    assert sandbox.confirm(txn, woman["otp"]) == ekyc.KycResult(woman["name"], int(woman["birth_year"]), woman["gender"])
-    for wrong in ("", "000000", "१२३४५६", woman["otp"] + "0"):
-        assert sandbox.confirm(txn, wrong) is None
-    with pytest.raises(Invalid):
-        sandbox.request_otp(number())
-
-
 def test_a_missing_file_is_a_provider_that_is_away(up, monkeypatch):
-    monkeypatch.setenv("LOKOS_SANDBOX_RESIDENTS_FILE", "run/test/no-such-file.csv")
+    provider = ekyc.provider()
+    monkeypatch.setattr(uidai_sandbox.started(), "residents_file", Path("run/test/no-such-file.csv"))
     with pytest.raises(Unavailable) as refused:
-        ekyc.provider().request_otp(number())
+        provider.request_otp(number(), ekyc.new_txn())
     assert refused.value.code == "EKYC_AWAY"
-
-
-def test_another_provider_than_the_sandbox_stops_the_process(up, monkeypatch):
-    monkeypatch.setenv("LOKOS_EKYC", "real")
-    with pytest.raises(SystemExit, match="sandbox"):
-        ekyc.provider()
 
 
 def test_the_whole_way_from_number_to_attestation(up):

@@ -40,6 +40,7 @@ from services.identity.rules.verified import ADDRESS_PARTS, Mode, TrustedCertifi
 from services.kernel.errors import Invalid, Refused
 
 log = logging.getLogger(__name__)
+logging.getLogger("signxml").setLevel(logging.INFO)  # It would write whatever it signs, and the number with it, when debugging is on.
 
 ANSWER_SECONDS_MAX = 15
 ANSWER_BYTES_MAX = 1024 * 1024
