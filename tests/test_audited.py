@@ -21,6 +21,7 @@ WORD = "part of the checker's word, which is audited"
 NOT_AUDITED = {
     "identity.session.wait_or_count": "part of a login, a message or an evidence, which are audited",
     "identity.vault.store": "the vault's own table `uses` says who stored what, and why",
+    "identity.vault.open_number": "as for identity.vault.identify",
     "identity.vault.identify": "the vault's own table `uses` says who asked for what, and why",
     "identity.vault.erase": "the vault's own table `uses` says so, and whoever asks for it audits",
     "identity.retention.erase": "a timer, which notes what it erased in the audit (retention.note)",

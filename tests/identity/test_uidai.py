@@ -467,9 +467,9 @@ def stranger(sandbox):
     ("changed", "otp_code", "kyc_code"),
     [
         (lambda sandbox: {"keys": stranger(sandbox)}, "569", "K-569"),
-        (lambda _: {"licence_key": "another"}, "565", "K-565"),
-        (lambda _: {"asa_licence_key": "another"}, "940", "940"),
-        (lambda _: {"sub_aua": "another"}, "530", "K-530"),
+        (lambda _: {"licence_key": "another"}, "565", "565"),
+        (lambda _: {"asa_licence_key": "another"}, "940", "K-601"),
+        (lambda _: {"sub_aua": "another"}, "530", "530"),
         (lambda _: {"aua": "another"}, "530", "K-600"),
         (lambda sandbox: {"seals_for": sandbox.sign_certificate}, None, "500 502"),
         (lambda sandbox: {"seals_for": uidai_sandbox.certificate_of(sandbox.keys.sealed_for, "older", 300)}, None, "501"),
@@ -546,8 +546,8 @@ def changed_byte(name, place=25):
         (lambda parts: parts["Auth"].set("rc", "N"), "512"),
         (lambda parts: parts["Uses"].set("otp", "n"), "740"),
         (lambda parts: parts["Auth"].set("uid", "999999990020"), "998"),
-        (lambda parts: parts["Auth"].set("uid", "899999990019"), "K-510"),  # not the digits of the path
-        (lambda parts: parts["Auth"].set("ver", "2.0"), "K-540"),
+        (lambda parts: parts["Auth"].set("uid", "899999990019"), "510"),  # not the digits of the path
+        (lambda parts: parts["Auth"].set("ver", "2.0"), "540"),
         (lambda parts: parts["Auth"].set("txn", "1"), "K-551"),
     ],
 )

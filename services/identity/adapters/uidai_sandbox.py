@@ -102,12 +102,11 @@ class Fault(StrEnum):
 
 
 class Error(Exception):
-    """An error code of UIDAI's; `answered` once she was authenticated or not, which the answer then says under UIDAI's signature."""
+    """An error code of UIDAI's. Of an e-KYC one without K- is the authentication's, which the answer says under UIDAI's signature."""
 
-    def __init__(self, code: str, *, answered: bool = False) -> None:
+    def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
-        self.answered = answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +200,7 @@ class Sandbox:
         _, service, version, aua, first, second, asa_licence_key = path.split("/")
         kyc = "K-" if service == "uidkyc" else ""
         if asa_licence_key != ASA_LICENCE_KEY:
-            raise Error("940")
+            raise Error("K-601" if kyc else "940")
         if aua != AUA:
             raise Error("K-600" if kyc else "530")
         if version != "2.5":
@@ -263,8 +262,8 @@ class Sandbox:
                 raise Error(wanted)
             resident = self._authenticated(said, auth, kyc, wanted)
         except Error as error:
-            if not error.answered:
-                return self._no("uidkyc", txn, error.code if error.code.startswith("K-") else f"K-{error.code}")
+            if error.code.startswith("K-"):
+                return self._no("uidkyc", txn, error.code)
             return self._sealed(self._kyc_answer(txn, None, fault, error.code), txn, fault)
         _keep(self.over, txn, None)
         return self._sealed(self._kyc_answer(txn, resident, fault), txn, fault)
@@ -282,60 +281,60 @@ class Sandbox:
     def _authenticated(self, said: dict[Any, Any], auth: etree._Element, kyc: dict[Any, Any], wanted: str) -> Resident:
         """Auth 2.5: whoever gave the right one-time password, as its encrypted block says."""
         if said.get("rc") != "Y":
-            raise Error("512", answered=True)
+            raise Error("512")
         parts = {etree.QName(part).localname: part for part in auth}
         if parts["Uses"].get("otp") != "y":
-            raise Error("740", answered=True)
+            raise Error("740")
         pid = self._pid(parts)
         if _off(pid.get("ts", "")):
-            raise Error("561", answered=True)
+            raise Error("561")
         if pid.get("wadh") != b64encode(sha256("".join(kyc[one] for one in ("ver", "ra", "rc", "lr", "de", "pfr")).encode()).digest()).decode():
             raise Error("K-547")
         resident = self._resident(said["uid"])
         if resident is None:
-            raise Error("998", answered=True)
+            raise Error("998")
         self._check_otp(said["txn"], resident, pid[0].get("otp") or "", wanted)
         return resident
 
     def _check_otp(self, txn: str, resident: Resident, otp: str, wanted: str) -> None:
         if txn in self.over:
-            raise Error("563", answered=True)
+            raise Error("563")
         if self.asked.get(txn, "" if self.alone else resident.number) != resident.number:
-            raise Error("402", answered=True)
+            raise Error("402")
         if wanted:
-            raise Error(wanted, answered=True)
+            raise Error(wanted)
         if self.tries.get(txn, 0) >= OTP_TRIES_MAX:
-            raise Error("403", answered=True)
+            raise Error("403")
         if not hmac.compare_digest(resident.otp.encode(), otp.encode()):
             _keep(self.tries, txn, self.tries.get(txn, 0) + 1)
-            raise Error("400", answered=True)
+            raise Error("400")
 
     def _pid(self, parts: dict[str, etree._Element]) -> etree._Element:
         def text(name: str) -> bytes:
             return b64decode(parts[name].text or "")
 
         if parts["Skey"].get("ci") != f"{self.seal_certificate.not_valid_after_utc:%Y%m%d}":
-            raise Error("501", answered=True)
+            raise Error("501")
         key = b""
         with suppress(ValueError):  # Or, by newer libraries, anything comes out.
             key = self.keys.sealed_for.decrypt(text("Skey"), PKCS1v15())
         if len(key) != SESSION_KEY_BYTES:
-            raise Error("500", answered=True)
+            raise Error("500")
         data = text("Data")
         ts, nonce, more = data[:19], data[7:19], data[3:19]
         try:
             held = AESGCM(key).decrypt(nonce, data[19:], more)
         except InvalidTag:
-            raise Error("502", answered=True) from None
+            raise Error("502") from None
         try:
             digest = AESGCM(key).decrypt(nonce, text("Hmac"), more)
         except InvalidTag:
-            raise Error("503", answered=True) from None
+            raise Error("503") from None
         if not hmac.compare_digest(digest, sha256(held).digest()):
-            raise Error("564", answered=True)
+            raise Error("564")
         pid = etree.fromstring(held, etree.XMLParser(resolve_entities=False, no_network=True))
         if etree.QName(pid).localname != "Pid" or pid.get("ts", "").encode() != ts or len(pid) != 1:
-            raise Error("511", answered=True)
+            raise Error("511")
         return pid
 
     def _resident(self, number: str) -> Resident | None:

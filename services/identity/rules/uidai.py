@@ -15,7 +15,7 @@ VERSION = "2.5"
 TXN_PREFIX = "UKC:"  # Of transactions that end in an e-KYC.
 CLOCKS_APART_MAX = timedelta(minutes=20)
 # After how long it may be asked again.
-SECONDS: dict[type[Refused], int] = {Exhausted: 600, Unavailable: 30}
+AWAY_SECONDS, FLOOD_SECONDS = 30, 600
 
 # Of the request itself: her one-time password (ra), her consent (rc), no local language, sealed for us and not for the ASA, no PDF.
 KYC = {"ver": VERSION, "ra": "O", "rc": "Y", "lr": "N", "de": "N", "pfr": "N"}
@@ -56,14 +56,9 @@ _MEANT: tuple[tuple[type[Refused], str, str, str, str], ...] = (
         "aadhaar_number",
         "952 953",
     ),
-    (
-        Unavailable,
-        "EKYC_AWAY",
-        "The e-KYC provider does not answer; try again later.",
-        "",
-        "930 931 932 933 934 935 936 937 938 939 950 951 999 K-200 K-571 K-955 K-956 K-999",
-    ),
 )
+# Of UIDAI itself, which may be well again later.
+_AWAY = "930 931 932 933 934 935 936 937 938 939 950 951 999 K-200 K-571 K-955 K-956 K-999"
 _BY_CODE = {code: row[:4] for row in _MEANT for code in row[4].split()}
 
 
@@ -87,8 +82,8 @@ def meant_by(code: str, of_authentication: str = "") -> Refused:
         said = clean_code(of_authentication) if of_authentication else "400"
     if said in _BY_CODE:
         kind, refusal, sentence, field = _BY_CODE[said]
-        return kind(refusal, sentence, field=field, **{"seconds": SECONDS[kind]} if kind in SECONDS else {})
-    return refused_by(said)
+        return kind(refusal, sentence, field=field, **{"seconds": FLOOD_SECONDS} if kind is Exhausted else {})
+    return away() if said in _AWAY.split() else refused_by(said)
 
 
 def refused_by(code: str) -> Refused:
@@ -98,13 +93,13 @@ def refused_by(code: str) -> Refused:
     )
 
 
-def away(seconds: int = SECONDS[Unavailable]) -> Refused:
+def away(seconds: int = AWAY_SECONDS) -> Refused:
     return Unavailable("EKYC_AWAY", "The e-KYC provider does not answer; try again later.", seconds=seconds)
 
 
 def unbelievable() -> Refused:
     sentence = "What came back is no answer of UIDAI's to this; start again later, or enrol her without it."
-    return Unavailable("EKYC_ANSWER_INVALID", sentence, seconds=SECONDS[Unavailable])
+    return Unavailable("EKYC_ANSWER_INVALID", sentence, seconds=AWAY_SECONDS)
 
 
 def wadh() -> str:
