@@ -51,7 +51,7 @@ check:  ## lint, types, who may import whom, and the contracts
 
 fuzz:  ## try the parsers of what strangers hand in with what nobody would write: make fuzz SECONDS=30 for each
 	@$(MACHINE) setup --dev
-	@for target in secure_qr legacy_xml offline_ekyc; do $(BIN)/python -m tests.fuzz.papers $$target --seconds $(or $(SECONDS),30) || exit 1; done
+	@for target in secure_qr legacy_xml offline_ekyc online_ekyc; do $(BIN)/python -m tests.fuzz.papers $$target --seconds $(or $(SECONDS),30) || exit 1; done
 
 protos: setup  ## generate Python from protos/ where a proto changed
 

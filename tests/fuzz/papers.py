@@ -13,6 +13,8 @@ from lxml import etree
 
 with atheris.instrument_imports(include=["services.identity", "services.kernel", "xml", "defusedxml", "signxml", "pyzipper"]):
     from services.identity.adapters.papers import offline_ekyc, secure_qr
+    from services.identity.adapters.papers import uidai as online_ekyc
+    from services.identity.adapters.uidai import KeyFiles, opened
     from services.identity.rules import verified
     from services.kernel.errors import Refused
     from tests.identity.papers import made
@@ -73,6 +75,38 @@ def try_offline(data):
     verified.contact_matches(fields["m"], made.MOBILE, fields["aadhaar_last4"], offline.SHARE_CODE)
 
 
+def try_online(data):
+    """What UIDAI answers: around its envelope, the envelope, what is in it, and that with a signature of UIDAI's over it."""
+    layer, content = data[:1], data[1:]
+    if layer == b"e":
+        try:
+            opened(content, OURS)
+        except ValueError:
+            return
+        raise AssertionError("taken")
+    if layer == b"s":
+        try:
+            content = offline.xml(content.decode())
+        except (ValueError, etree.LxmlError):  # The canonical form takes less than a parser does.
+            return
+    try:
+        if layer == b"a":
+            online_ekyc.read_answer(content, "Resp")
+            return
+        answer, _photo = online_ekyc.read_kyc(content, TRUSTED)
+    except Refused:
+        return
+    if layer != b"s" and answer != ANSWER:
+        raise AssertionError("taken")
+
+
+OURS = KeyFiles("", made.key("an AUA, in jest"), made.key("an AUA, in jest"))
+KYC = (
+    '<KycRes xmlns="http://www.uidai.gov.in/kyc/uid-kyc-response/1.0" ret="y" code="1" txn="UKC:1" ts="2026-07-01T17:30:00.000+05:30">'
+    '<Rar>PEF1dGhSZXMgcmV0PSJ5Ii8+</Rar><UidData tkn="01" uid="XXXXXXXX0019"><Poi dob="01-02-1985" gender="F" name="Sita Testdevi"/>'
+    '<Poa co="" dist="Testpur"/><LData/><Pht></Pht></UidData></KycRes>'
+)
+ANSWER, _ = online_ekyc.read_kyc(offline.xml(KYC), TRUSTED)
 SMALL = offline.document(photo=b"")
 KNOWN, _PHOTO, _ = offline_ekyc.read_signed(offline.xml(SMALL), offline.SHARE_CODE, TRUSTED)
 SIGNED = [made.signed_part(version) for version in ("V1", "V2", "V5")]
@@ -95,6 +129,15 @@ TARGETS = {
             b"s" + SMALL.encode(),
             b"z" + offline.zipped(offline.xml(SMALL))[2:],
             b"z" + offline.old_zip(offline.xml(SMALL))[2:],
+        ],
+    ),
+    "online_ekyc": (
+        try_online,
+        [
+            b"k" + offline.xml(KYC),
+            b"s" + KYC.encode(),
+            b'a<Resp ret="n" err="K-100" txn="UKC:1"><kycRes>AAAA</kycRes></Resp>',
+            b"eVERSION_1.0" + OURS.opens + bytes(400),
         ],
     ),
     "legacy_xml": (

@@ -610,6 +610,23 @@ def test_a_signature_counts_for_what_it_signs_alone(sandbox):
         assert code_of_kyc(content, trusted) in {"EKYC_ANSWER_UNSIGNED", "EKYC_ANSWER_MALFORMED"}, name
 
 
+SIGNED_ODDLY = {
+    "no base64": '<KycRes xmlns="{}" ts="2026-07-01T17:30:00+05:30"><Rar>क</Rar></KycRes>',
+    "no AuthRes": '<KycRes xmlns="{}" ts="2026-07-01T17:30:00+05:30"><Rar>PGEvPg==</Rar></KycRes>',
+    "no time": '<KycRes xmlns="{}"/>',
+    "two women": '<KycRes xmlns="{}" ts="2026-07-01T17:30:00+05:30"><UidData/><UidData/></KycRes>',
+    "no woman": '<KycRes xmlns="{}" ts="2026-07-01T17:30:00+05:30"><UidData/></KycRes>',
+}
+
+
+@pytest.mark.parametrize("name", SIGNED_ODDLY)
+def test_what_uidai_has_signed_and_makes_no_sense_is_refused(sandbox, name):
+    [one] = sandbox.account().trusted
+    ever = TrustedCertificate(one.pem, datetime(2020, 1, 1, tzinfo=UTC), one.trusted_until)
+    signed = sandbox._signed(etree.fromstring(SIGNED_ODDLY[name].format(uidai_sandbox.KYC_ANSWER)), Fault.NONE)
+    assert code_of_kyc(signed, [ever]) == "EKYC_ANSWER_MALFORMED"
+
+
 def test_a_certificate_counts_for_answers_of_its_time(sandbox):
     now = datetime.now(UTC)
     [one] = sandbox.account().trusted

@@ -9,7 +9,6 @@ import logging
 import os
 import time
 from base64 import b64decode, b64encode
-from binascii import Error as NoBase64
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -200,7 +199,7 @@ class Uidai:
             raise self._refused(outer["err"]) if outer["ret"].lower() == "n" else self._unbelievable("nothing in it")
         try:
             held = opened(b64decode(outer["sealed"]), self._account.keys)
-        except (ValueError, NoBase64):
+        except ValueError:
             raise self._unbelievable("not sealed for us") from None
         answer = self._read(held, "kyc", trusted=self._account.trusted)
         if answer["txn"] != txn:

@@ -1,7 +1,6 @@
 """Answers of UIDAI's online services: what an answer says of itself, and the e-KYC in it that UIDAI has signed."""
 
 import base64
-import binascii
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -91,7 +90,7 @@ def _authentication(within: etree._Element | None) -> str:
 def _decoded(element: etree._Element | None) -> bytes:
     try:
         return base64.b64decode("" if element is None else element.text or "")
-    except binascii.Error:
+    except ValueError:
         raise _malformed() from None
 
 
