@@ -14,6 +14,7 @@ from services.chassis.sight import among, within
 from services.kernel.approval import IN_BOOKS, LIVE, Act, Status
 from services.kernel.caller import Caller
 from services.kernel.canonical import Content
+from services.kernel.codes import LETTERS
 from services.kernel.errors import NotFound
 from services.kernel.region import Level, at_level
 from services.profiles.rules import revision
@@ -430,14 +431,39 @@ class Life:
     decisions: Sequence[AnyRow] = ()
 
 
-def life_of(connection: Connection, caller: Caller, record_id: UUID) -> Life:
-    """Of a member or an institution in her sight."""
-    acts = connection.execute(select(history).where(history.c.record_id == record_id).order_by(history.c.revision)).all()
+def record(connection: Connection, caller: Caller, record_id: UUID) -> Subject:
+    """A member or an institution in her sight."""
     row = _seen(connection, caller, members, members.c.institution_id, record_id, for_update=False)
     if row is not None:
-        return Life(list(acts), stays(connection, row), decisions_of(connection, record_id))
-    if _seen(connection, caller, institutions, institutions.c.id, record_id, for_update=False) is None:
+        return _subject(connection, MEMBER, row)
+    row = _seen(connection, caller, institutions, institutions.c.id, record_id, for_update=False)
+    if row is None:
         raise NotFound("RECORD_UNKNOWN", "There is no such member or institution among yours.", field="record_id")
+    return _subject(connection, row.kind, row)
+
+
+def by_code(connection: Connection, caller: Caller, code: str) -> Subject:
+    """The record of that code, if it is in her sight."""
+    table = members if code.startswith(LETTERS[MEMBER]) else institutions
+    record_id = connection.execute(select(table.c.id).where(table.c.code == code)).scalar()
+    try:
+        if record_id is not None:
+            return record(connection, caller, record_id)
+    except NotFound:
+        pass
+    raise NotFound("DIGITAL_ID_UNKNOWN", "There is no such id among yours.", field="scanned")
+
+
+def code_of_member(connection: Connection, member_id: UUID) -> str:
+    return connection.execute(select(members.c.code).where(members.c.id == member_id)).scalar() or ""
+
+
+def life_of(connection: Connection, caller: Caller, record_id: UUID) -> Life:
+    """Of a member or an institution in her sight."""
+    found = record(connection, caller, record_id)
+    acts = connection.execute(select(history).where(history.c.record_id == record_id).order_by(history.c.revision)).all()
+    if found.kind == MEMBER:
+        return Life(list(acts), stays(connection, found.row), decisions_of(connection, record_id))
     mapped = connection.execute(select(mappings).where(mappings.c.child_id == record_id).order_by(mappings.c.from_on))
     return Life(list(acts), [Stay(one.parent_id, one.from_on, one.to_on) for one in mapped])
 

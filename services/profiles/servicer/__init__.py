@@ -1,4 +1,4 @@
-"""gRPC in: institutions and members here; My Task, uploads, lists, places, accounts and images in rooms of their own."""
+"""gRPC in: institutions and members here; My Task, uploads, lists, places, accounts, images and digital ids in rooms of their own."""
 
 from collections.abc import Iterable, Sequence
 from uuid import UUID
@@ -17,6 +17,7 @@ from services.profiles.commands import finding, institution, life, member, revie
 from services.profiles.queries import MEMBER, AnyRow, Subject
 from services.profiles.servicer import given, show
 from services.profiles.servicer.assets import Assets
+from services.profiles.servicer.digital_ids import DigitalIds
 from services.profiles.servicer.given import named, page
 from services.profiles.servicer.masters import Masters
 from services.profiles.servicer.places import Places
@@ -27,7 +28,7 @@ from services.profiles.servicer.uploads import Uploads
 Context = grpc.ServicerContext
 
 
-class Servicer(Tasks, Assets, Masters, Places, Uploads, profiles_pb2_grpc.ProfilesServiceServicer):
+class Servicer(Tasks, Assets, Masters, Places, Uploads, DigitalIds, profiles_pb2_grpc.ProfilesServiceServicer):
     """Reads the request, runs a command or query, shows the answer."""
 
     def __init__(self) -> None:

@@ -101,7 +101,7 @@ def _member(subject: Subject, findings: Iterable[AnyRow], checks: Checks) -> pro
     made.merged_into = str(row.merged_into or "")
     spoken_of = subject.profile
     made.identity_verified = spoken_of.identity_token is not None
-    made.aadhaar.CopyFrom(_aadhaar(verified_of(spoken_of).strongest))
+    made.aadhaar.CopyFrom(aadhaar(verified_of(spoken_of).strongest))
     made.MergeFrom(profiles_pb2.Member(verdict=f"VERDICT_{spoken_of.verdict or 'UNSPECIFIED'}"))
     made.identity_notes.extend(spoken_of.identity_notes)
     made.findings.extend(map(_finding, findings))
@@ -113,7 +113,7 @@ def _member(subject: Subject, findings: Iterable[AnyRow], checks: Checks) -> pro
     return made
 
 
-def _aadhaar(verified: Evidence | None) -> profiles_pb2.Aadhaar:
+def aadhaar(verified: Evidence | None) -> profiles_pb2.Aadhaar:
     if verified is None:
         return profiles_pb2.Aadhaar(status=profiles_pb2.AADHAAR_STATUS_NONE)
     masked = f"XXXX XXXX {verified.last4}" if verified.last4 else ""
