@@ -66,7 +66,7 @@ def drawn(svg, millimetres=28, dots_per_inch=200):
 def test_a_printed_card_is_read_also_when_it_is_blurred_or_scratched(blur):
     code = codes.issue("M", 9, 1)
     picture = drawn(cards.qr_svg(digital_id.qr_text(code))).filter(ImageFilter.GaussianBlur(blur))
-    ImageDraw.Draw(picture).line((0, picture.height, picture.width, picture.height // 2), fill=255, width=4)
+    ImageDraw.Draw(picture).line((picture.width // 2, picture.height, picture.width, picture.height // 2), fill=255, width=4)
     [found] = zxingcpp.read_barcodes(np.asarray(picture))
     assert digital_id.read(found.text, 9) == code
 
