@@ -441,6 +441,7 @@ def of_one(name, subject):
         "RemoveRole": {"role": Role.STATE_THEMATIC_USER},  # Which she has not.
         "SubmitMemberEvent": event | {"record_id": subject.says.get("active_id"), "act": profiles_pb2.ACT_LEAVE, "reason": "VOLUNTARY"},
         "SubmitInstitutionEvent": event | {"record_id": subject.institution_id, "act": profiles_pb2.ACT_CLOSE, "reason": "DEFUNCT"},
+        "GetDigitalId": {"record_id": subject.says.get("active_id")},  # Who is not approved has none yet.
         "DecideFindings": {"revision": 1},  # On none: nothing changes.
         **dict.fromkeys(("CashBook", "ReceiptsAndPayments"), days),
         "GiveConsent": {
