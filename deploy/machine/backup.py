@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from deploy.machine import postgres, provision
+from deploy.machine import keys, postgres, provision
 from deploy.machine.layout import PROJECT, VENV_PYTHON, Instance, MachineError, say
 from deploy.machine.setup import run
 from services.chassis import migrate
@@ -58,8 +58,6 @@ GO_ON_SECONDS_MAX = 3600
 # them again.
 OBJECTS_KEY = "objects key"
 KEYS = {
-    "vault key": "LOKOS_VAULT_KEY",
-    "vault token key": "LOKOS_VAULT_TOKEN_KEY",
     "person key": "LOKOS_PERSON_KEY",
     "fingerprint key": "LOKOS_FINGERPRINT_KEY",
     "audit key": "LOKOS_AUDIT_KEY",
@@ -192,7 +190,9 @@ def _mark(key: str) -> str:
 
 def _keys_of(instance: Instance) -> dict[str, str]:
     secrets, own = provision.secrets_of(instance), provision.own_settings(instance)
-    return {name: _mark(own.get(setting) or secrets.peek(name)) for name, setting in KEYS.items()}
+    held = {name: own.get(setting) or secrets.peek(name) for name, setting in KEYS.items()}
+    of_the_vault = keys.vault_keys(instance) or {name: secrets.peek(name) for name in ("vault key", "vault token key")}
+    return {name: _mark(key) for name, key in (of_the_vault | held).items()}
 
 
 def _where_keys_lie(instance: Instance) -> str:

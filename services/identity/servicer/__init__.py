@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 import grpc
 
 from protos import identity_pb2, identity_pb2_grpc
-from services.chassis import database, settings, tokens
+from services.chassis import settings, tokens
 from services.chassis.audit import Reads
 from services.chassis.interceptors import caller
 from services.identity.adapters import ekyc
-from services.identity.commands import consent, invitation, kyc, vault
+from services.identity.commands import consent, invitation, kyc
+from services.identity.keeper import Keeper
 from services.identity.rules import kyc as kyc_rules
+from services.identity.rules import vault as vault_rules
 from services.identity.rules.consent import Purpose, missing
 from services.identity.servicer.bookkeepers import Bookkeepers
 from services.identity.servicer.clusters import Clusters
@@ -23,8 +25,7 @@ from services.kernel.errors import Conflict
 from services.kernel.ids import parse_id
 from services.kernel.month import today
 
-PURPOSE = "e-kyc"
-vault_transaction = database.of("vault")
+PURPOSE = vault_rules.Purpose.E_KYC
 
 Context = grpc.ServicerContext
 
@@ -34,7 +35,7 @@ class Servicer(Sessions, Users, Bookkeepers, Clusters, Consents, Papers, identit
 
     def __init__(self) -> None:
         super().__init__()
-        vault.must_have_keys()
+        self._vault = Keeper()
         self._prefix = settings.state().user_prefix
         self._ekyc = ekyc.provider()
         self._fingerprint_key = settings.text("LOKOS_FINGERPRINT_KEY").encode()
@@ -60,9 +61,9 @@ class Servicer(Sessions, Users, Bookkeepers, Clusters, Consents, Papers, identit
         number = kyc_rules.check_number(request.aadhaar_number, never_issued_too=self._ekyc.takes_never_issued)
         with transaction() as connection:
             consent.must_hold(connection, member_id, consent_id, Purpose.AADHAAR_ONLINE, datetime.now(UTC))
+        self._vault.must_be_there()  # Before she is sent a one-time password for nothing.
         provider_txn = self._ekyc.request_otp(number)  # Outside of any transaction, and first: what it does not know is not stored.
-        with vault_transaction() as connection:
-            reference = vault.store(connection, number, PURPOSE, caller().user_id)
+        reference = self._vault.store(number, PURPOSE, caller().user_id)
         with transaction() as connection:
             begun = kyc.start(connection, caller(), member_id, consent_id, reference, provider_txn, datetime.now(UTC))
         answer = identity_pb2.StartKycResponse(kyc_id=str(begun.kyc_id))
@@ -71,15 +72,15 @@ class Servicer(Sessions, Users, Bookkeepers, Clusters, Consents, Papers, identit
 
     def ConfirmKyc(self, request: identity_pb2.ConfirmKycRequest, _context: Context) -> identity_pb2.ConfirmKycResponse:
         kyc_id = parse_id(request.kyc_id, "kyc_id")
+        self._vault.must_be_there()  # Before a try, and the one-time password, are used up.
         with transaction() as connection:
             begun = kyc.take_try(connection, caller(), kyc_id, datetime.now(UTC))
         with transaction() as connection:  # Apart: who withdraws locks her row before her e-KYCs.
             kyc.must_be_consented(connection, begun, datetime.now(UTC))
+        identity = self._vault.identify(begun.reference, PURPOSE, caller().user_id)
         result = self._ekyc.confirm(begun.provider_txn, request.otp)
         if result is None:
             raise Conflict("KYC_OTP_WRONG", "The one-time password is wrong.", field="otp")
-        with vault_transaction() as connection:
-            identity = vault.identify(connection, begun.reference, PURPOSE, caller().user_id)
         with transaction() as connection:
             attestation = kyc.confirm(connection, caller(), begun, identity, result.birth_year, result.gender, datetime.now(UTC))
         return identity_pb2.ConfirmKycResponse(
