@@ -25,7 +25,8 @@ NOT_AUDITED = {
     ),
     "identity.vault.prove": "part of kyc.confirm, which is audited",
     **dict.fromkeys(
-        (f"identity.vault.{name}" for name in ("seal_anew", "index_anew", "forget_entries")), "part of a walk, which the vault's `walks` notes"
+        (f"identity.vault.{name}" for name in ("seal_anew", "index_anew", "forget_entries", "begin_walk", "note_walk")),
+        "part of a walk, which the vault's `walks` notes",
     ),
     "identity.retention.erase": "a timer, which notes what it erased in the audit (retention.note)",
     "identity.retention.note_run": "a timer: when it looked",

@@ -14,8 +14,8 @@ from sqlalchemy.dialects import postgresql
 
 from services.chassis.logs import request_id
 from services.chassis.sight import among
-from services.identity.rules.vault import FIRST_KEY, Act, Purpose, Sealed, away, erased
-from services.identity.tables.vault import entries, numbers, tombstones, uses
+from services.identity.rules.vault import FIRST_KEY, Act, Purpose, Sealed, Walk, away, erased
+from services.identity.tables.vault import entries, numbers, tombstones, uses, walks
 
 UNPROVED = "nobody proved it to be hers"
 
@@ -119,7 +119,8 @@ def seal_anew(connection: Connection, was: Sealed, made: Sealed, *, other_data_k
 def index_anew(connection: Connection, reference: UUID, key_id: int, entry: bytes) -> int:
     """One more entry. 0 where the record is gone or has it; or where another one has, which a check finds."""
     still = select(literal(key_id), literal(entry), numbers.c.reference).where(numbers.c.reference == reference).with_for_update()
-    return connection.execute(postgresql.insert(entries).from_select(["key_id", "entry", "reference"], still).on_conflict_do_nothing()).rowcount
+    added = postgresql.insert(entries).from_select(["key_id", "entry", "reference"], still).on_conflict_do_nothing()
+    return len(connection.execute(added.returning(entries.c.key_id)).all())
 
 
 def forget_entries(connection: Connection, newest: int, batch: int) -> int:
@@ -128,6 +129,22 @@ def forget_entries(connection: Connection, newest: int, batch: int) -> int:
     has = exists().where(newer.c.reference == entries.c.reference, newer.c.key_id == newest)
     some = select(entries.c.key_id, entries.c.entry).where(entries.c.key_id < newest, has).limit(batch)
     return connection.execute(delete(entries).where(tuple_(entries.c.key_id, entries.c.entry).in_(some))).rowcount
+
+
+def begin_walk(connection: Connection, what: Walk, key_id: int | None, user_id: str) -> tuple[int, datetime]:
+    """Note a walk before it opens a record; its id and beginning. The one of its kind that was cut short goes on."""
+    same = walks.c.what == what, walks.c.key_id.is_not_distinct_from(key_id), walks.c.ended_at.is_(None)
+    begun = connection.execute(select(walks).where(*same)).first() if what is not Walk.CHECK else None
+    if begun is None:
+        values = {"what": what, "key_id": key_id, "user_id": user_id, "begun_at": datetime.now(UTC)}
+        begun = connection.execute(insert(walks).values(values).returning(walks)).one()
+    return begun.id, begun.begun_at
+
+
+def note_walk(connection: Connection, walk_id: int, records: int, *, ended: bool = False) -> None:
+    """So many records further."""
+    values = {"records": walks.c.records + records} | ({"ended_at": datetime.now(UTC)} if ended else {})
+    connection.execute(update(walks).where(walks.c.id == walk_id).values(values))
 
 
 def _columns(seal: Sealed) -> dict[str, Any]:
