@@ -137,7 +137,7 @@ class Search:
             if program.metrics_port:
                 with urllib.request.urlopen(f"http://127.0.0.1:{program.metrics_port}/metrics", timeout=10) as answer:
                     found += self.inside(f"metrics of {program.name}", answer.read())
-        for place, one in enumerate([*said, *map(str, said)]):
+        for place, one in enumerate(one if isinstance(one, str) else f"{one} {one.SerializeToString()!r}" for one in said):
             found += self.inside(f"answer {place}", one)
         for body in tap.heard():
             found += self.inside("an event", body)
