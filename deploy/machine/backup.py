@@ -381,6 +381,7 @@ def _restore_beside(machine: Machine, instance: Instance, folder: Path, manifest
         with postgres.connect(machine.layout, instance.database) as old:
             above = max(_epoch(old, instance), wish.above)
         _settle(machine, instance, manifest, beside, above, wish.by)
+        _erase_again(machine, instance, beside)
         instance.restoring_file.write_text("\n".join((manifest.name, kept, str(folder))), encoding="utf-8")
         postgres.replace(machine.layout, instance, beside, kept)
     except BaseException:
@@ -426,6 +427,18 @@ def _settle(machine: Machine, instance: Instance, manifest: Manifest, beside: st
     environment = {**os.environ, **instance.env, **urls, "RESTORED_DATABASE_URL": admin}
     words = ["--backup", manifest.name, "--by", by, "--above", str(above)]
     say(f"restore: {run(VENV_PYTHON, '-m', 'services.chassis.restored', *instance.services, *words, env=environment).strip()}")
+
+
+def _erase_again(machine: Machine, instance: Instance, beside: str) -> None:
+    """What was erased from the vault after the backup was taken is erased from what came back of it."""
+    with postgres.connect(machine.layout, instance.database) as old, postgres.connect(machine.layout, beside) as restored:
+        if old.execute("select to_regclass('vault.tombstones')").fetchone() == (None,):  # Of a version that kept none.
+            return
+        stones = old.execute("select reference, erased_at, reason from vault.tombstones").fetchall()
+        with restored.transaction(), restored.cursor() as cursor:
+            cursor.executemany("insert into vault.tombstones values (%s, %s, %s) on conflict do nothing", stones)
+            erased = restored.execute("delete from vault.numbers where reference in (select reference from vault.tombstones)").rowcount
+    say(f"restore: {in_words(erased)} numbers that were erased since are erased from the vault again")
 
 
 def _put_places_back(instance: Instance, folder: Path, kept: str) -> None:
