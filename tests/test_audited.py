@@ -20,10 +20,14 @@ WORD = "part of the checker's word, which is audited"
 # Commands that change rows and need no audit row of their own. Those that only an event's handler runs are not asked: the teller audited.
 NOT_AUDITED = {
     "identity.session.wait_or_count": "part of a login, a message or an evidence, which are audited",
-    "identity.vault.store": "the vault's own table `uses` says who stored what, and why",
-    "identity.vault.open_number": "as for identity.vault.identify",
-    "identity.vault.identify": "the vault's own table `uses` says who asked for what, and why",
-    "identity.vault.erase": "the vault's own table `uses` says so, and whoever asks for it audits",
+    **dict.fromkeys(
+        (f"identity.vault.{name}" for name in ("touch", "keep", "take", "note", "erase")), "the vault's own table `uses` says who, and why"
+    ),
+    "identity.vault.prove": "part of kyc.confirm, which is audited",
+    **dict.fromkeys(
+        (f"identity.vault.{name}" for name in ("seal_anew", "index_anew", "forget_entries", "begin_walk", "note_walk")),
+        "part of a walk, which the vault's `walks` notes",
+    ),
     "identity.retention.erase": "a timer, which notes what it erased in the audit (retention.note)",
     "identity.retention.note_run": "a timer: when it looked",
     "identity.alert.note_sent": "that a message was sent, which `work` logs",

@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from deploy.machine import postgres, provision
+from deploy.machine import keys, postgres, provision
 from deploy.machine.layout import PROJECT, VENV_PYTHON, Instance, MachineError, say
 from deploy.machine.setup import run
 from services.chassis import migrate
@@ -58,8 +58,6 @@ GO_ON_SECONDS_MAX = 3600
 # them again.
 OBJECTS_KEY = "objects key"
 KEYS = {
-    "vault key": "LOKOS_VAULT_KEY",
-    "vault token key": "LOKOS_VAULT_TOKEN_KEY",
     "person key": "LOKOS_PERSON_KEY",
     "fingerprint key": "LOKOS_FINGERPRINT_KEY",
     "audit key": "LOKOS_AUDIT_KEY",
@@ -192,7 +190,9 @@ def _mark(key: str) -> str:
 
 def _keys_of(instance: Instance) -> dict[str, str]:
     secrets, own = provision.secrets_of(instance), provision.own_settings(instance)
-    return {name: _mark(own.get(setting) or secrets.peek(name)) for name, setting in KEYS.items()}
+    held = {name: own.get(setting) or secrets.peek(name) for name, setting in KEYS.items()}
+    of_the_vault = keys.vault_keys(instance) or {name: secrets.peek(name) for name in ("vault key", "vault token key")}
+    return {name: _mark(key) for name, key in (of_the_vault | held).items()}
 
 
 def _where_keys_lie(instance: Instance) -> str:
@@ -381,6 +381,7 @@ def _restore_beside(machine: Machine, instance: Instance, folder: Path, manifest
         with postgres.connect(machine.layout, instance.database) as old:
             above = max(_epoch(old, instance), wish.above)
         _settle(machine, instance, manifest, beside, above, wish.by)
+        _erase_again(machine, instance, beside)
         instance.restoring_file.write_text("\n".join((manifest.name, kept, str(folder))), encoding="utf-8")
         postgres.replace(machine.layout, instance, beside, kept)
     except BaseException:
@@ -426,6 +427,18 @@ def _settle(machine: Machine, instance: Instance, manifest: Manifest, beside: st
     environment = {**os.environ, **instance.env, **urls, "RESTORED_DATABASE_URL": admin}
     words = ["--backup", manifest.name, "--by", by, "--above", str(above)]
     say(f"restore: {run(VENV_PYTHON, '-m', 'services.chassis.restored', *instance.services, *words, env=environment).strip()}")
+
+
+def _erase_again(machine: Machine, instance: Instance, beside: str) -> None:
+    """What was erased from the vault after the backup was taken is erased from what came back of it."""
+    with postgres.connect(machine.layout, instance.database) as old, postgres.connect(machine.layout, beside) as restored:
+        if old.execute("select to_regclass('vault.tombstones')").fetchone() == (None,):  # Of a version that kept none.
+            return
+        stones = old.execute("select reference, erased_at, reason from vault.tombstones").fetchall()
+        with restored.transaction(), restored.cursor() as cursor:
+            cursor.executemany("insert into vault.tombstones values (%s, %s, %s) on conflict do nothing", stones)
+            erased = restored.execute("delete from vault.numbers where reference in (select reference from vault.tombstones)").rowcount
+    say(f"restore: {in_words(erased)} numbers that were erased since are erased from the vault again")
 
 
 def _put_places_back(instance: Instance, folder: Path, kept: str) -> None:

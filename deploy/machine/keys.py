@@ -122,6 +122,23 @@ def add_signing_key(folder: Path, name: str) -> None:
     write_private(folder / f"{name}-{number}.pem", _private_pem(Ed25519PrivateKey.generate()))
 
 
+def make_vault_keys(instance: Instance, sealing: str, indexing: str) -> Path:
+    """The file of the vault's keys, begun with these two; further ones are the vault's own to make (`vault rotate`)."""
+    if not instance.vault_keys_file.exists():
+        lines = "# The vault's keys: kind, number, key. Without them nothing in it can be read.", f"data 1 {sealing}", f"index 1 {indexing}"
+        write_private(instance.vault_keys_file, "\n".join((*lines, "")))
+    return instance.vault_keys_file
+
+
+def vault_keys(instance: Instance) -> dict[str, str]:
+    """The vault's keys by the names that a backup's manifest gives them; the first two are called as when there was one of each."""
+    if not instance.vault_keys_file.exists():
+        return {}
+    names = {"data": "vault key", "index": "vault token key"}
+    lines = [line.split() for line in instance.vault_keys_file.read_text(encoding="ascii").splitlines() if line and not line.startswith("#")]
+    return {names[kind] + ("" if number == "1" else f" {number}"): key for kind, number, key in lines}
+
+
 def trusted_key(key: Ed25519PrivateKey, name: str, issuer: str, scopes: Iterable[str]) -> dict[str, object]:
     """A signing key's public half as trust files have it: a JSON Web Key that also says whose it is, and for what it is trusted."""
     public = OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)

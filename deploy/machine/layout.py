@@ -156,6 +156,10 @@ class Instance:
         return self.folder / "env"
 
     @property
+    def vault_keys_file(self) -> Path:
+        return self.keys / "vault.keys"
+
+    @property
     def messages_file(self) -> Path:
         """Settings of SMS and mail that an operator wrote, KEY=VALUE a line; there only where messages are truly sent."""
         return self.folder / "messages.env"

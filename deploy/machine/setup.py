@@ -114,8 +114,11 @@ def _servers() -> None:
 
 
 def _test_programs() -> None:
-    """What tests alone need: a Prometheus for those of the alerts, node for what browsers compute. They skip themselves where none can be had."""
-    for program, package in (("prometheus", "prometheus"), ("node", "nodejs")):
+    """What tests alone need: a Prometheus for those of the alerts, node for what browsers compute, a module that holds keys as hardware does.
+
+    They skip themselves where none can be had.
+    """
+    for program, package in (("prometheus", "prometheus"), ("node", "nodejs"), ("softhsm2-util", "softhsm2")):
         if not shutil.which(program) and os.getuid() == 0 and shutil.which("apt-get"):
             try:
                 _install_debian([package])

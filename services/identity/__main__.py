@@ -4,23 +4,30 @@ import argparse
 import getpass
 import json
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from uuid import UUID
 
+from rich.console import Console
+from rich.progress import Progress
+
 from services.chassis import database, settings
 from services.identity import jobs, queries
-from services.identity.adapters import papers
+from services.identity.adapters import keys, papers
 from services.identity.commands import consent
 from services.identity.commands import retention as kept
 from services.identity.commands import user as users
+from services.identity.keeper import walks
 from services.identity.rules.retention import CLASSES, Standing
 from services.identity.rules.user import Assignment, User, check_user_id
+from services.identity.rules.vault import Kind, Walk
 from services.identity.rules.verified import TrustedCertificate
 from services.kernel.caller import Role, operator
 from services.kernel.errors import Invalid, Refused
 from services.kernel.ids import parse_id
-from services.kernel.month import today
+from services.kernel.month import IST, today
 from services.kernel.names import clean_name
 from services.kernel.phone import check_mobile
 from services.kernel.region import NATION
@@ -152,13 +159,16 @@ def show_retention(_arguments: argparse.Namespace) -> str:
         oldest = f"{one.oldest:%Y-%m-%d}" if one.oldest else "-"
         figures = map(str, (one.rows, oldest, one.due, one.overdue, one.held))
         rows.append((name, f"{CLASSES[name].kept(jobs.days).days} days", *figures, *last))
-    widths = [max(len(row[place]) for row in rows) for place in range(len(header))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     overdue = sum(one.overdue for one in found.values())
-    told = "\n".join([*lines, f"{overdue} overdue"])
+    told = "\n".join([*_columns(rows), f"{overdue} overdue"])
     if overdue:
         raise FaultFound(told)
     return told
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def hold(arguments: argparse.Namespace) -> str:
@@ -193,6 +203,88 @@ def _add_kept(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         made.set_defaults(run=run)
 
 
+# --- The vault
+
+
+@contextmanager
+def _shown(what: str) -> Iterator[walks.Advance]:
+    """A bar that a person sees at a terminal, and nobody else."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, of: progress.update(task, advance=done, total=of)
+
+
+def _operator() -> str:
+    return operator(getpass.getuser()).user_id
+
+
+def rotate_vault(arguments: argparse.Namespace) -> str:
+    what: Walk = arguments.what
+    with _shown("records") as advance:
+        done = walks.rotate(keys.provider(), what, _operator(), advance)
+    under = f" under {'index key' if what is Walk.INDEX_KEY else 'key'} {done.key_id}" if done.key_id else " under data keys of their own, made anew"
+    if done.left:
+        raise FaultFound(f"{done.records} records brought{under}; {done.left} could not be: their seals do not open.")
+    return f"{done.records} records brought{under}: all are."
+
+
+def show_vault(_arguments: argparse.Namespace) -> str:
+    now = walks.standing()
+    lines = [
+        f"{now.records} numbers, {now.proved} of them proved; {now.erased} erased. {now.of_before} are sealed as by the first version: rotate.",
+    ]
+    held = keys.provider()
+    rows: list[tuple[str, ...]] = [("key", "number", "records")]
+    for kind, under in ((Kind.DATA, now.sealed), (Kind.INDEX, now.indexed)):
+        rows += [(kind, str(key_id), str(under.get(key_id, 0))) for key_id in held.ids(kind)]
+        rows += [(kind, str(key_id), f"{count} - NOT THERE") for key_id, count in under.items() if key_id not in held.ids(kind)]
+    lines += _columns(rows)
+    for one in now.walks:
+        ended = f"ended {one.ended_at:%Y-%m-%d %H:%M}" if one.ended_at else "not ended: run it again"
+        lines.append(f"{one.what}: begun {one.begun_at:%Y-%m-%d %H:%M} by {one.user_id}, {one.records} records, {ended}")
+    told = "\n".join(lines)
+    if any("NOT THERE" in row[2] for row in rows):
+        raise FaultFound(told)
+    return told
+
+
+def check_vault(_arguments: argparse.Namespace) -> str:
+    with _shown("records") as advance:
+        found = walks.check(keys.provider(), _operator(), advance)
+    told = (
+        f"{found.records} records opened but {found.closed}; {found.entries} entries of the index fit but {found.unfit};"
+        f" {found.missing} records have none, {found.twice} numbers are in two records."
+    )
+    if found.faults:
+        raise FaultFound(told)
+    return told
+
+
+def show_uses(arguments: argparse.Namespace) -> str:
+    since = datetime.combine(arguments.since, datetime.min.time(), IST)
+    return "\n".join(_columns([("act", "purpose", "by", "times", "last"), *walks.used(since)]))
+
+
+def _add_vault(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    made = commands.add_parser("vault", help="the vault of Aadhaar numbers: its keys, whether all fits, and who used it")
+    kinds = made.add_subparsers(required=True, metavar="WHAT")
+    rotated = kinds.add_parser(
+        "rotate",
+        help="bring all records under a new key, while enrolments go on",
+        description="Makes a key and brings all records under it; one that was cut short goes on. 1 where a record could not be brought.",
+    )
+    ways = rotated.add_mutually_exclusive_group()
+    ways.add_argument("--data-keys", dest="what", action="store_const", const=Walk.DATA_KEYS, help="give each record another data key")
+    ways.add_argument("--index-key", dest="what", action="store_const", const=Walk.INDEX_KEY, help="find numbers by another key of the index")
+    rotated.set_defaults(run=rotate_vault, what=Walk.KEYS)
+    kinds.add_parser("status", help="how many records are under which key; exit 1 where one is not there").set_defaults(run=show_vault)
+    kinds.add_parser("check", help="open every record and see that the index finds it; exit 1 where one does not fit").set_defaults(run=check_vault)
+    used = kinds.add_parser("uses", help="who had the vault do what, for what purpose, how often")
+    used.add_argument("--since", metavar="DATE", type=date.fromisoformat, default=date(2000, 1, 1))
+    used.set_defaults(run=show_uses)
+
+
 def main() -> int:
     """Run one command; a refusal is told in its sentence."""
     parser = argparse.ArgumentParser(prog="python -m services.identity", description=__doc__)
@@ -225,6 +317,7 @@ def main() -> int:
     )
     listed.set_defaults(run=certificates)
     _add_kept(commands)
+    _add_vault(commands)
     arguments = parser.parse_args()
     try:
         sys.stdout.write(arguments.run(arguments) + "\n")

@@ -181,10 +181,23 @@ def test_rows_that_are_missing_leave_all_as_it_was(copy, up_stays, run):
 
 def test_no_secret_is_in_a_backup(machine, good):
     up = machine.instances["UP"]
-    secrets = keys.Secrets(up.folder / "secrets.json").known()
+    secrets = [*keys.Secrets(up.folder / "secrets.json").known(), *keys.vault_keys(up).values()]
     for path in good.rglob("*"):
         assert path.is_dir() or not any(secret.encode() in path.read_bytes() for secret in secrets), path
     assert good.stat().st_mode & 0o077 == 0
+
+
+def test_a_backup_asks_for_every_key_that_the_vault_had(machine, good, copy):
+    [up] = machine.chosen(["UP"])
+    held = up.vault_keys_file.read_text()
+    try:
+        up.vault_keys_file.write_text(f"{held}data 99 {'9' * 64}\n")  # More than there were then is no fault.
+        assert backup._check(up, copy, other_keys=False).code == "UP"
+        up.vault_keys_file.write_text(held.replace("index 1 ", "index 98 "))
+        with pytest.raises(MachineError, match=r"not those of this backup .vault token key"):
+            backup._check(up, copy, other_keys=False)
+    finally:
+        up.vault_keys_file.write_text(held)
 
 
 def test_images_are_in_a_backup_sealed_and_come_back_from_it(machine, good, tmp_path, monkeypatch):

@@ -88,7 +88,7 @@ FAULTS = [
         "PodMonitors broker: there is no schema for it",
     ),
     ("base/identity.yaml", "secretName: identity,", "secretName: identities,", "names the Secret identities, which nothing makes"),
-    ("base/identity.yaml", "key: vault-key", "key: vaultkey", "identity-serve: it reads vaultkey of the Secret identity"),
+    ("base/identity.yaml", "key: vault.keys", "key: vaultkeys", "identity-serve: it reads vaultkeys of the Secret identity"),
     ("base/places.yaml", "claimName: geography", "claimName: places", "there is no PersistentVolumeClaim places"),
     ("base/profiles.yaml", "$(DATABASE)", "$(DATABSE)", r"profiles-serve: PROFILES_DATABASE_URL uses \$\(DATABSE\)"),
     ("components/small/kustomization.yaml", '"400"', '"200"', "max_connections is 200"),

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -204,6 +205,21 @@ def back_up_under_load(device, folder):
     return surely
 
 
+def sealed_number(state):
+    """A record of the vault; what is in it is nobody's number."""
+    reference = uuid4()
+    with database(state, "vault") as own:
+        own.execute("insert into numbers (reference, token, sealed, stored_at) values (%s, %s, '', now())", [reference, reference.bytes])
+        own.execute("insert into entries (key_id, entry, reference) values (1, %s, %s)", [reference.bytes, reference])
+    return reference
+
+
+def erase(state, reference):
+    with database(state, "vault") as own:
+        own.execute("delete from numbers where reference = %s", [reference])
+        own.execute("insert into tombstones values (%s, now(), 'withdrew since')", [reference])
+
+
 def check_figures(state):
     """They are what the ledger says, and what rebuilding them gives."""
     stands = quiet(state)
@@ -241,11 +257,13 @@ def test_what_was_acknowledged_before_is_there_and_devices_bring_the_rest(world,
     kept_code = first.enrol(up.manager, "Kamla Nishad")
     first.hold_meeting()
     quiet(up)
+    erased_since, stays = sealed_number(up), sealed_number(up)
     hung = hang_an_event(world, first)
     surely = {device: [meeting.meeting_id for meeting in device.held] for device in (first, second)}
     surely[busy] = back_up_under_load(busy, tmp_path / "backup")
 
     # What the backup does not know.
+    erase(up, erased_since)
     for program in HEARERS:
         world.machine.start(program)
         world.machine.wait_well(program)
@@ -259,6 +277,9 @@ def test_what_was_acknowledged_before_is_there_and_devices_bring_the_rest(world,
     assert f"epoch {epoch + 1} begins" in run("restore", "UP", tmp_path / "backup", "--by", "IUP_OPERATOR")
     [kept] = kept_databases(up)
     check_rights(up, kept)
+    assert rows(up, "vault", "select reference from numbers where reference in (%s, %s)", erased_since, stays) == [(stays,)]
+    assert rows(up, "vault", "select reason from tombstones where reference = %s", erased_since) == [("withdrew since",)]
+    erase(up, stays)
     quiet(up)
     assert rows(up, "reporting", "select count(*) from inbox where event_id = %s", hung) == [(1,)]
     assert check_figures(up)["meetings_held"] < wanted["meetings_held"]

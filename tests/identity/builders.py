@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
+from uuid import uuid4
 
 from sqlalchemy import delete, func, select
 
@@ -15,6 +16,7 @@ from services.identity.rules.assignment import Asked
 from services.identity.rules.user import Here
 from services.identity.tables import OF_USERS, cluster_gps, clusters, institutions
 from services.kernel.caller import Caller, Role
+from services.kernel.codes import check_digit
 from services.kernel.geography import Geography, Place
 from services.kernel.ids import uuid7
 from services.kernel.policies import Period, Policies
@@ -44,6 +46,12 @@ STATE_ADMIN = Caller("IUP_STATE1", Role.STATE_ADMIN, "9")
 DISTRICT_ADMIN = Caller("IUP_DIST1", Role.DISTRICT_ADMIN, "9.178")
 BLOCK_ADMIN = Caller("IUP_BLOCK1", Role.BLOCK_ADMIN, BLOCK)
 PASSWORD = "three green parrots"
+
+
+def number():
+    """One that nobody has: none begins with 0."""
+    body = "0" + str(uuid4().int)[-10:]
+    return body + check_digit(body)
 
 
 def with_policies(**values):

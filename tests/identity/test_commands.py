@@ -10,26 +10,38 @@ from types import SimpleNamespace
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import delete, insert, select, text, update
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy import delete, insert, select
 
 from protos import identity_pb2
 from services.chassis import database, mailbox, tokens
 from services.chassis.epochs import epochs
 from services.identity import queries
 from services.identity.adapters import ekyc, uidai_sandbox
-from services.identity.commands import consent, invitation, kyc, password, retention, vault
-from services.identity.commands.vault import Identity
-from services.identity.rules.kyc import UNCONFIRMED_KEPT
+from services.identity.commands import consent, invitation, kyc, password
 from services.identity.rules.user import Assignment
+from services.identity.rules.vault import Identity
 from services.identity.servicer import Servicer
 from services.identity.tables import institutions, kycs, redeemed, user_roles, users
-from services.identity.tables.vault import numbers, uses
 from services.kernel.caller import Caller, Role
 from services.kernel.codes import check_digit
 from services.kernel.errors import Conflict, Exhausted, Invalid, NotFound, Refused, Unauthenticated, Unavailable
 from services.kernel.ids import uuid7
-from tests.identity.builders import BLOCK_ADMIN, BOOKKEEPER, GIVEN_AT, PASSWORD, STATE_ADMIN, TODAY, give, heard, keeper, nobody, said, told, withdraw
+from tests.identity.builders import (
+    BLOCK_ADMIN,
+    BOOKKEEPER,
+    GIVEN_AT,
+    PASSWORD,
+    STATE_ADMIN,
+    TODAY,
+    give,
+    heard,
+    keeper,
+    nobody,
+    number,
+    said,
+    told,
+    withdraw,
+)
 
 SERVICE = "identity"
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -202,92 +214,7 @@ def test_an_older_word_of_an_institution_does_not_undo_a_newer_one(connection):
     assert [one.name for one in queries.institutions_of(connection, [made])] == ["New"]
 
 
-# The vault and e-KYC
-
-
-@pytest.fixture
-def vaulted(up):
-    """A connection as the vault's own role, rolled back."""
-    with database.engine("vault").connect() as opened:
-        transaction = opened.begin()
-        yield opened
-        transaction.rollback()
-
-
-def number():
-    body = "0" + str(uuid4().int)[:10]
-    return body + check_digit(body)
-
-
-def test_one_number_is_one_reference_and_is_nowhere_in_clear(vaulted):
-    one = number()
-    reference = vault.store(vaulted, one, "e-kyc", "IUP_SITA1")
-    assert vault.store(vaulted, one, "e-kyc", "IUP_GITA1") == reference
-    assert vault.store(vaulted, number(), "e-kyc", "IUP_SITA1") != reference
-    row = vaulted.execute(select(numbers).where(numbers.c.reference == reference)).one()
-    stored = b"".join((row.token, row.sealed, str(row).encode()))
-    assert one.encode() not in stored
-    assert bytes.fromhex(one) not in stored
-    assert reference.version == 4
-    used = vaulted.execute(select(uses.c.purpose, uses.c.user_id).where(uses.c.reference == reference).order_by(uses.c.id)).all()
-    assert used == [("e-kyc", "IUP_SITA1"), ("e-kyc", "IUP_GITA1")]
-
-
-def test_what_leaves_the_vault_is_a_token_and_four_digits(vaulted):
-    one = number()
-    reference = vault.store(vaulted, one, "e-kyc", "IUP_SITA1")
-    identity = vault.identify(vaulted, reference, "e-kyc", "IUP_SITA1")
-    assert identity.masked == f"XXXX XXXX {one[-4:]}"
-    assert len(identity.token) == 64
-    assert one not in identity.token
-    assert vault.identify(vaulted, vault.store(vaulted, one, "e-kyc", "X"), "e-kyc", "X") == identity
-
-
-def test_a_seal_opens_in_its_own_row_only(vaulted):
-    one, other = (vault.store(vaulted, number(), "e-kyc", "X") for _ in range(2))
-    sealed = vaulted.execute(select(numbers.c.sealed).where(numbers.c.reference == one)).scalar_one()
-    vaulted.execute(update(numbers).where(numbers.c.reference == other).values(sealed=sealed))
-    with pytest.raises(Exception, match=r"^$") as broken:
-        vault.identify(vaulted, other, "e-kyc", "X")
-    assert type(broken.value).__name__ == "InvalidTag"
-
-
-def test_a_number_that_nobody_proved_is_forgotten(vaulted):
-    proved, not_proved = (vault.store(vaulted, number(), "e-kyc", "X") for _ in range(2))
-    vault.identify(vaulted, proved, "e-kyc", "X")
-    later = datetime.now(UTC) + UNCONFIRMED_KEPT + timedelta(seconds=1)
-    assert str(not_proved) in retention.erase(vaulted, "UNCONFIRMED_NUMBERS", later, lambda _policy: 0)
-    left = set(vaulted.execute(select(numbers.c.reference).where(numbers.c.reference.in_([proved, not_proved]))).scalars())
-    assert left == {proved}
-
-
-def test_an_erased_number_is_gone_and_its_erasing_is_noted(vaulted):
-    one = number()
-    reference = vault.store(vaulted, one, "e-kyc", "X")
-    for _ in range(2):
-        vault.erase(vaulted, reference, "she withdrew", "IUP_SITA1")
-    assert vaulted.execute(select(numbers).where(numbers.c.reference == reference)).all() == []
-    noted = vaulted.execute(select(uses.c.purpose, uses.c.user_id).where(uses.c.reference == reference).order_by(uses.c.id)).all()
-    assert noted == [("e-kyc", "X"), *[("erase: she withdrew", "IUP_SITA1")] * 2]
-    assert vault.store(vaulted, one, "e-kyc", "X") != reference
-
-
-@pytest.mark.parametrize("table", ["numbers", "uses"])
-def test_identitys_own_role_cannot_read_the_vault(connection, table):
-    with pytest.raises(ProgrammingError, match="permission denied"):
-        connection.execute(text(f"select * from vault.{table}"))
-
-
-def test_the_vault_cannot_read_identity(vaulted):
-    with pytest.raises(ProgrammingError, match="permission denied"):
-        vaulted.execute(text("select * from identity.users"))
-
-
-@pytest.mark.parametrize("key", ["", "00", "zz" * 32])
-def test_a_key_that_is_none_stops_the_process(up, monkeypatch, key):
-    monkeypatch.setenv("LOKOS_VAULT_KEY", key)
-    with pytest.raises(SystemExit, match="LOKOS_VAULT_KEY"):
-        vault.must_have_keys()
+# e-KYC
 
 
 def begin(connection, member_id=None):
@@ -394,7 +321,7 @@ def test_a_missing_file_is_a_provider_that_is_away(up, monkeypatch):
     assert refused.value.code == "EKYC_AWAY"
 
 
-def test_the_whole_way_from_number_to_attestation(up):
+def test_the_whole_way_from_number_to_attestation(up, request):
     """Through the servicer, in transactions of its own, as the processes do it."""
     from services.chassis import interceptors
 
@@ -404,6 +331,7 @@ def test_the_whole_way_from_number_to_attestation(up):
         agreed = consent.give(own, caller, shg, said(member_id=member_id), datetime.now(UTC)).given
     interceptors._caller.set(caller)
     servicer = Servicer()
+    request.addfinalizer(servicer._vault.close)
     ask = {"member_id": str(member_id), "aadhaar_number": woman["number"]}
     with pytest.raises(Invalid) as refused:
         servicer.StartKyc(identity_pb2.StartKycRequest(**ask), None)
@@ -422,4 +350,40 @@ def test_the_whole_way_from_number_to_attestation(up):
     assert refused.value.code == "KYC_EXPIRED"
     with database.transaction(SERVICE) as own:
         assert woman["number"] not in str(own.execute(select(kycs)).all())
+        own.execute(delete(institutions).where(institutions.c.institution_id == shg))
+
+
+def test_while_the_vault_is_away_no_otp_is_sent_and_no_try_is_used_up(up, request, monkeypatch, tmp_path):
+    from services.chassis import interceptors
+
+    file = tmp_path / "vault.keys"
+    file.write_bytes(Path(os.environ["LOKOS_VAULT_KEYS_FILE"]).read_bytes())
+    monkeypatch.setenv("LOKOS_VAULT_KEYS_FILE", str(file))
+    woman, member_id = residents()[-1], uuid7()
+    with database.transaction(SERVICE) as own:
+        caller, shg = keeper(own)
+        agreed = consent.give(own, caller, shg, said(member_id=member_id), datetime.now(UTC)).given
+    interceptors._caller.set(caller)
+    servicer, sent = Servicer(), []
+    request.addfinalizer(servicer._vault.close)
+    real = servicer._ekyc.request_otp
+    monkeypatch.setattr(servicer._ekyc, "request_otp", lambda number: sent.append(number) or real(number))
+    ask = {"member_id": str(member_id), "aadhaar_number": woman["number"], "consent_id": str(agreed.consent_id)}
+
+    def away(method, asked):
+        file.rename(tmp_path / "away")
+        with pytest.raises(Unavailable) as refused:
+            method(asked, None)
+        assert refused.value.code == "VAULT_AWAY"
+        (tmp_path / "away").rename(file)
+
+    away(servicer.StartKyc, identity_pb2.StartKycRequest(**ask))
+    assert not sent
+    begun = servicer.StartKyc(identity_pb2.StartKycRequest(**ask), None)
+    confirming = identity_pb2.ConfirmKycRequest(kyc_id=begun.kyc_id, otp=woman["otp"])
+    for _ in range(4):
+        away(servicer.ConfirmKyc, confirming)
+    assert servicer.ConfirmKyc(confirming, None).attestation
+    with database.transaction(SERVICE) as own:
+        assert own.execute(select(kycs.c.tries).where(kycs.c.kyc_id == UUID(begun.kyc_id))).scalar_one() == 1
         own.execute(delete(institutions).where(institutions.c.institution_id == shg))

@@ -15,11 +15,11 @@ from services.chassis import audit, interceptors, jobs, mailbox
 from services.identity import __main__ as commands_of_operators
 from services.identity import queries, servicer
 from services.identity.commands import alert, consent, kyc, retention
-from services.identity.commands.vault import Identity
 from services.identity.rules import consent as rules
 from services.identity.rules import summary
 from services.identity.rules.consent import Channel, Kind, Purpose
 from services.identity.rules.retention import CLASSES
+from services.identity.rules.vault import Identity
 from services.identity.tables import alerts, consents, kycs, members
 from services.kernel.caller import Caller, Role
 from services.kernel.errors import Refused

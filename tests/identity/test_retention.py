@@ -1,9 +1,8 @@
 """Retention: what is over is erased and noted, what is held is not, and the command proves that nothing was forgotten."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import delete, func, insert, select, update
@@ -12,18 +11,19 @@ from protos import profiles_pb2
 from services.chassis import audit, database
 from services.identity import __main__ as commands_of_operators
 from services.identity import jobs, queries
+from services.identity.adapters import keys
 from services.identity.commands import alert, consent, kyc, retention, vault
-from services.identity.commands.vault import Identity
 from services.identity.consumer import Consumer
+from services.identity.keeper.vault import Vault
 from services.identity.rules import consent as rules
 from services.identity.rules.retention import CLASSES, GRACE
+from services.identity.rules.vault import Identity, Purpose
 from services.identity.tables import alerts, consents, kycs, members, messages, retention_runs
-from services.identity.tables.vault import numbers, uses
-from services.kernel.codes import check_digit
+from services.identity.tables.vault import entries, numbers, uses
 from services.kernel.errors import Refused
 from services.kernel.ids import uuid7
 from services.kernel.policies import RULES
-from tests.identity.builders import GIVEN_AT, VILLAGE, give, keeper, withdraw
+from tests.identity.builders import GIVEN_AT, VILLAGE, give, keeper, number, withdraw
 
 SERVICE = "identity"
 NOW = GIVEN_AT + timedelta(hours=1)
@@ -46,15 +46,10 @@ def empty(connection):
 def vaulted(up):
     with database.engine("vault").connect() as opened:
         transaction = opened.begin()
-        for table in (numbers, uses):
+        for table in (entries, numbers, uses):
             opened.execute(delete(table))
         yield opened
         transaction.rollback()
-
-
-def number():
-    body = "0" + str(uuid4().int)[:10]
-    return body + check_digit(body)
 
 
 @pytest.fixture
@@ -84,9 +79,9 @@ class Woman:
         self.connection, self.vaulted, self.caller = connection, vaulted, caller
         self.agreed = give(connection, caller, shg, member_id=member_id or uuid7(), now=at, **of_consent).given
         self.member_id = self.agreed.member_id
-        self.reference = vault.store(vaulted, number_, "e-kyc", caller.user_id)
+        self.reference = Vault(keys.provider(), lambda: nullcontext(vaulted)).store(number_, Purpose.E_KYC, caller.user_id)
         begun = kyc.start(connection, caller, self.member_id, self.agreed.consent_id, self.reference, "t", at)
-        vault.identify(vaulted, self.reference, "e-kyc", caller.user_id)
+        vault.prove(vaulted, self.reference)
         kyc.confirm(connection, caller, begun, Identity("ab" * 32, "XXXX XXXX 1234"), 1985, "F", at)
 
     @property

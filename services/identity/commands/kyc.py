@@ -5,13 +5,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection, insert, update
 
-from services.chassis import audit, settings, tokens
+from services.chassis import audit, jobs, settings, tokens
 from services.identity import queries
 from services.identity.commands import consent
-from services.identity.commands.vault import Identity
 from services.identity.rules import kyc as rules
 from services.identity.rules.consent import Purpose, missing
 from services.identity.rules.kyc import Kyc
+from services.identity.rules.vault import Identity
 from services.identity.tables import kycs
 from services.kernel.caller import Caller
 from services.kernel.errors import Conflict, NotFound
@@ -81,5 +81,6 @@ def confirm(connection: Connection, caller: Caller, kyc: Kyc, identity: Identity
         "verified_on": business_date(now).isoformat(),
     }
     attestation, _ends = tokens.sign("kyc", settings.instance(), rules.ATTESTATION_LIFE, claims)
+    jobs.enqueue(connection, "prove_number", str(kyc.kyc_id), {"reference": str(kyc.reference)})  # The vault is another role's.
     audit.changed(connection, caller, "kyc.confirm", kyc.member_id, kyc.kyc_id)
     return attestation

@@ -28,6 +28,7 @@ from sqlalchemy.dialects import postgresql
 
 from services.chassis import audit
 from services.chassis.sight import among
+from services.identity.commands import vault
 from services.identity.rules.consent import Kind
 from services.identity.rules.kyc import UNCONFIRMED_KEPT
 from services.identity.rules.retention import CLASSES, GRACE, Days, Standing
@@ -180,7 +181,12 @@ def erase(connection: Connection, name: str, now: datetime, days: Days, held: Co
     if name == "CONSENTS":
         return _erase_records(connection, now, days)
     row = _rows(name, now, days, held)
-    tables = {"UNCONFIRMED_NUMBERS": numbers, "VAULT_USES": uses, "EKYC_LOGS": kycs, "EVIDENCE_LOGS": evidence}
+    if name == "UNCONFIRMED_NUMBERS":
+        due = select(row.c.reference).where(row.c.over, ~row.c.held).order_by(row.c.since).limit(BATCH)
+        references = list(connection.scalars(due))
+        vault.erase(connection, references, vault.UNPROVED, TIMER.user_id)
+        return list(map(str, references))
+    tables = {"VAULT_USES": uses, "EKYC_LOGS": kycs, "EVIDENCE_LOGS": evidence}
     table = (tables | {"MESSAGES": messages, "ALERTS": alerts})[name]
     key = next(iter(table.primary_key))
     some = select(row.c[key.name]).where(row.c.over, ~row.c.held).order_by(row.c.since).limit(BATCH)
