@@ -135,15 +135,28 @@ def days(policy: str) -> int:
 
 @job(every_seconds=3600)
 def erase_what_is_over(service: str, _arguments: Arguments) -> None:
-    """Class by class, a batch a transaction, until nothing is over or its time is up: the rest is its next round's."""
-    ends = time.monotonic() + ERASING_SECONDS_MAX
+    """Class by class, a batch a transaction, until nothing is over or its time is up: the rest is its next round's.
+
+    One class that fails, such as the vault's while that is away, keeps none of the others.
+    """
+    ends, failed = time.monotonic() + ERASING_SECONDS_MAX, None
     for name in CLASSES:
-        now, erased, more = datetime.now(UTC), 0, True
-        while more and time.monotonic() < ends:
-            gone = _erase_numbers(service, now) if name == "NUMBERS" else _erase(service, name, now)
-            erased, more = erased + gone, gone > 0
-        with database.transaction(service) as connection:
-            retention.note_run(connection, name, now, erased)
+        try:
+            _erase_class(service, name, ends)
+        except Exception as error:  # noqa: BLE001 - raised below, when the others had their turn
+            log.warning("a class could not be erased", extra={"kept": name, "reason": describe(error)})
+            failed = error
+    if failed:
+        raise failed
+
+
+def _erase_class(service: str, name: str, ends: float) -> None:
+    now, erased, more = datetime.now(UTC), 0, True
+    while more and time.monotonic() < ends:
+        gone = _erase_numbers(service, now) if name == "NUMBERS" else _erase(service, name, now)
+        erased, more = erased + gone, gone > 0
+    with database.transaction(service) as connection:
+        retention.note_run(connection, name, now, erased)
 
 
 def _erase(service: str, name: str, now: datetime) -> int:
@@ -170,7 +183,7 @@ def _erase_numbers(service: str, now: datetime, member_id: UUID | None = None) -
     if not due.kyc_ids:
         return 0
     with database.transaction("vault") as connection:
-        vault.erase(connection, due.references, "retention", retention.TIMER.user_id)
+        vault.erase(connection, due.references, "retention", retention.TIMER.user_id, now)
     with database.transaction(service) as connection:
         retention.note_numbers(connection, due.kyc_ids, now)
     return len(due.kyc_ids)

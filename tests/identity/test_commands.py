@@ -367,7 +367,7 @@ def test_while_the_vault_is_away_no_otp_is_sent_and_no_try_is_used_up(up, reques
     servicer, sent = Servicer(), []
     request.addfinalizer(servicer._vault.close)
     real = servicer._ekyc.request_otp
-    monkeypatch.setattr(servicer._ekyc, "request_otp", lambda number: sent.append(number) or real(number))
+    monkeypatch.setattr(servicer._ekyc, "request_otp", lambda number, txn: sent.append(number) or real(number, txn))
     ask = {"member_id": str(member_id), "aadhaar_number": woman["number"], "consent_id": str(agreed.consent_id)}
 
     def away(method, asked):

@@ -137,7 +137,6 @@ def test_the_same_consent_again_is_the_same_answer_and_another_under_its_id_is_r
         {"member_id": uuid7()},
         {"notice": photo, "data_items": photo.data_items},
         {"notice": english},
-        {"data_items": given_.notice.data_items[:1]},
         {"channel": Channel.SELF},
         {"device_id": "device-2"},
         {"proof": ""},
@@ -145,6 +144,33 @@ def test_the_same_consent_again_is_the_same_answer_and_another_under_its_id_is_r
         {"until": GIVEN_AT + timedelta(days=1)},
     ):
         assert code_of(consent.give, connection, caller, shg, replace(given_, **changes), NOW) == "CONSENT_CONTENT"
+
+
+def test_a_verification_reads_all_that_its_notice_names_or_is_not_done(connection):
+    caller, shg = keeper(connection)
+    assert code_of(consent.give, connection, caller, shg, replace(said(), data_items=said().notice.data_items[:1]), NOW) == "DATA_ITEMS_MISSING"
+
+
+def test_a_language_without_a_notice_is_told_in_english():
+    for purpose in rules.Purpose:
+        assert [one.language for one in rules.current(purpose, "ta", TODAY)] == ["en"]
+        assert [one.language for one in rules.current(purpose, "hi", TODAY)] == ["hi"]
+
+
+def test_whom_profiles_told_of_is_nobody_elses(connection):
+    """Of an enrolled woman who never spoke of consents here, a stranger cannot say that she is hers."""
+    caller, shg = keeper(connection)
+    stranger, strangers_shg = keeper(connection)
+    given_ = said()
+    place = {"institution_id": shg, "region": VILLAGE}
+    retention.heard(connection, given_.member_id, place, 3, None)
+    assert code_of(consent.give, connection, stranger, strangers_shg, given_, NOW) == "INSTITUTION_NOT_YOURS"
+    assert queries.consents_of(connection, given_.member_id) == []
+    assert consent.give(connection, caller, shg, given_, NOW)
+    assert code_of(consent.give, connection, stranger, strangers_shg, given_, NOW) == "INSTITUTION_NOT_YOURS"
+    # An older word moves her nowhere.
+    retention.heard(connection, given_.member_id, place | {"region": "9.179"}, 2, None)
+    assert queries.member(connection, caller, given_.member_id).region == VILLAGE
 
 
 @pytest.mark.parametrize(

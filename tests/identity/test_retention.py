@@ -81,6 +81,7 @@ class Woman:
         self.member_id = self.agreed.member_id
         self.reference = Vault(keys.provider(), lambda: nullcontext(vaulted)).store(number_, Purpose.E_KYC, caller.user_id)
         begun = kyc.start(connection, caller, self.member_id, self.agreed.consent_id, self.reference, "t", at)
+        vaulted.execute(update(numbers).where(numbers.c.reference == self.reference).values(stored_at=at))
         vault.prove(vaulted, self.reference)
         kyc.confirm(connection, caller, begun, Identity("ab" * 32, "XXXX XXXX 1234"), 1985, "F", at)
 

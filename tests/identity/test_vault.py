@@ -126,7 +126,7 @@ def test_reference_and_token_are_not_made_of_the_number(provider, empty):
         reference = made.store(one, *ASKED)
         seen |= {reference, made.identify(reference, *ASKED).token}
         with empty() as connection:
-            vault.erase(connection, [reference], "a test", "X")
+            vault.erase(connection, [reference], "a test", "X", datetime.now(UTC))
     assert len(seen) == 4
 
 
@@ -219,7 +219,7 @@ def test_an_erased_number_is_gone_its_tombstone_stays_and_it_begins_anew(made, v
     reference = made.store(one, *ASKED)
     token = made.identify(reference, *ASKED).token
     for _ in range(2):
-        vault.erase(vaulted, [reference], "she withdrew", "IUP_SITA1")
+        vault.erase(vaulted, [reference], "she withdrew", "IUP_SITA1", datetime.now(UTC))
     for table in (numbers, entries):
         assert vaulted.execute(select(table).where(table.c.reference == reference)).all() == []
     [stone] = vaulted.execute(select(tombstones))

@@ -136,7 +136,7 @@ def test_enrolments_and_erasings_go_on_meanwhile(held, empty, what, monkeypatch)
                 reference = next(iter(known))
                 del known[reference]
             with empty() as connection:
-                vault.erase(connection, [reference], "a test", "X")
+                vault.erase(connection, [reference], "a test", "X", datetime.now(UTC))
             gone.add(reference)
             time.sleep(0.02)
 

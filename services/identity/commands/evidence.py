@@ -4,19 +4,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, exists, func, insert, select, update
 
 from services.chassis import audit, settings, tokens
 from services.identity import queries
 from services.identity.commands import consent
 from services.identity.commands.session import wait_or_count
 from services.identity.rules import evidence as rules
-from services.identity.rules.consent import Purpose
+from services.identity.rules.consent import Kind, Purpose
 from services.identity.rules.kyc import ATTESTATION_LIFE
 from services.identity.rules.session import slow_down
 from services.identity.rules.user import Here
 from services.identity.rules.verified import Mode, TrustedCertificate, VerifiedIdentity
-from services.identity.tables import attempts, evidence
+from services.identity.tables import attempts, consents, evidence
 from services.kernel.caller import Caller
 from services.kernel.ids import uuid7
 
@@ -34,6 +34,12 @@ def begin(
     return [one.trusted for one in queries.trusted_certificates(connection, mode)]
 
 
+def give_back_try(connection: Connection, key: bytes, user_id: str) -> None:
+    """One that came to nothing for a reason that is not the paper's."""
+    tries = attempts.c.key.in_(list(rules.tries_of(key, user_id)))
+    connection.execute(update(attempts).where(tries, attempts.c.failures > 0).values(failures=attempts.c.failures - 1))
+
+
 def keep(
     connection: Connection, caller: Caller, member_id: UUID, consent_id: UUID, said: VerifiedIdentity, here: Here, key: bytes, now: datetime
 ) -> tuple[UUID, str]:
@@ -42,7 +48,11 @@ def keep(
     rules.check_age(said, here.policy(rules.DAYS_MAX[said.mode]), now)
     paper = rules.reference_key(key, said)
     connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(paper.hex(), 0))))  # Two at once are one after the other.
-    others = select(evidence.c.evidence_id).where(evidence.c.reference_key == paper, evidence.c.member_id != member_id).limit(1)
+    # What she withdrew does not count: she may be enrolled under another record.
+    given, later = consents.alias("given"), consents.alias("later")
+    same = later.c.member_id == given.c.member_id, later.c.purpose == given.c.purpose, later.c.place > given.c.place
+    withdrawn = exists().where(given.c.consent_id == evidence.c.consent_id, given.c.kind == Kind.GIVEN, *same, later.c.kind == Kind.WITHDRAWN)
+    others = select(evidence.c.evidence_id).where(evidence.c.reference_key == paper, evidence.c.member_id != member_id, ~withdrawn).limit(1)
     if not here.policy("evidence_reuse") and connection.execute(others).scalar() is not None:
         raise rules.used()
     evidence_id = uuid7()
@@ -61,8 +71,7 @@ def keep(
         )
     )
     if not rules.is_contradicted(said):
-        tries = attempts.c.key.in_(list(rules.tries_of(key, caller.user_id)))
-        connection.execute(update(attempts).where(tries, attempts.c.failures > 0).values(failures=attempts.c.failures - 1))
+        give_back_try(connection, key, caller.user_id)
     claims = rules.claims(key, member_id, evidence_id, consent_id, said, now)
     attestation, _ends = tokens.sign("kyc", settings.instance(), ATTESTATION_LIFE, claims)
     audit.changed(connection, caller, "evidence.keep", member_id, evidence_id, mode=said.mode.value)

@@ -1,6 +1,6 @@
 """Retention: erases what is over, by the classes of rules.retention, and says how each class stands."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,18 +18,20 @@ from sqlalchemy import (
     exists,
     false,
     func,
-    literal,
     or_,
     select,
+    true,
     tuple_,
     update,
 )
 from sqlalchemy.dialects import postgresql
 
+from protos.identity_pb2 import ConsentWithdrawn
 from services.chassis import audit
+from services.chassis.mailbox import tell
 from services.chassis.sight import among
 from services.identity.commands import vault
-from services.identity.rules.consent import Kind
+from services.identity.rules.consent import GENESIS, Kind, Purpose
 from services.identity.rules.kyc import UNCONFIRMED_KEPT
 from services.identity.rules.retention import CLASSES, GRACE, Days, Standing
 from services.identity.tables import alerts, consents, evidence, kycs, members, messages, retention_runs
@@ -61,6 +63,16 @@ class Run:
 
 # --- What is over.
 
+# Since when the rows of a class are kept, and which of its table's they are.
+_SINCE: Mapping[str, tuple[str, ColumnElement[bool]]] = {
+    "UNCONFIRMED_NUMBERS": ("stored_at", numbers.c.confirmed_at.is_(None)),
+    "VAULT_USES": ("at", true()),
+    "EKYC_LOGS": ("expires_at", true()),
+    "EVIDENCE_LOGS": ("verified_at", true()),
+    "MESSAGES": ("at", true()),
+    "ALERTS": ("approved_at", true()),
+}
+
 
 def _rows(name: str, now: datetime, days: Days, held: Collection[UUID] = ()) -> Subquery:
     """All rows of a class: their key, since when they are kept, whether that is over, and for long, and whether a legal hold keeps them.
@@ -70,15 +82,16 @@ def _rows(name: str, now: datetime, days: Days, held: Collection[UUID] = ()) -> 
     kept = CLASSES[name].kept(days)
     if name in {"NUMBERS", "CONSENTS"}:
         return (_numbers if name == "NUMBERS" else _consents)(now, days)
-    of_member: dict[str, tuple[Table, str, str, ColumnElement[bool], ColumnElement[bool]]] = {
-        "UNCONFIRMED_NUMBERS": (numbers, "reference", "stored_at", numbers.c.confirmed_at.is_(None), false()),
-        "VAULT_USES": (uses, "id", "at", literal(value=True), among(uses.c.reference, held)),
-        "EKYC_LOGS": (kycs, "kyc_id", "expires_at", literal(value=True), _is_held(kycs)),
-        "EVIDENCE_LOGS": (evidence, "evidence_id", "verified_at", literal(value=True), _is_held(evidence)),
-        "MESSAGES": (messages, "key", "at", literal(value=True), _is_held(messages)),
-        "ALERTS": (alerts, "loan_id", "approved_at", literal(value=True), false()),
+    of_member: dict[str, tuple[Table, str, ColumnElement[bool]]] = {
+        "UNCONFIRMED_NUMBERS": (numbers, "reference", false()),
+        "VAULT_USES": (uses, "id", func.coalesce(among(uses.c.reference, held), false())),
+        "EKYC_LOGS": (kycs, "kyc_id", _is_held(kycs)),
+        "EVIDENCE_LOGS": (evidence, "evidence_id", _is_held(evidence)),
+        "MESSAGES": (messages, "key", _is_held(messages)),
+        "ALERTS": (alerts, "loan_id", false()),
     }
-    table, key, since, which, is_held = of_member[name]
+    table, key, is_held = of_member[name]
+    since, which = _SINCE[name]
     over = table.c[since] <= now - kept
     # While the vault has the number this row is all that tells whose it is.
     is_held = or_(is_held, kycs.c.number_erased_at.is_(None)) if table is kycs else is_held
@@ -101,19 +114,21 @@ def _is_held(table: Table) -> ColumnElement[bool]:
     return exists().where(members.c.member_id == table.c.member_id, members.c.held_at.is_not(None))
 
 
-def _numbers(now: datetime, days: Days, *, candidates: bool = False) -> Subquery:
+def _numbers(now: datetime, days: Days) -> Subquery:
     """By e-KYC. It is over at once where she withdrew; else some time after she left or her last consent to it ran out.
 
-    With `candidates` only of those who can be over at all, so that the others are not looked at one by one.
+    Only of those who can be over at all, so that the others are not looked at one by one.
     """
     kept = CLASSES["NUMBERS"].kept(days)
     given, later = consents.alias("given"), consents.alias("later")
     since_then = later.c.member_id == given.c.member_id, later.c.purpose == given.c.purpose, later.c.place >= given.c.place
     withdrawn_at = select(func.min(later.c.recorded_at)).where(*since_then, later.c.kind == Kind.WITHDRAWN.value).scalar_subquery()
     last_end = select(func.max(later.c.expires_at)).where(*since_then, later.c.kind == Kind.GIVEN.value).scalar_subquery()
+    # Of before consents were recorded nobody knows how long she allowed it.
+    unrecorded = case((kycs.c.consent_id.is_(None), kycs.c.confirmed_at + kept))
     ends_at = case(
-        (kycs.c.confirmed_at.is_(None), kycs.c.expires_at + UNCONFIRMED_KEPT),
-        else_=func.least(withdrawn_at, members.c.left_at + kept, last_end + kept),
+        (kycs.c.confirmed_at.is_(None), func.least(withdrawn_at, kycs.c.expires_at + UNCONFIRMED_KEPT)),
+        else_=func.least(withdrawn_at, members.c.left_at + kept, last_end + kept, unrecorded),
     )
     of_her = kycs.outerjoin(members, members.c.member_id == kycs.c.member_id).outerjoin(
         given, (given.c.consent_id == kycs.c.consent_id) & (given.c.kind == Kind.GIVEN.value)
@@ -121,18 +136,16 @@ def _numbers(now: datetime, days: Days, *, candidates: bool = False) -> Subquery
     over, long_over = (func.coalesce(ends_at <= moment, false()) for moment in (now, now - GRACE))
     keys = kycs.c.kyc_id, kycs.c.member_id, kycs.c.reference
     rows = _rated(of_her, kycs.c.expires_at, over, long_over, members.c.held_at.is_not(None), *keys).where(kycs.c.number_erased_at.is_(None))
-    if candidates:
-        withdrew = select(consents.c.member_id).where(consents.c.kind == Kind.WITHDRAWN.value)
-        ran_out = select(consents.c.member_id).where(consents.c.kind == Kind.GIVEN.value, consents.c.expires_at <= now - kept)
-        left = select(members.c.member_id).where(members.c.left_at <= now - kept)
-        rows = rows.where(or_(kycs.c.confirmed_at.is_(None), *(kycs.c.member_id.in_(one) for one in (withdrew, ran_out, left))))
-    return rows.subquery()
+    withdrew = select(consents.c.member_id).where(consents.c.kind == Kind.WITHDRAWN.value)
+    ran_out = select(consents.c.member_id).where(consents.c.kind == Kind.GIVEN.value, consents.c.expires_at <= now - kept)
+    left = select(members.c.member_id).where(members.c.left_at <= now - kept)
+    return rows.where(or_(kycs.c.confirmed_at.is_(None), kycs.c.consent_id.is_(None), *(kycs.c.member_id.in_(one) for one in (withdrew, ran_out, left)))).subquery()
 
 
-def _consents(now: datetime, days: Days, *, candidates: bool = False) -> Subquery:
+def _consents(now: datetime, days: Days) -> Subquery:
     """By record. One is over when the consent and all before it in the chain have ended long ago: a chain is erased from its beginning.
 
-    With `candidates` only of members whose chain is that old.
+    Only of members of whom anything is that old.
     """
     kept = CLASSES["CONSENTS"].kept(days)
     later = consents.alias("later")
@@ -143,24 +156,24 @@ def _consents(now: datetime, days: Days, *, candidates: bool = False) -> Subquer
     over, long_over = ended_at <= now - kept, ended_at <= now - kept - GRACE
     keys = consents.c.member_id, consents.c.place, consents.c.hash
     rows = _rated(consents, consents.c.recorded_at, over, long_over, _is_held(consents), *keys)
-    if candidates:
-        old = consents.alias("old")
-        rows = rows.where(consents.c.member_id.in_(select(old.c.member_id).where(old.c.recorded_at <= now - kept)))
-    return rows.subquery()
+    ran_out = select(consents.c.member_id).where(consents.c.kind == Kind.GIVEN.value, consents.c.expires_at <= now - kept)
+    withdrew = select(consents.c.member_id).where(consents.c.kind == Kind.WITHDRAWN.value, consents.c.recorded_at <= now - kept)
+    return rows.where(or_(*(consents.c.member_id.in_(one) for one in (ran_out, withdrew)))).subquery()
 
 
 def standing(connection: Connection, name: str, now: datetime, days: Days, held: Collection[UUID] = ()) -> Standing:
     """How a class stands, on a connection of whoever reads it."""
     row = _rows(name, now, days, held)
     free, count = ~row.c.held, func.count()
-    asked = select(
-        count,
-        func.min(row.c.since),
-        count.filter(row.c.over, free),
-        count.filter(row.c.long_over, free),
-        count.filter(row.c.over, row.c.held),
-    ).select_from(row)
-    return Standing(*connection.execute(asked).one())
+    how_many, since = count, func.min(row.c.since)
+    over = count.filter(row.c.over, free), count.filter(row.c.long_over, free), count.filter(row.c.over, row.c.held)
+    of_all = {"NUMBERS": (kycs, kycs.c.expires_at, kycs.c.number_erased_at.is_(None)), "CONSENTS": (consents, consents.c.recorded_at, true())}
+    if name not in of_all:
+        return Standing(*connection.execute(select(how_many, since, *over).select_from(row)).one())
+    table, began, which = of_all[name]
+    rows = connection.execute(select(how_many, func.min(began)).select_from(table).where(which)).one()
+    judged = connection.execute(select(*over).select_from(row)).one()
+    return Standing(rows[0], rows[1], *judged)
 
 
 def runs(connection: Connection) -> dict[str, Run]:
@@ -183,14 +196,15 @@ def erase(connection: Connection, name: str, now: datetime, days: Days, held: Co
     row = _rows(name, now, days, held)
     if name == "UNCONFIRMED_NUMBERS":
         due = select(row.c.reference).where(row.c.over, ~row.c.held).order_by(row.c.since).limit(BATCH)
-        references = list(connection.scalars(due))
-        vault.erase(connection, references, vault.UNPROVED, TIMER.user_id)
-        return list(map(str, references))
+        references, stored_before = list(connection.scalars(due)), now - CLASSES[name].kept(days)
+        return list(map(str, vault.erase(connection, references, vault.UNPROVED, TIMER.user_id, stored_before, unproved_alone=True)))
     tables = {"VAULT_USES": uses, "EKYC_LOGS": kycs, "EVIDENCE_LOGS": evidence}
     table = (tables | {"MESSAGES": messages, "ALERTS": alerts})[name]
     key = next(iter(table.primary_key))
     some = select(row.c[key.name]).where(row.c.over, ~row.c.held).order_by(row.c.since).limit(BATCH)
-    gone = delete(table).where(key.in_(some))
+    # What was confirmed or asked for anew while this waited for it is not over any more: a subquery is not judged again, these are.
+    since, which = _SINCE[name]
+    gone = delete(table).where(key.in_(some), table.c[since] <= now - CLASSES[name].kept(days), which)
     return [str(one) for one in connection.scalars(gone.returning(key))]
 
 
@@ -199,7 +213,7 @@ def _erase_records(connection: Connection, now: datetime, days: Days) -> list[st
 
     What is over stays over, whatever is added behind it meanwhile: no chain needs to be locked.
     """
-    record = _consents(now, days, candidates=True)
+    record = _consents(now, days)
     due = select(record).where(record.c.over, ~record.c.held).order_by(record.c.member_id, record.c.place).limit(BATCH)
     rows = connection.execute(due).all()
     last = {row.member_id: row for row in rows}
@@ -214,7 +228,7 @@ def _erase_records(connection: Connection, now: datetime, days: Days) -> list[st
 
 def due_numbers(connection: Connection, now: datetime, days: Days, member_id: UUID | None = None) -> Numbers:
     """Some of the e-KYCs whose numbers are over, of all or of one member."""
-    row = _numbers(now, days, candidates=True)
+    row = _numbers(now, days)
     asked = select(row).where(row.c.over, ~row.c.held)
     due = connection.execute((asked.where(row.c.member_id == member_id) if member_id else asked).limit(BATCH)).all()
     kyc_ids, references = [one.kyc_id for one in due], {one.reference for one in due}
@@ -225,9 +239,22 @@ def due_numbers(connection: Connection, now: datetime, days: Days, member_id: UU
 
 
 def note_numbers(connection: Connection, kyc_ids: Sequence[UUID], now: datetime) -> None:
-    """The vault has erased them: of each e-KYC its log stays, without the number."""
+    """The vault has erased them: of each e-KYC its log stays, without the number, and whoever has her token forgets it.
+
+    A token is hers while her number is here. Kept longer it would tell her apart from herself once she comes again.
+    """
     erased = {"number_erased_at": now, "last4": ""}
-    connection.execute(update(kycs).where(among(kycs.c.kyc_id, kyc_ids)).values(erased))
+    over = update(kycs).where(among(kycs.c.kyc_id, kyc_ids)).values(erased)
+    rows = connection.execute(over.returning(kycs.c.member_id, kycs.c.consent_id, kycs.c.confirmed_at)).all()
+    of_her: dict[UUID, list[UUID]] = {}
+    for row in rows:
+        if row.confirmed_at and row.consent_id:
+            of_her.setdefault(row.member_id, []).append(row.consent_id)
+    places = {row.member_id: row.place for row in connection.execute(select(members).where(among(members.c.member_id, of_her)))}
+    for member_id, ended in of_her.items():
+        message = ConsentWithdrawn(member_id=str(member_id), purpose=Purpose.AADHAAR_ONLINE, consent_ids=map(str, ended))
+        message.withdrawn_at.FromDatetime(now)
+        tell(connection, message, subject=member_id, version=places.get(member_id, 0))
     note(connection, "NUMBERS", list(map(str, kyc_ids)))
 
 
@@ -264,6 +291,12 @@ def _set_hold(connection: Connection, caller: Caller, member_id: UUID, action: s
 
 
 def heard(connection: Connection, member_id: UUID, place: dict[str, Any], version: int, left_at: datetime | None) -> None:
-    """What profiles told of a member of whom something is kept here, unless something newer was heard: where she is, and whether she left."""
-    values = place | {"version": version, "left_at": func.coalesce(members.c.left_at, left_at) if left_at else None}
-    connection.execute(update(members).where(members.c.member_id == member_id, members.c.version < version).values(values))
+    """What profiles told of a member, unless something newer was heard: where she is, and whether she left.
+
+    Of everybody: of whom nothing were known here, whoever speaks first could say that she is hers.
+    """
+    told = place | {"version": version, "left_at": left_at}
+    made = postgresql.insert(members).values(told | {"member_id": member_id, "head": GENESIS, "erased_hash": GENESIS})
+    again = told | {"left_at": func.coalesce(members.c.left_at, left_at) if left_at else None}
+    newer = made.excluded.version > members.c.version
+    connection.execute(made.on_conflict_do_update(index_elements=["member_id"], set_=again, where=newer))

@@ -85,15 +85,27 @@ def prove(connection: Connection, reference: UUID) -> None:
     connection.execute(update(numbers).where(numbers.c.reference == reference).values(confirmed_at=proved))
 
 
-def erase(connection: Connection, references: Sequence[UUID], reason: str, user_id: str) -> None:
-    """Erase numbers for good: seal, data key and index. One that is gone already is noted once more, and that is all."""
+def erase(
+    connection: Connection, references: Sequence[UUID], reason: str, user_id: str, before: datetime, *, unproved_alone: bool = False
+) -> list[UUID]:
+    """Erase numbers for good: seal, data key and index; but those that were handed in anew since `before`, or proved meanwhile.
+
+    What is erased, or was before, is noted. Returns what is gone now.
+    """
     if not references:
-        return
-    connection.execute(delete(numbers).where(among(numbers.c.reference, references)))
-    stones = [{"reference": reference, "erased_at": datetime.now(UTC), "reason": reason} for reference in references]
-    connection.execute(postgresql.insert(tombstones).on_conflict_do_nothing(), stones)
-    for reference in references:
+        return []
+    newer = numbers.c.stored_at > before
+    stays = or_(newer, numbers.c.confirmed_at.is_not(None)) if unproved_alone else newer
+    of_these = among(numbers.c.reference, references)
+    connection.execute(delete(numbers).where(of_these, ~stays))
+    left = set(connection.scalars(select(numbers.c.reference).where(of_these)))
+    gone = [reference for reference in references if reference not in left]
+    if gone:
+        stones = [{"reference": reference, "erased_at": datetime.now(UTC), "reason": reason} for reference in gone]
+        connection.execute(postgresql.insert(tombstones).on_conflict_do_nothing(), stones)
+    for reference in gone:
         note(connection, reference, Act.ERASE, f"erase: {reason}", user_id)
+    return gone
 
 
 def note(connection: Connection, reference: UUID, act: Act, purpose: str, user_id: str) -> None:

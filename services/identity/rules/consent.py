@@ -16,8 +16,9 @@ from services.kernel.month import business_date
 
 NOTICES = Path(__file__).parents[1] / "notices"
 REFERENCE_LENGTH_MAX = 100
+FALLBACK = "en"  # Which every notice is in.
 CLOCK_SLACK = timedelta(minutes=5)  # Of a device whose clock is a little ahead.
-GENESIS = bytes(32)  # What stands before the first record of a member.
+GENESIS = b""  # What stands before the first record of a member.
 
 
 class Purpose(StrEnum):
@@ -102,10 +103,15 @@ def current(purpose: str, language: str, today: date) -> list[Notice]:
     """What is told today: of one purpose or of all, in one language or in all."""
     newest: dict[tuple[Purpose, str], Notice] = {}
     for (one, version, spoken), notice in notices().items():
-        wanted = purpose in {"", one} and language in {"", spoken} and notice.valid_from <= today
+        told = language in {"", spoken} or (spoken == FALLBACK and language not in _spoken(one))
+        wanted = purpose in {"", one} and told and notice.valid_from <= today
         if wanted and ((one, spoken) not in newest or newest[one, spoken].version < version):
             newest[one, spoken] = notice
     return list(newest.values())
+
+
+def _spoken(purpose: Purpose) -> set[str]:
+    return {language for one, _, language in notices() if one is purpose}
 
 
 def check_purpose(purpose: str) -> Purpose:
@@ -166,6 +172,10 @@ def check_given(given: Given, now: datetime) -> Given:
         raise Invalid("GIVEN_BEFORE_NOTICE", "Nobody was told this notice before {first}.", field="given_at", first=given.notice.valid_from)
     if not given.data_items or not set(given.data_items) <= set(given.notice.data_items):
         raise Invalid("DATA_ITEMS_UNKNOWN", "Name what she consents to, of what the notice names.", field="data_items")
+    if given.notice.purpose.startswith("AADHAAR_") and set(given.data_items) != set(given.notice.data_items):
+        raise Invalid(
+            "DATA_ITEMS_MISSING", "A verification reads all that its notice names; who does not want that is enrolled without it.", field="data_items"
+        )
     if given.until and given.until <= given.at:
         raise Invalid("EXPIRES_BEFORE_GIVEN", "This consent would end before it begins.", field="expires_at")
     return replace(given, data_items=tuple(one for one in given.notice.data_items if one in given.data_items))

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from services.identity.rules.consent import CLOCK_SLACK
 from services.identity.rules.session import Slowing, keyed
 from services.identity.rules.verified import Mode, VerifiedIdentity
 from services.kernel.errors import Conflict
@@ -12,6 +13,7 @@ from services.kernel.names import name_key
 
 # Of papers that could not be verified, and of contacts that were not hers: so that nobody tries out share codes or mobile numbers.
 OF_PAPERS = Slowing(20, timedelta(seconds=2), timedelta(minutes=1))
+FIELDS = {Mode.SECURE_QR: "text", Mode.OFFLINE_EKYC: "file"}
 # The policy that says how many days old a paper may be; 0 for any age.
 DAYS_MAX = {Mode.SECURE_QR: "secure_qr_days_max", Mode.OFFLINE_EKYC: "offline_ekyc_days_max"}
 
@@ -35,10 +37,12 @@ def reference_key(key: bytes, said: VerifiedIdentity) -> bytes:
 
 
 def check_age(said: VerifiedIdentity, days_max: int, now: datetime) -> None:
+    field = FIELDS[said.mode]
+    if said.referenced_at > now + CLOCK_SLACK:
+        raise Conflict("EVIDENCE_IN_FUTURE", "This paper is dated in the future; enter her without it, and tell your officer.", field=field)
     if days_max and now - said.referenced_at > timedelta(days=days_max):
-        raise Conflict(
-            "EVIDENCE_OLD", "This paper is older than {days} days; have a new one made, or enter her without it.", field="file", days=days_max
-        )
+        old = "This paper is older than {days} days; have a new one made, or enter her without it."
+        raise Conflict("EVIDENCE_OLD", old, field=field, days=days_max)
 
 
 def used() -> Conflict:

@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from services.identity.rules.consent import Purpose, State, notices
+from services.identity.rules.consent import CLOCK_SLACK, Purpose, State, notices
+from services.identity.rules.kyc import KYC_LIFE
 from services.identity.rules.retention import CLASSES, Days
 
 WORDS = Path(__file__).parents[1] / "summary.toml"
@@ -59,6 +60,12 @@ def said(section: str, code: str, language: str, **places: str) -> str:
     known = _words()[section]
     texts = known[code] if code in known else known["any"]
     return texts.get(language, texts[ENGLISH]).format(**places)
+
+
+def of_hers(uses: Sequence[Any], kycs: Sequence[Any]) -> list[Any]:
+    """Of what the vault did with a number, what was done for these e-KYCs: the same number may be another record's, of which she is told nothing."""
+    spans = [(one.user_id, one.expires_at - KYC_LIFE - CLOCK_SLACK, one.expires_at + CLOCK_SLACK) for one in kycs if one.confirmed_at]
+    return [one for one in uses if any(one.user_id == user and begun <= one.at <= ended for user, begun, ended in spans)]
 
 
 def summary(kept: Kept, language: str, days: Days, contact: str, now: datetime) -> Summary:

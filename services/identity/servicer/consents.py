@@ -75,7 +75,7 @@ class Consents:
             kycs, messages = queries.kycs_of(connection, member.member_id), queries.messages_to(connection, member.member_id)
             papers = queries.evidence_of(connection, member.member_id)
         with database.transaction("vault") as connection:
-            uses = queries.uses_of(connection, {one.reference for one in kycs})
+            uses = summary.of_hers(queries.uses_of(connection, {one.reference for one in kycs if one.confirmed_at}), kycs)
         self.reads.seen(caller(), "member.summary", [member.member_id])
         kept = summary.Kept(states, kycs, uses, messages, papers)
         made = summary.summary(kept, request.language, here().policy, settings.text("LOKOS_GRIEVANCE_CONTACT", ""), datetime.now(UTC))

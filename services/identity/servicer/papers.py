@@ -19,7 +19,7 @@ from services.identity.rules.kyc import mask
 from services.identity.rules.user import check_reason
 from services.identity.rules.verified import Mode, TrustedCertificate, VerifiedIdentity
 from services.identity.servicer.show import here, transaction
-from services.kernel.errors import Invalid
+from services.kernel.errors import Conflict, Exhausted, Invalid
 from services.kernel.ids import parse_id
 from services.kernel.phone import check_mobile
 
@@ -59,14 +59,23 @@ class Papers:
             trusted = evidence.begin(connection, caller(), member_id, consent_id, mode, self._fingerprint_key, datetime.now(UTC))
         try:
             said = read(trusted, mobile, email)  # Outside of any transaction: it takes its time.
+        except Exhausted:
+            self._give_back_try()
+            raise
         except Invalid as refused:
+            if refused.code == "CERTIFICATES_MISSING":
+                self._give_back_try()
             # What an unsigned QR holds stays with the device, which has read it too.
             params = refused.params if refused.code != "QR_UNSIGNED" else {}
             raise Invalid(refused.code, refused.sentence, field=field if refused.field == "content" else refused.field, **params) from None
-        with transaction() as connection:
-            evidence_id, attestation = evidence.keep(
-                connection, caller(), member_id, consent_id, said, here(), self._fingerprint_key, datetime.now(UTC)
-            )
+        try:
+            with transaction() as connection:
+                evidence_id, attestation = evidence.keep(
+                    connection, caller(), member_id, consent_id, said, here(), self._fingerprint_key, datetime.now(UTC)
+                )
+        except Conflict:  # The paper is good; what speaks against it is not hers to try out.
+            self._give_back_try()
+            raise
         return identity_pb2.VerifiedPaper(
             attestation=attestation,
             evidence_id=str(evidence_id),
@@ -83,6 +92,10 @@ class Papers:
             email_matches=said.email_matches,
             referenced_at=_stamp(said.referenced_at),
         )
+
+    def _give_back_try(self) -> None:
+        with transaction() as connection:
+            evidence.give_back_try(connection, self._fingerprint_key, caller().user_id)
 
     def ProposeCertificate(self, request: identity_pb2.ProposeCertificateRequest, _context: Context) -> identity_pb2.Certificate:
         kind, pem = _kind(request.kind), rules.check_pem(request.pem)

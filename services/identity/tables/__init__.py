@@ -294,6 +294,7 @@ evidence = Table(
     Column("certificate", Text, nullable=False),  # The fingerprint of what it is signed by.
     Index("evidence_member", "member_id"),
     Index("evidence_reference", "reference_key"),
+    Index("evidence_verified", "verified_at"),
 )
 
 # What members are to be told, until it is sent or too old: then the row goes, and the number with it.

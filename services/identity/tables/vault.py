@@ -50,6 +50,8 @@ uses = Table(
     Column("purpose", Text, nullable=False),
     Column("user_id", Text, nullable=False),
     Column("request_id", Text, nullable=False),
+    Index("uses_reference", "reference"),
+    Index("uses_at", "at"),
 )
 
 # Operators' walks over all records, each noted before it opens the first.

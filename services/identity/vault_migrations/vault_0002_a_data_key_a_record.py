@@ -31,6 +31,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("reference"),
     )
     op.add_column("uses", sa.Column("act", sa.Text(), server_default="", nullable=False))
+    op.create_index("uses_reference", "uses", ["reference"], unique=False)
+    op.create_index("uses_at", "uses", ["at"], unique=False)
     op.create_table(
         "walks",
         sa.Column("id", sa.BigInteger(), autoincrement=True, nullable=False),
@@ -46,6 +48,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("walks")
+    for index in ("uses_at", "uses_reference"):
+        op.drop_index(index, table_name="uses")
     op.drop_column("uses", "act")
     op.drop_table("tombstones")
     op.drop_index("entries_of", table_name="entries")
