@@ -25,7 +25,8 @@ from services.kernel.errors import Invalid, Refused, busy
 log = logging.getLogger(__name__)
 
 CHILDREN_MAX = 2  # At once, in a process: each may take a core.
-WAIT_SECONDS_MAX = 20
+WAIT_SECONDS_MAX = 5  # It waits on a thread that answers calls.
+NOBODY = 65534
 FILES_MAX = 64  # While it imports its libraries; none once it reads.
 CHUNK_BYTES = 64 * 1024
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[2])}
@@ -33,11 +34,14 @@ ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents
 _places = threading.BoundedSemaphore(CHILDREN_MAX)
 
 
-def run(module: str, request: bytes, *, seconds: int, memory_bytes: int, output_bytes_max: int) -> bytes | None:
-    """What the module says; None where it fails, or takes too long or too much, or says too much. Raises busy."""
+def run(module: str, request: bytes, *, seconds: int, cpu_seconds: int, memory_bytes: int, output_bytes_max: int) -> bytes | None:
+    """What the module says; None where it fails, or takes too long or too much, or says too much. Raises busy.
+
+    `seconds` by the clock, in which a busy machine may have other things to do; `cpu_seconds` of work.
+    """
     if not _places.acquire(timeout=WAIT_SECONDS_MAX):
         raise busy()
-    command = [sys.executable, "-P", "-s", "-B", "-m", __name__, module, str(seconds), str(memory_bytes)]
+    command = [sys.executable, "-P", "-s", "-B", "-m", __name__, module, str(seconds), str(cpu_seconds), str(memory_bytes)]
     try:
         with os.fdopen(os.memfd_create("request"), "w+b") as given:
             given.write(request)
@@ -53,9 +57,9 @@ def run(module: str, request: bytes, *, seconds: int, memory_bytes: int, output_
     return said
 
 
-def ask(module: str, request: bytes, *, seconds: int, memory_bytes: int, output_bytes_max: int) -> dict[str, Any] | None:
+def ask(module: str, request: bytes, *, seconds: int, cpu_seconds: int, memory_bytes: int, output_bytes_max: int) -> dict[str, Any] | None:
     """What a module says with `answer`; None as for `run`. Raises Invalid where it refuses."""
-    said = run(module, request, seconds=seconds, memory_bytes=memory_bytes, output_bytes_max=output_bytes_max)
+    said = run(module, request, seconds=seconds, cpu_seconds=cpu_seconds, memory_bytes=memory_bytes, output_bytes_max=output_bytes_max)
     try:
         answer = json.loads(said or b"null")
     except (ValueError, RecursionError):
@@ -68,11 +72,16 @@ def ask(module: str, request: bytes, *, seconds: int, memory_bytes: int, output_
 def answer(work: Callable[[bytes], dict[str, Any]], *libraries: str) -> None:
     """For the child: do the work and say what comes of it, or the refusal. The libraries are those that the work would import by and by.
 
-    From the first byte of a stranger's on it can open nothing: no file, no library, no line to anywhere.
+    From the first byte of a stranger's on it can open nothing: no file, no library, no line to anywhere; and it is nobody, who may not
+    look into the memory of its parent.
     """
     for library in libraries:
         importlib.import_module(library)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+    if not os.geteuid():
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
     try:
         said = work(sys.stdin.buffer.read())
     except Refused as refused:
@@ -112,12 +121,12 @@ def _is_ready(descriptor: int, ends: float) -> bool:
     return left > 0 and bool(poll.poll(left * 1000))
 
 
-def _main(module: str, seconds: int, memory_bytes: int) -> None:
+def _main(module: str, seconds: int, cpu_seconds: int, memory_bytes: int) -> None:
     """The child's first steps: its limits, before anything of the module is there."""
     signal.alarm(seconds + 1)  # For one whose parent is gone.
     for kind, most in (
         (resource.RLIMIT_AS, memory_bytes),
-        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_CPU, cpu_seconds),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NPROC, 0),  # Holds for whoever is not root.
@@ -130,4 +139,4 @@ def _main(module: str, seconds: int, memory_bytes: int) -> None:
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    _main(sys.argv[1], *map(int, sys.argv[2:]))

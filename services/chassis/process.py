@@ -1,6 +1,7 @@
 """What the process kinds share: names from the command line, logs, metrics, and an end that finishes what is begun."""
 
 import argparse
+import ctypes
 import logging
 import os
 import signal
@@ -22,6 +23,7 @@ STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 # Another process has come up on the same ports: listen no more, go on with the connections that there are.
 LEAVE_SIGNAL = signal.SIGUSR1
 CONNECTION_SECONDS_MAX = 20
+PR_SET_DUMPABLE = 4  # Of prctl(2).
 
 
 def names(kind: str, about: str | None = None) -> list[str]:
@@ -34,6 +36,8 @@ def names(kind: str, about: str | None = None) -> list[str]:
 def start(kind: str, services: Sequence[str] = ()) -> None:
     """Logs, metrics, and a look at every setting that this kind of process needs; each calls it before anything else."""
     logs.start(f"{settings.instance()}-{kind}")
+    # Its memory holds keys: nobody but root looks into it, also not a child of its own (services.chassis.child).
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
     for service in services:
         for name in ("DATABASE_URL",) if kind == "serve" else ("DATABASE_URL", "AMQP_URL"):
             settings.service_setting(service, name)

@@ -46,7 +46,9 @@ def read(workbook: bytes, columns: Sequence[str]) -> list[Row]:
     if len(workbook) > SHEET_BYTES_MAX:
         raise Invalid("SHEET_TOO_LARGE", "The spreadsheet is larger than {most} MiB; send it in parts.", field="workbook", most=SHEET_BYTES_MAX >> 20)
     request = json.dumps(list(columns)).encode() + b"\n" + workbook
-    answer = child.ask(__name__, request, seconds=SECONDS_MAX, memory_bytes=MEMORY_BYTES_MAX, output_bytes_max=ANSWER_BYTES_MAX)
+    answer = child.ask(
+        __name__, request, seconds=SECONDS_MAX, cpu_seconds=SECONDS_MAX, memory_bytes=MEMORY_BYTES_MAX, output_bytes_max=ANSWER_BYTES_MAX
+    )
     if answer is None:
         raise Invalid("SHEET_UNREADABLE", "This is not a spreadsheet that can be read; save it as XLSX.", field="workbook")
     return [Row(*row) for row in answer["rows"]]

@@ -1,5 +1,6 @@
 """A child ends within its limits, whatever it runs, and has nothing of its parent's."""
 
+import errno
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ from services.kernel.errors import Exhausted, Invalid
 SECONDS = 2
 MEMORY_BYTES = 256 * 1024 * 1024
 OUTPUT_BYTES_MAX = 100_000
+LIMITS = {"seconds": SECONDS, "cpu_seconds": SECONDS, "memory_bytes": MEMORY_BYTES, "output_bytes_max": OUTPUT_BYTES_MAX}
 GRACE_SECONDS = 5  # For a machine with other work.
 
 
@@ -33,7 +35,7 @@ def written(tmp_path, monkeypatch):
 
 
 def run(module, request=b"", **limits):
-    return child.run(module, request, **{"seconds": SECONDS, "memory_bytes": MEMORY_BYTES, "output_bytes_max": OUTPUT_BYTES_MAX} | limits)
+    return child.run(module, request, **LIMITS | limits)
 
 
 def test_it_is_given_its_request_and_heard_to_its_end(written):
@@ -96,6 +98,51 @@ def test_one_that_forks_without_end_ends_in_time(written):
     assert time.monotonic() - begun < SECONDS + GRACE_SECONDS
 
 
+def test_it_cannot_look_into_its_parent_nor_end_it(written):
+    """A parent such as `serve`: what is in its memory is read by nobody whom a picture has taken over."""
+    module = written("""
+        import ctypes, os, signal
+        from services.chassis import child
+
+        def tried(what):
+            try:
+                return what()
+            except OSError as error:
+                return error.errno
+
+        class Vector(ctypes.Structure):
+            _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
+
+        libc = ctypes.CDLL(None, use_errno=True)
+        into = ctypes.create_string_buffer(64)
+
+        def look(address):
+            here, there = Vector(ctypes.addressof(into), 16), Vector(address, 16)
+            return libc.process_vm_readv(os.getppid(), ctypes.byref(here), 1, ctypes.byref(there), 1, 0)
+
+        def work(request):
+            read = look(int(request))
+            return {"uid": os.getuid(), "read": read, "saw": into.raw[:16].hex(), "killed": tried(lambda: os.kill(os.getppid(), 0) or "did")}
+
+        child.answer(work)
+    """)
+    parent = f"""
+import ctypes, os
+from services.chassis import child
+child.ENVIRONMENT["PYTHONPATH"] = os.environ["PYTHONPATH"]
+ctypes.CDLL(None).prctl(4, 0)  # As services.chassis.process.start has it.
+secret = ctypes.create_string_buffer(b"the vault's keys")
+limits = dict(seconds=10, cpu_seconds=10, memory_bytes=1 << 30, output_bytes_max=10_000)
+print(child.run({module!r}, str(ctypes.addressof(secret)).encode(), **limits).decode())
+"""
+    done = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, env=child.ENVIRONMENT, check=False)
+    said = json.loads(done.stdout)
+    assert said["uid"] != 0
+    assert (said["read"], bytes.fromhex(said["saw"])) == (-1, bytes(16))
+    if not os.getuid():  # Who runs as somebody else than root is killed by her own child; it is begun anew.
+        assert said["killed"] == errno.EPERM
+
+
 def test_it_has_no_secret_and_no_open_door(written, monkeypatch, tmp_path):
     monkeypatch.setenv("VAULT_KEY", "very secret")
     (tmp_path / "secret").write_text("very secret")
@@ -139,12 +186,11 @@ def test_a_child_s_refusal_is_raised_and_its_nonsense_is_nothing(written):
 
         child.answer(work)
     """)
-    limits = {"seconds": SECONDS, "memory_bytes": MEMORY_BYTES, "output_bytes_max": OUTPUT_BYTES_MAX}
     with pytest.raises(Invalid) as refused:
-        child.ask(refusing, b"the fold", **limits)
+        child.ask(refusing, b"the fold", **LIMITS)
     assert (refused.value.code, refused.value.field, str(refused.value)) == ("PAPER_TORN", "paper", "The paper is torn at the fold.")
     for nonsense in ("", "{", "7", "[]", "null", "[" * 50_000):
-        assert child.ask(written(f"print({nonsense!r})"), b"", **limits) is None
+        assert child.ask(written(f"print({nonsense!r})"), b"", **LIMITS) is None
 
 
 def test_as_many_as_may_run_at_once_and_the_next_waits_for_its_turn(written, monkeypatch):
@@ -166,7 +212,7 @@ def test_a_child_whose_parent_is_gone_ends(written, tmp_path):
     program = f"""
 from services.chassis import child
 child.ENVIRONMENT = {child.ENVIRONMENT!r}
-child.run({module!r}, b"", seconds=1, memory_bytes=1 << 28, output_bytes_max=9)
+child.run({module!r}, b"", seconds=1, cpu_seconds=1, memory_bytes=1 << 28, output_bytes_max=9)
 """
     with subprocess.Popen([sys.executable, "-c", program], env={"PYTHONPATH": child.ENVIRONMENT["PYTHONPATH"]}) as parent:
         while not (begun := list(tmp_path.glob("*.pid"))):

@@ -106,11 +106,24 @@ def withdraw(connection: Connection, caller: Caller, withdrawing: Withdrawing, n
         prior_hash=row.head,
     ).sealed()
     _append(connection, caller, record)
-    _stop(connection, row.member_id, record.purpose, ended, now)
-    message = ConsentWithdrawn(member_id=str(row.member_id), purpose=record.purpose, consent_ids=map(str, ended))
-    message.withdrawn_at.FromDatetime(now)
-    tell(connection, message, subject=row.member_id, version=record.place)
+    if row.held_at is None:
+        _let_go(connection, record, ended)
     return State(found.given, record)
+
+
+def _let_go(connection: Connection, record: Record, ended: Sequence[UUID]) -> None:
+    """What rests on these consents is stopped here, and forgotten by whoever has it."""
+    _stop(connection, record.member_id, record.purpose, ended, record.recorded_at)
+    message = ConsentWithdrawn(member_id=str(record.member_id), purpose=record.purpose, consent_ids=map(str, ended))
+    message.withdrawn_at.FromDatetime(record.recorded_at)
+    tell(connection, message, subject=record.member_id, version=record.place)
+
+
+def let_go_of_withdrawn(connection: Connection, member_id: UUID, since: datetime) -> None:
+    """At the end of a legal hold: what she withdrew while it was on, of which nobody was told."""
+    held = rules.states(queries.consents_of(connection, member_id))
+    for record in {one.withdrawn.place: one.withdrawn for one in held if one.withdrawn and one.withdrawn.recorded_at >= since}.values():
+        _let_go(connection, record, [one.given.consent_id for one in held if one.withdrawn == record])
 
 
 def must_hold(connection: Connection, member_id: UUID, consent_id: UUID, purpose: Purpose, now: datetime) -> State:

@@ -30,7 +30,7 @@ from protos.identity_pb2 import ConsentWithdrawn
 from services.chassis import audit
 from services.chassis.mailbox import tell
 from services.chassis.sight import among
-from services.identity.commands import vault
+from services.identity.commands import consent, vault
 from services.identity.rules.consent import GENESIS, Kind, Purpose
 from services.identity.rules.kyc import UNCONFIRMED_KEPT
 from services.identity.rules.retention import CLASSES, GRACE, Days, Standing
@@ -139,7 +139,8 @@ def _numbers(now: datetime, days: Days) -> Subquery:
     withdrew = select(consents.c.member_id).where(consents.c.kind == Kind.WITHDRAWN.value)
     ran_out = select(consents.c.member_id).where(consents.c.kind == Kind.GIVEN.value, consents.c.expires_at <= now - kept)
     left = select(members.c.member_id).where(members.c.left_at <= now - kept)
-    return rows.where(or_(kycs.c.confirmed_at.is_(None), kycs.c.consent_id.is_(None), *(kycs.c.member_id.in_(one) for one in (withdrew, ran_out, left)))).subquery()
+    may_be_over = kycs.c.confirmed_at.is_(None), kycs.c.consent_id.is_(None), *(kycs.c.member_id.in_(one) for one in (withdrew, ran_out, left))
+    return rows.where(or_(*may_be_over)).subquery()
 
 
 def _consents(now: datetime, days: Days) -> Subquery:
@@ -274,13 +275,16 @@ def note_run(connection: Connection, name: str, now: datetime, erased: int) -> N
 
 
 def hold(connection: Connection, caller: Caller, member_id: UUID, reason: str, now: datetime) -> None:
-    """From now on nothing of hers is erased, whatever she withdraws, until she is released."""
+    """From now on nothing of hers is erased, here or elsewhere, whatever she withdraws, until she is released; what she withdraws is used no more."""
     _set_hold(connection, caller, member_id, "member.hold", reason, held_at=now, held_reason=reason)
 
 
 def release(connection: Connection, caller: Caller, member_id: UUID, reason: str) -> None:
-    """What was over meanwhile is erased in the next round."""
+    """What was over meanwhile is erased in the next round, and what she withdrew is told and forgotten."""
+    since = connection.execute(select(members.c.held_at).where(members.c.member_id == member_id).with_for_update()).scalar()
     _set_hold(connection, caller, member_id, "member.release", reason, held_at=None, held_reason="")
+    if since:
+        consent.let_go_of_withdrawn(connection, member_id, since)
 
 
 def _set_hold(connection: Connection, caller: Caller, member_id: UUID, action: str, reason: str, **values: object) -> None:

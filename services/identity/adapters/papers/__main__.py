@@ -13,9 +13,12 @@ from services.identity.rules.verified import TrustedCertificate
 Reader = Callable[[bytes, Sequence[TrustedCertificate], Mapping[str, str]], dict[str, Any]]
 
 
+def _qr_text(content: bytes, _trusted: Sequence[TrustedCertificate], _more: Mapping[str, str]) -> dict[str, Any]:
+    return {"text": image.qr_text(content) if image.is_picture(content) else content.decode(errors="replace")}
+
+
 def _secure_qr(content: bytes, trusted: Sequence[TrustedCertificate], _more: Mapping[str, str]) -> dict[str, Any]:
-    text = image.qr_text(content) if image.is_picture(content) else content.decode(errors="replace")
-    fields, photo, signed_by = secure_qr.read_signed(text, trusted)
+    fields, photo, signed_by = secure_qr.read_signed(content.decode(errors="replace"), trusted)
     return {"fields": fields, "portrait": base64.b64encode(image.portrait(photo)).decode(), "signed_by": signed_by}
 
 
@@ -30,6 +33,7 @@ def _online_kyc(content: bytes, trusted: Sequence[TrustedCertificate], _more: Ma
 
 
 READERS: dict[str, Reader] = {
+    "qr_text": _qr_text,
     "secure_qr": _secure_qr,
     "offline_ekyc": _offline_ekyc,
     "online_answer": lambda content, _trusted, more: uidai.read_answer(content, more["expected"]),
