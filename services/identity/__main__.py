@@ -25,7 +25,7 @@ from services.identity.rules.user import Assignment, User, check_user_id
 from services.identity.rules.vault import Kind, Walk
 from services.identity.rules.verified import TrustedCertificate
 from services.kernel.caller import Role, operator
-from services.kernel.errors import Invalid, Refused
+from services.kernel.errors import Conflict, Invalid, Refused
 from services.kernel.ids import parse_id
 from services.kernel.month import IST, today
 from services.kernel.names import clean_name
@@ -219,6 +219,14 @@ def _operator() -> str:
     return operator(getpass.getuser()).user_id
 
 
+def begin_vault(_arguments: argparse.Namespace) -> str:
+    if walks.standing().records:
+        raise Conflict("VAULT_HAS_RECORDS", "The vault has records, so it has had keys: look for those, another key 1 opens none of them.")
+    held = keys.provider()
+    made = [f"{kind} {held.make(kind)}" for kind in Kind if not held.has(kind)]
+    return f"Made: {', '.join(made)}." if made else "There is a key of each kind; nothing was made."
+
+
 def rotate_vault(arguments: argparse.Namespace) -> str:
     what: Walk = arguments.what
     with _shown("records") as advance:
@@ -269,6 +277,8 @@ def show_uses(arguments: argparse.Namespace) -> str:
 def _add_vault(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     made = commands.add_parser("vault", help="the vault of Aadhaar numbers: its keys, whether all fits, and who used it")
     kinds = made.add_subparsers(required=True, metavar="WHAT")
+    begun = kinds.add_parser("begin", help="make the first keys in a PKCS#11 module, for a vault without records; again changes nothing")
+    begun.set_defaults(run=begin_vault)
     rotated = kinds.add_parser(
         "rotate",
         help="bring all records under a new key, while enrolments go on",

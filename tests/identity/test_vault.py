@@ -85,6 +85,18 @@ def hsm(tmp_path, monkeypatch):
     return SimpleNamespace(keys=made, tokens=tokens, pin=tmp_path / "pin", conf=tmp_path / "softhsm2.conf")
 
 
+def at_work(hsm, monkeypatch):
+    """The settings name it."""
+    for name, value in {
+        "LOKOS_VAULT_KEYS": "pkcs11",
+        "LOKOS_VAULT_PKCS11_MODULE": str(MODULE),
+        "LOKOS_VAULT_PKCS11_TOKEN": "lokos",
+        "LOKOS_VAULT_PKCS11_PIN_FILE": str(hsm.pin),
+        "LOKOS_VAULT_PKCS11_VARIABLES": "SOFTHSM2_CONF",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
 @pytest.fixture(params=["file", "pkcs11"])
 def provider(request, tmp_path):
     return in_file(tmp_path) if request.param == "file" else request.getfixturevalue("hsm").keys
@@ -397,14 +409,7 @@ def test_a_vault_whose_database_is_away_is_away(keeper, monkeypatch):
 
 
 def test_the_keeper_works_with_a_module_and_takes_it_up_again(hsm, empty, monkeypatch):
-    for name, value in {
-        "LOKOS_VAULT_KEYS": "pkcs11",
-        "LOKOS_VAULT_PKCS11_MODULE": str(MODULE),
-        "LOKOS_VAULT_PKCS11_TOKEN": "lokos",
-        "LOKOS_VAULT_PKCS11_PIN_FILE": str(hsm.pin),
-        "LOKOS_VAULT_PKCS11_VARIABLES": "SOFTHSM2_CONF",
-    }.items():
-        monkeypatch.setenv(name, value)
+    at_work(hsm, monkeypatch)
     held = Keeper()
     try:
         reference = held.store(one := number(), *ASKED)

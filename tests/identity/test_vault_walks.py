@@ -13,6 +13,7 @@ from sqlalchemy import delete, func, select, update
 
 from services.identity import __main__ as command_line
 from services.identity.adapters.keys import FileKeys
+from services.identity.adapters.keys import provider as provider_of_settings
 from services.identity.commands import vault
 from services.identity.keeper import walks as rotation
 from services.identity.keeper.vault import Vault
@@ -20,7 +21,7 @@ from services.identity.rules.vault import Kind, Walk
 from services.identity.tables.vault import entries, numbers, tombstones, walks
 from services.kernel.errors import Conflict, Unavailable
 from tests.identity.builders import number
-from tests.identity.test_vault import ASKED, empty, hsm, in_file, of_before, provider  # noqa: F401 - fixtures
+from tests.identity.test_vault import ASKED, at_work, empty, hsm, in_file, of_before, provider  # noqa: F401 - fixtures
 
 SERVICE = "identity"
 ROTATIONS = (Walk.KEYS, Walk.DATA_KEYS, Walk.INDEX_KEY)
@@ -295,3 +296,19 @@ def test_who_used_it_for_what_is_counted(held, empty, monkeypatch, capsys):  # n
     assert ["STORE", "e-kyc", "IUP_SITA1", "30"] in [row[:4] for row in rows]
     assert any(row[:3] == ["WALK", "CHECK", "operator"] and row[4] == "32" for row in rows)
     assert len(say(monkeypatch, capsys, "uses", "--since", "2100-01-01")[1].splitlines()) == 1
+
+
+def test_the_first_keys_of_a_module_are_made_once_and_never_for_a_vault_that_has_records(hsm, empty, monkeypatch, capsys):  # noqa: F811
+    at_work(hsm, monkeypatch)
+    for key in hsm.keys._session.get_objects():
+        key.destroy()
+    assert say(monkeypatch, capsys, "rotate")[0] == 1
+    assert say(monkeypatch, capsys, "begin") == (0, "Made: data 1, index 1.\n")
+    assert say(monkeypatch, capsys, "begin") == (0, "There is a key of each kind; nothing was made.\n")
+    keys_ = provider_of_settings()
+    opened = Vault(keys_, empty)
+    known = {opened.store(one, *ASKED): one for one in (number() for _ in range(3))}
+    assert say(monkeypatch, capsys, "begin")[0] == 1
+    for way in ((), ("--data-keys",), ("--index-key",)):
+        assert say(monkeypatch, capsys, "rotate", *way)[0] == 0
+    all_is_there(Vault(provider_of_settings(), empty), known, empty)

@@ -35,6 +35,9 @@ NEEDS = {
 class KeyProvider(Protocol):
     """Asked outside of any transaction. Raises Unavailable VAULT_AWAY where it does not answer or has no such key (yet), DoesNotOpen."""
 
+    def has(self, kind: Kind) -> bool:
+        """Whether there is a key of that kind; only a vault that was not begun has none."""
+
     def ids(self, kind: Kind) -> list[int]:
         """The numbers of its keys, the newest last; never empty."""
 
@@ -57,6 +60,9 @@ class FileKeys:
         self._file = file
         self._seen: object = None
         self._keys: Mapping[Kind, Mapping[int, bytes]] = {}
+
+    def has(self, kind: Kind) -> bool:
+        return bool(self._now()[kind])
 
     def ids(self, kind: Kind) -> list[int]:
         return sorted(self._now()[kind])
@@ -132,6 +138,11 @@ class Pkcs11Keys:
             library.reinitialize()  # What a module remembers of a token that was away is not to be relied on.
             # To read and to write from the beginning: one session a process, since the login is the whole process's.
             self._session = library.get_token(token_label=token).open(rw=True, user_pin=pin_file.read_text(encoding="ascii").strip())
+
+    def has(self, kind: Kind) -> bool:
+        with self._lock, _answers():
+            self._look()
+            return kind in self._keys
 
     def ids(self, kind: Kind) -> list[int]:
         with self._lock, _answers():

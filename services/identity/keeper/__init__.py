@@ -32,7 +32,6 @@ ENDING_SECONDS_MAX = 5
 # All that it is told of this process's settings; what its module needs besides is named by LOKOS_VAULT_PKCS11_VARIABLES.
 SETTINGS = (
     "VAULT_DATABASE_URL",
-    "DATABASE_CONNECTIONS_MAX",
     "LOKOS_VAULT_KEYS",
     "LOKOS_VAULT_KEYS_FILE",
     "LOKOS_VAULT_PKCS11_MODULE",
@@ -105,7 +104,7 @@ class _Child:
         ours, theirs = zip(*(socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(LINES)), strict=True)
         passed = [name for name in settings.text("LOKOS_VAULT_PKCS11_VARIABLES", "").split() if name in os.environ]
         environment = {name: os.environ[name] for name in (*SETTINGS, *passed) if name in os.environ}
-        environment |= {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[3])}
+        environment |= {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[3]), "DATABASE_CONNECTIONS_MAX": str(LINES)}
         numbers = [str(one.fileno()) for one in theirs]
         self._process = subprocess.Popen(  # noqa: S603 - our own words
             [sys.executable, "-P", "-s", "-B", "-m", __name__, *numbers],
