@@ -28,6 +28,8 @@ NOT_AUDITED = {
         (f"identity.vault.{name}" for name in ("seal_anew", "index_anew", "forget_entries", "begin_walk", "note_walk")),
         "part of a walk, which the vault's `walks` notes",
     ),
+    "identity.consent.let_go_of_withdrawn": "part of member.release, which is audited",
+    "identity.evidence.give_back_try": "a try that was none",
     "identity.retention.erase": "a timer, which notes what it erased in the audit (retention.note)",
     "identity.retention.note_run": "a timer: when it looked",
     "identity.alert.note_sent": "that a message was sent, which `work` logs",

@@ -33,11 +33,15 @@ def names(kind: str, about: str | None = None) -> list[str]:
     return list(parser.parse_args().services)
 
 
+def forbid_looking() -> None:
+    """The memory of this process holds keys: nobody but root looks into it, also not a child of its own (services.chassis.child)."""
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
+
+
 def start(kind: str, services: Sequence[str] = ()) -> None:
     """Logs, metrics, and a look at every setting that this kind of process needs; each calls it before anything else."""
     logs.start(f"{settings.instance()}-{kind}")
-    # Its memory holds keys: nobody but root looks into it, also not a child of its own (services.chassis.child).
-    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
+    forbid_looking()
     for service in services:
         for name in ("DATABASE_URL",) if kind == "serve" else ("DATABASE_URL", "AMQP_URL"):
             settings.service_setting(service, name)

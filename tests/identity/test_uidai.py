@@ -798,6 +798,7 @@ def desk(up, sandbox, monkeypatch, tmp_path):
     servicer._ekyc = sandbox.client()
     ask = identity_pb2.StartKycRequest(member_id=str(agreed.member_id), aadhaar_number=number, consent_id=str(agreed.consent_id))
     yield servicer, ask, residents
+    servicer._vault.close()
     with database.transaction(SERVICE) as own:
         own.execute(delete(kycs).where(kycs.c.member_id == agreed.member_id))
         own.execute(delete(institutions).where(institutions.c.institution_id == shg))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from threading import Lock, Thread
 from uuid import UUID
 
-from services.chassis import database, logs
+from services.chassis import database, logs, process
 from services.chassis.logs import request_id
 from services.identity.adapters import keys
 from services.identity.keeper import LINE_BYTES_MAX
@@ -67,6 +67,7 @@ def _identified(vault: Vault, asked: dict[str, str]) -> tuple[str, str]:
 
 def main() -> None:
     logs.start("keeper")
+    process.forbid_looking()
     lines = Lines()
     threads = [Thread(target=lines.answer, args=(socket.socket(fileno=int(number)),)) for number in sys.argv[1:]]
     for thread in threads:
