@@ -160,7 +160,8 @@ def show_retention(_arguments: argparse.Namespace) -> str:
         figures = map(str, (one.rows, oldest, one.due, one.overdue, one.held))
         rows.append((name, f"{CLASSES[name].kept(jobs.days).days} days", *figures, *last))
     overdue = sum(one.overdue for one in found.values())
-    told = "\n".join([*_columns(rows), f"{overdue} overdue"])
+    about = [f"{name}: {one.what}; since {one.since}. {one.why}" for name, one in CLASSES.items()]
+    told = "\n".join([*_columns(rows), "", *about, "", f"{overdue} overdue"])
     if overdue:
         raise FaultFound(told)
     return told

@@ -1,10 +1,10 @@
 """gRPC in: notices, consents, and what is kept of a member for her to read."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import grpc
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from protos import identity_pb2
 from services.chassis import database, settings
@@ -15,8 +15,8 @@ from services.identity.commands import consent
 from services.identity.rules import consent as rules
 from services.identity.rules import summary
 from services.identity.rules.consent import Given, Notice, State
-from services.identity.servicer.show import here, transaction
-from services.kernel.errors import Invalid, NotFound
+from services.identity.servicer.show import here, moment, stamp, transaction
+from services.kernel.errors import NotFound
 from services.kernel.ids import parse_id
 from services.kernel.month import today
 
@@ -42,10 +42,12 @@ class Consents:
             channel=rules.check_channel(request.channel),
             device_id=rules.check_reference(request.device_id, "device_id"),
             proof=rules.check_reference(request.proof, "proof"),
-            at=_must_be_moment(request.given_at, "given_at") if request.HasField("given_at") else now,
-            until=_must_be_moment(request.expires_at, "expires_at") if request.HasField("expires_at") else None,
+            at=moment(request, "given_at") or now,
+            until=moment(request, "expires_at"),
         )
         with transaction() as connection:
+            if not request.HasField("given_at") and (held := queries.consent(connection, given.consent_id)):
+                given = replace(given, at=held.given.at)  # Sent twice by one who has no clock.
             return _show(consent.give(connection, caller(), parse_id(request.institution_id, "institution_id"), given, now), now)
 
     def WithdrawConsent(self, request: identity_pb2.WithdrawConsentRequest, _context: Context) -> identity_pb2.Consent:
@@ -55,7 +57,7 @@ class Consents:
             channel=rules.check_channel(request.channel),
             device_id=rules.check_reference(request.device_id, "device_id"),
             proof=rules.check_reference(request.proof, "proof"),
-            at=_must_be_moment(request.withdrawn_at, "withdrawn_at") if request.HasField("withdrawn_at") else None,
+            at=moment(request, "withdrawn_at"),
         )
         with transaction() as connection:
             return _show(consent.withdraw(connection, caller(), withdrawing, now), now)
@@ -98,13 +100,6 @@ def _must_see(member: Any | None) -> Any:  # noqa: ANN401 - a row of members
     return member
 
 
-def _must_be_moment(given: Timestamp, field: str) -> datetime:
-    try:
-        return given.ToDatetime(UTC)
-    except (ValueError, OverflowError):
-        raise Invalid("MOMENT_INVALID", "This is no moment between the years 1 and 9999.", field=field) from None
-
-
 def _show_notice(notice: Notice) -> identity_pb2.Notice:
     return identity_pb2.Notice(
         purpose=notice.purpose,
@@ -139,9 +134,9 @@ def _show(state: State, now: datetime) -> identity_pb2.Consent:
         role=given.role,
         device_id=given.device_id,
         proof=given.proof,
-        given_at=_stamp(given.at),
-        expires_at=_stamp(given.expires_at),
-        withdrawn_at=_stamp(state.withdrawn.recorded_at if state.withdrawn else None),
+        given_at=stamp(given.at),
+        expires_at=stamp(given.expires_at),
+        withdrawn_at=stamp(state.withdrawn.recorded_at if state.withdrawn else None),
         holds=state.holds(now),
         record_hash=given.hash.hex(),
     )
@@ -149,13 +144,5 @@ def _show(state: State, now: datetime) -> identity_pb2.Consent:
 
 def _show_line(line: summary.Line) -> identity_pb2.SummaryLine:
     return identity_pb2.SummaryLine(
-        code=line.code, words=line.words, at=_stamp(line.at), until=_stamp(line.until), user_id=line.user_id, role=line.role, last4=line.last4
+        code=line.code, words=line.words, at=stamp(line.at), until=stamp(line.until), user_id=line.user_id, role=line.role, last4=line.last4
     )
-
-
-def _stamp(moment: datetime | None) -> Timestamp | None:
-    if moment is None:
-        return None
-    made = Timestamp()
-    made.FromDatetime(moment)
-    return made

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import grpc
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from protos import identity_pb2
 from services.chassis.interceptors import caller
@@ -18,7 +17,7 @@ from services.identity.rules.consent import missing
 from services.identity.rules.kyc import mask
 from services.identity.rules.user import check_reason
 from services.identity.rules.verified import Mode, TrustedCertificate, VerifiedIdentity
-from services.identity.servicer.show import here, transaction
+from services.identity.servicer.show import here, moment, stamp, transaction
 from services.kernel.errors import Conflict, Exhausted, Invalid
 from services.kernel.ids import parse_id
 from services.kernel.phone import check_mobile
@@ -90,7 +89,7 @@ class Papers:
             photo=said.photo,
             mobile_matches=said.mobile_matches,
             email_matches=said.email_matches,
-            referenced_at=_stamp(said.referenced_at),
+            referenced_at=stamp(said.referenced_at),
         )
 
     def _give_back_try(self) -> None:
@@ -99,7 +98,7 @@ class Papers:
 
     def ProposeCertificate(self, request: identity_pb2.ProposeCertificateRequest, _context: Context) -> identity_pb2.Certificate:
         kind, pem = _kind(request.kind), rules.check_pem(request.pem)
-        begins, ends = (_moment(request, name) for name in ("trusted_from", "trusted_until"))
+        begins, ends = (moment(request, name) for name in ("trusted_from", "trusted_until"))
         read = papers.read_certificate(pem)
         with transaction() as connection:
             return _show(certificate.propose(connection, caller(), kind, read, begins, ends, datetime.now(UTC)))
@@ -128,28 +127,10 @@ def _kind(number: int) -> Mode:
     return known[number]
 
 
-def _moment(request: identity_pb2.ProposeCertificateRequest, field: str) -> datetime | None:
-    if not request.HasField(field):
-        return None
-    try:
-        said: datetime = getattr(request, field).ToDatetime(UTC)
-    except (ValueError, OverflowError):
-        raise Invalid("CERTIFICATE_WINDOW", "There is no such time.", field=field) from None
-    return said
-
-
-def _stamp(moment: datetime | None) -> Timestamp | None:
-    if moment is None:
-        return None
-    made = Timestamp()
-    made.FromDatetime(moment)
-    return made
-
-
 def _show(one: Certificate) -> identity_pb2.Certificate:
     texts = ("fingerprint", "pem", "subject", "added_by", "confirmed_by", "revoked_by", "revoke_reason")
     moments = ("valid_from", "valid_until", "trusted_from", "trusted_until", "added_at", "confirmed_at", "revoked_at")
-    said: dict[str, Any] = {name: getattr(one, name) for name in texts} | {name: _stamp(getattr(one, name)) for name in moments}
+    said: dict[str, Any] = {name: getattr(one, name) for name in texts} | {name: stamp(getattr(one, name)) for name in moments}
     return identity_pb2.Certificate(
         certificate_id=str(one.certificate_id),
         kind=f"CERTIFICATE_KIND_{one.kind}",

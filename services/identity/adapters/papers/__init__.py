@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from datetime import date, datetime, time
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from services.chassis import child
+from services.identity.adapters.papers.certificate import load
 from services.identity.rules import verified
 from services.identity.rules.certificate import Read
 from services.identity.rules.verified import ADDRESS_PARTS, Mode, TrustedCertificate, VerifiedIdentity
@@ -24,7 +23,6 @@ CONTENT_BYTES_MAX = 3 * 1024 * 1024  # Less than a call may hold (chassis.serve)
 SECONDS_MAX, CPU_SECONDS_MAX = 10, 3  # A paper that is none of the honest ones takes a hundredth of it.
 MEMORY_BYTES_MAX = 768 * 1024 * 1024
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
-KEY_BITS_MIN = 2048
 ANY_TIME = datetime(1900, 1, 1, tzinfo=IST)
 
 
@@ -110,13 +108,7 @@ def read_certificate(pem: bytes) -> Read:
 
 def trusted_certificate(pem: bytes, trusted_from: date | None = None, trusted_until: date | None = None) -> TrustedCertificate:
     """A certificate that the caller vouches for, for papers of those days; without them of any day up to its own end."""
-    try:
-        certificate = x509.load_pem_x509_certificate(pem)
-        key = certificate.public_key()
-    except ValueError:
-        key = None
-    if not isinstance(key, RSAPublicKey) or key.key_size < KEY_BITS_MIN:
-        raise Invalid("CERTIFICATE_UNREADABLE", "This is no certificate in PEM with an RSA key of {least} bits.", field="trust", least=KEY_BITS_MIN)
+    certificate = load(pem, "trust")
     begins = datetime.combine(trusted_from, time.min, IST) if trusted_from else ANY_TIME
     ends = datetime.combine(trusted_until, time.max, IST) if trusted_until else certificate.not_valid_after_utc
     return TrustedCertificate(certificate.public_bytes(Encoding.PEM).decode(), begins, ends)

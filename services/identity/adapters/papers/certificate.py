@@ -14,18 +14,25 @@ KEY_BITS_MIN = 2048
 SUBJECT_LENGTH_MAX = 200
 
 
-def read(pem: bytes) -> dict[str, Any]:
+def load(pem: bytes, field: str) -> x509.Certificate:
+    """The one certificate that is there."""
     try:
         [certificate] = x509.load_pem_x509_certificates(pem)
-        key, subject = certificate.public_key(), certificate.subject.rfc4514_string()
+        key = certificate.public_key()
+        certificate.subject.rfc4514_string()
     except (ValueError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, RSAPublicKey) or key.key_size < KEY_BITS_MIN:
-        raise Invalid("CERTIFICATE_UNREADABLE", "This is no certificate in PEM with an RSA key of {least} bits.", field="pem", least=KEY_BITS_MIN)
+        raise Invalid("CERTIFICATE_UNREADABLE", "This is no certificate in PEM with an RSA key of {least} bits.", field=field, least=KEY_BITS_MIN)
+    return certificate
+
+
+def read(pem: bytes) -> dict[str, Any]:
+    certificate = load(pem, "pem")
     return {
         "fingerprint": hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest(),
         "pem": certificate.public_bytes(Encoding.PEM).decode(),  # Itself alone, and nothing that stood around it.
-        "subject": subject[:SUBJECT_LENGTH_MAX],
+        "subject": certificate.subject.rfc4514_string()[:SUBJECT_LENGTH_MAX],
         "valid_from": certificate.not_valid_before_utc.isoformat(),
         "valid_until": certificate.not_valid_after_utc.isoformat(),
     }
