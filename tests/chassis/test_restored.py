@@ -58,7 +58,7 @@ def test_what_was_sent_and_not_heard_by_all_goes_out_again_and_nothing_else(admi
     hear(administrator, "reporting", "transactions", heard)
     half, whole = tell(administrator, "MemberChanged"), tell(administrator, "MemberChanged")
     hear(administrator, "reporting", "profiles", half)
-    for hearer in ("reporting", "transactions"):
+    for hearer in ("identity", "reporting", "transactions"):
         hear(administrator, hearer, "profiles", whole)
     to_one = tell(administrator, "MemberChanged", to="reporting")
     hear(administrator, "reporting", "profiles", to_one)
