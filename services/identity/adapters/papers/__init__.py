@@ -30,25 +30,14 @@ def read_qr(content: bytes | str, trusted: Sequence[TrustedCertificate], *, mobi
     """Who she is by the QR on a picture, or by its text. Raises Invalid: QR_*, EVIDENCE_*, CERTIFICATE_*."""
     answer = _qr(content, trusted)
     fields = answer["fields"]
-    last4, referenced_at = verified.read_reference(fields["reference_id"])
-    born_on, birth_year = verified.read_birth(fields["dob"])
-    return VerifiedIdentity(
-        mode=Mode.SECURE_QR,
-        name=fields["name"],
-        born_on=born_on,
-        birth_year=birth_year,
-        gender=verified.read_gender(fields["gender"]),
-        last4=last4,
-        care_of=fields["careof"],
-        address={part: fields[part] for part in ADDRESS_PARTS},
-        referenced_at=referenced_at,
-        mobile_matches=verified.mobile_ends_alike(fields["mobile_last4"] or "", mobile)
+    last4, _ = reference = verified.read_reference(fields["reference_id"])
+    mobile_matches = (
+        verified.mobile_ends_alike(fields["mobile_last4"] or "", mobile)
         if fields["mobile_hash"] is None
-        else verified.contact_matches(fields["mobile_hash"], mobile, last4),
-        email_matches=verified.contact_matches(fields["email_hash"] or "", email, last4),
-        photo=base64.b64decode(answer["portrait"]),
-        signed_by=answer["signed_by"],
+        else verified.contact_matches(fields["mobile_hash"], mobile, last4)
     )
+    email_matches = verified.contact_matches(fields["email_hash"] or "", email, last4)
+    return _identity(Mode.SECURE_QR, answer, reference, mobile_matches=mobile_matches, email_matches=email_matches)
 
 
 def read_offline_ekyc(
@@ -57,10 +46,18 @@ def read_offline_ekyc(
     """Who she is by a file of Paperless Offline e-KYC. Raises Invalid: EKYC_FILE_*, EVIDENCE_*, CERTIFICATE_*."""
     answer = _ask("offline_ekyc", content, trusted, share_code=share_code)
     fields = answer["fields"]
-    last4, referenced_at = verified.read_reference(fields["referenceId"])
+    last4, _ = reference = verified.read_reference(fields["referenceId"])
+    mobile_matches = verified.contact_matches(fields["m"], mobile, last4, share_code)
+    email_matches = verified.contact_matches(fields["e"], email, last4, share_code)
+    return _identity(Mode.OFFLINE_EKYC, answer, reference, mobile_matches=mobile_matches, email_matches=email_matches)
+
+
+def _identity(mode: Mode, answer: dict[str, Any], reference: tuple[str, datetime], **matches: bool | None) -> VerifiedIdentity:
+    """What both papers say under the same names."""
+    fields, (last4, referenced_at) = answer["fields"], reference
     born_on, birth_year = verified.read_birth(fields["dob"])
     return VerifiedIdentity(
-        mode=Mode.OFFLINE_EKYC,
+        mode=mode,
         name=fields["name"],
         born_on=born_on,
         birth_year=birth_year,
@@ -69,10 +66,9 @@ def read_offline_ekyc(
         care_of=fields["careof"],
         address={part: fields[part] for part in ADDRESS_PARTS},
         referenced_at=referenced_at,
-        mobile_matches=verified.contact_matches(fields["m"], mobile, last4, share_code),
-        email_matches=verified.contact_matches(fields["e"], email, last4, share_code),
         photo=base64.b64decode(answer["portrait"]),
         signed_by=answer["signed_by"],
+        **matches,
     )
 
 
