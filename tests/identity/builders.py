@@ -123,3 +123,9 @@ def heard(connection, name="Jyoti", kind=profiles_pb2.KIND_SHG, region=VILLAGE, 
     body = profiles_pb2.InstitutionChanged(institution_id=str(made), kind=kind, name=name, region=region, status=profiles_pb2.STATUS_ACTIVE)
     Consumer().institution_changed(connection, SimpleNamespace(version=version, body=body))
     return made
+
+
+def outbox(connection, name):
+    """What this transaction has told by this name, in order."""
+    mine = mailbox.outbox.c.event == name, mailbox.outbox.c.occurred_at >= func.now()
+    return list(connection.execute(select(mailbox.outbox).where(*mine).order_by(mailbox.outbox.c.id)))

@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from protos import identity_pb2, profiles_pb2
-from services.chassis import audit, interceptors, jobs, mailbox
+from services.chassis import audit, interceptors, jobs
 from services.identity import __main__ as commands_of_operators
 from services.identity import queries, servicer
 from services.identity.commands import alert, consent, kyc, retention
@@ -25,7 +25,7 @@ from services.kernel.caller import Caller, Role
 from services.kernel.errors import Refused
 from services.kernel.ids import uuid7
 from services.kernel.policies import RULES
-from tests.identity.builders import BLOCK, BOOKKEEPER, GIVEN_AT, TODAY, VILLAGE, give, keeper, said, withdraw
+from tests.identity.builders import BLOCK, BOOKKEEPER, GIVEN_AT, TODAY, VILLAGE, give, keeper, outbox, said, withdraw
 
 SERVICE = "identity"
 NOW = GIVEN_AT + timedelta(hours=1)
@@ -101,11 +101,6 @@ def test_the_newest_notice_that_has_come_into_force_is_told(monkeypatch):
 
 
 # --- Giving and withdrawing
-
-
-def outbox(connection, name):
-    mine = mailbox.outbox.c.event == name, mailbox.outbox.c.occurred_at >= func.now()
-    return list(connection.execute(select(mailbox.outbox).where(*mine).order_by(mailbox.outbox.c.id)))
 
 
 def test_a_consent_says_who_when_to_what_and_by_which_words(connection):

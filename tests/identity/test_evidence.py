@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from threading import Thread
+from unittest.mock import Mock
 from uuid import UUID, uuid4
 
 import pytest
@@ -22,10 +23,10 @@ from services.identity.rules.verified import Mode, VerifiedIdentity
 from services.identity.servicer import Servicer
 from services.identity.tables import attempts, evidence
 from services.kernel.caller import Caller, Role
-from services.kernel.errors import Refused
+from services.kernel.errors import Exhausted, Invalid, Refused
 from services.kernel.ids import uuid7
 from services.kernel.month import IST
-from tests.identity.builders import HERE, VILLAGE, heard, with_policies
+from tests.identity.builders import HERE, VILLAGE, heard, with_policies, withdraw
 from tests.identity.papers import made
 
 SERVICE = "identity"
@@ -144,6 +145,22 @@ def test_the_same_paper_is_the_same_womans_again_and_no_other_ones(up, connectio
     assert anothers.keep(connection, paper, with_policies(evidence_reuse=1))[1]["fingerprint"] == claims["fingerprint"]
 
 
+def test_who_withdrew_may_be_enrolled_by_the_same_paper_under_another_record(up, connection):
+    paper, before, now_hers = said(), Woman(connection), Woman(connection)
+    before.keep(connection, paper)
+    assert code_of(now_hers.keep, connection, paper) == "EVIDENCE_USED"
+    withdraw(connection, before.keeper, before.consent_id, NOW + timedelta(minutes=1))
+    assert now_hers.keep(connection, paper)[1]["sub"] == str(now_hers.member_id)
+    assert code_of(before.keep, connection, paper) == "CONSENT_WITHDRAWN"
+
+
+def test_a_paper_of_tomorrow_is_none(up, connection):
+    woman = Woman(connection)
+    assert woman.keep(connection, said(referenced_at=NOW + consents.CLOCK_SLACK))
+    tomorrow = said(referenced_at=NOW + consents.CLOCK_SLACK + timedelta(milliseconds=1))
+    assert code_of(woman.keep, connection, tomorrow, with_policies(secure_qr_days_max=0)) == "EVIDENCE_IN_FUTURE"
+
+
 @pytest.mark.parametrize(
     ("mode", "days", "policies", "is_old"),
     [
@@ -171,20 +188,20 @@ def test_without_her_consent_to_this_way_nothing_is_read(connection):
     assert code_of(woman.begin, connection) == code_of(woman.keep, connection, said()) == "CONSENT_MISSING"
 
 
+def tries(connection, woman, key=KEY):
+    [one] = rules.tries_of(key, woman.keeper.user_id)
+    return connection.execute(select(attempts.c.failures).where(attempts.c.key == one)).scalar()
+
+
 def test_who_tries_often_waits_and_whom_the_paper_knows_does_not(up, connection):
     woman = Woman(connection)
-
-    def tries():
-        [key] = rules.tries_of(KEY, woman.keeper.user_id)
-        return connection.execute(select(attempts.c.failures).where(attempts.c.key == key)).scalar()
-
     for _ in range(3):
         woman.begin(connection)
         woman.keep(connection, said(mobile_matches=True))
-    assert tries() == 0
+    assert tries(connection, woman) == 0
     woman.begin(connection)
     woman.keep(connection, said(mobile_matches=False))  # It is answered, and it is a guess.
-    assert tries() == 1
+    assert tries(connection, woman) == 1
     for _ in range(rules.OF_PAPERS.free - 1):
         woman.begin(connection)  # And the child refuses the paper.
     assert code_of(woman.begin, connection) == "SLOW_DOWN"
@@ -280,3 +297,29 @@ def test_a_paper_that_proves_nothing_is_refused_by_the_field_that_it_came_in(sig
     assert refusal(text="1", consent_id="")[0] == "CONSENT_MISSING"
     with database.transaction(SERVICE) as own:
         assert rows(own, woman.member_id) == []
+
+
+def test_what_is_not_the_papers_fault_is_no_try(signer, monkeypatch):
+    now = datetime.now(UTC)
+    with database.transaction(SERVICE) as own:
+        woman, other = Woman(own, now=now), Woman(own, now=now)
+    serving, text = Servicer(), signed_qr(signer)
+
+    def tried(one, text):
+        """What came of it, and how many tries stand against who asked."""
+        interceptors._caller.set(one.keeper)
+        ask = identity_pb2.VerifySecureQrRequest(member_id=str(one.member_id), consent_id=str(one.consent_id), text=text)
+        try:
+            code = serving.VerifySecureQr(ask, None).mode
+        except Refused as refused:
+            code = refused.code
+        with database.transaction(SERVICE) as own:
+            return code, tries(own, one, serving._fingerprint_key)
+
+    assert tried(woman, text) == ("SECURE_QR", 0)
+    assert tried(other, text) == ("EVIDENCE_USED", 0)
+    assert tried(other, signed_qr("a stranger")) == ("QR_SIGNATURE_INVALID", 1)
+    monkeypatch.setattr(papers, "read_qr", Mock(side_effect=Exhausted("BUSY", "Many ask at once.")))
+    assert tried(other, text) == ("BUSY", 1)
+    monkeypatch.setattr(papers, "read_qr", Mock(side_effect=Invalid("CERTIFICATES_MISSING", "None is trusted.", field="content")))
+    assert tried(other, text) == ("CERTIFICATES_MISSING", 1)

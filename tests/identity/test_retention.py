@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import delete, func, insert, select, update
 
-from protos import profiles_pb2
+from protos import identity_pb2, profiles_pb2
 from services.chassis import audit, database
 from services.identity import __main__ as commands_of_operators
 from services.identity import jobs, queries
@@ -23,7 +23,7 @@ from services.identity.tables.vault import entries, numbers, uses
 from services.kernel.errors import Refused
 from services.kernel.ids import uuid7
 from services.kernel.policies import RULES
-from tests.identity.builders import GIVEN_AT, VILLAGE, give, keeper, number, withdraw
+from tests.identity.builders import GIVEN_AT, VILLAGE, give, keeper, number, outbox, withdraw
 
 SERVICE = "identity"
 NOW = GIVEN_AT + timedelta(hours=1)
@@ -109,6 +109,12 @@ def woman(empty, vaulted):
     return lambda number_=None, **more: Woman(empty, vaulted, caller, shg, number_ or number(), **more)
 
 
+def let_go(connection):
+    """The consents of whom others were told that nothing rests on them any more."""
+    told = [identity_pb2.ConsentWithdrawn.FromString(row.body) for row in outbox(connection, "ConsentWithdrawn")]
+    return [(one.member_id, one.purpose, list(one.consent_ids)) for one in told]
+
+
 def audited(connection):
     mine = audit.audit.c.action == "retention.erase", audit.audit.c.at >= func.now()
     return [(row.facts["kept"], row.facts["rows"]) for row in connection.execute(select(audit.audit).where(*mine).order_by(audit.audit.c.id))]
@@ -150,7 +156,10 @@ def test_a_legal_hold_keeps_a_number_and_its_end_lets_it_go(empty, work, woman):
     assert hers.has_number
     assert queries.consents_of(empty, hers.member_id)
     assert retention.standing(empty, "NUMBERS", NOW + DAY, days).held == 1
+    assert let_go(empty) == []  # Elsewhere nothing is forgotten either.
     retention.release(empty, hers.caller, hers.member_id, "order 13/2026")
+    hers_alone = (str(hers.member_id), "AADHAAR_ONLINE", [str(hers.agreed.consent_id)])
+    assert let_go(empty) == [hers_alone]
     work(NOW + 2 * DAY)
     assert not hers.has_number
     actions = empty.execute(select(audit.audit.c.action).order_by(audit.audit.c.id.desc()).limit(20)).scalars().all()
@@ -161,7 +170,7 @@ def test_a_legal_hold_keeps_a_number_and_its_end_lets_it_go(empty, work, woman):
 
 
 @pytest.mark.parametrize("status", ["INACTIVE", "WITHDRAWN", "REJECTED"])
-def test_a_number_goes_a_year_after_she_left_and_stays_if_she_comes_back(work, woman, status):
+def test_a_number_goes_a_year_after_she_left_and_stays_if_she_comes_back(empty, work, woman, status):
     hers, back = woman(), woman()
     for one in (hers, back):
         one.hear(status)
@@ -170,8 +179,11 @@ def test_a_number_goes_a_year_after_she_left_and_stays_if_she_comes_back(work, w
     work(NOW + DAY + 364 * DAY)
     assert hers.has_number
     hers.hear(status, version=9, at=NOW + 300 * DAY)  # Told again of something else: she left when she left.
+    assert let_go(empty) == []
     work(NOW + DAY + 365 * DAY)
     assert (hers.has_number, back.has_number) == (False, True)
+    # Her token goes with her number, wherever it is: it would tell her apart from herself if she came again.
+    assert let_go(empty) == [(str(hers.member_id), "AADHAAR_ONLINE", [str(hers.agreed.consent_id)])]
 
 
 def test_a_number_goes_a_year_after_her_last_consent_to_it_ran_out(empty, work, woman):
