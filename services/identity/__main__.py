@@ -102,7 +102,9 @@ def add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     kinds = check.add_subparsers(required=True, metavar="KIND")
     vouched = argparse.ArgumentParser(add_help=False)
     vouched.add_argument("file", metavar="FILE", help="- is standard input")
-    vouched.add_argument("--trust", metavar="CERT", action="append", default=[], help="a certificate (PEM) that may have signed it; once or more")
+    vouched.add_argument(
+        "--trust", metavar="CERT", action="append", default=[], help="a certificate (PEM or DER) that may have signed it; once or more"
+    )
     vouched.add_argument(
         "--trusted-from", metavar="DATE", type=date.fromisoformat, help="trusted for papers from that day on; without it, however old"
     )

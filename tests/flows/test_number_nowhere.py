@@ -73,13 +73,12 @@ class Tap:
 
 @contextmanager
 def tapped(instance) -> Iterator[Tap]:
-    connection = pika.BlockingConnection(pika.URLParameters(instance.env["MIGRATE_AMQP_URL"]))
-    channel = connection.channel()
-    queue = channel.queue_declare("", exclusive=True).method.queue
-    for service in instance.services:
-        channel.queue_bind(queue, broker.exchange(service), "#")
-    yield Tap(channel, queue)
-    connection.close()
+    with pika.BlockingConnection(pika.URLParameters(instance.env["MIGRATE_AMQP_URL"])) as connection:
+        channel = connection.channel()
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        for service in instance.services:
+            channel.queue_bind(queue, broker.exchange(service), "#")
+        yield Tap(channel, queue)
 
 
 class Search:

@@ -42,7 +42,7 @@ def signer(world, second_admin):
     """The name of a key of this run alone, whose certificate both admins trust for both kinds of paper."""
     name, admin = f"UIDAI, in jest {uuid4()}", world.up.admin
     for kind in ("SECURE_QR", "OFFLINE_EKYC"):
-        request = identity_pb2.ProposeCertificateRequest(kind=f"CERTIFICATE_KIND_{kind}", pem=made.pem(name))
+        request = identity_pb2.ProposeCertificateRequest(kind=f"CERTIFICATE_KIND_{kind}", certificate=made.pem(name))
         proposed = admin(admin.identity.ProposeCertificate, request)
         yes = identity_pb2.ConfirmCertificateRequest(certificate_id=proposed.certificate_id)
         assert books.refusal_of(lambda yes=yes: admin(admin.identity.ConfirmCertificate, yes)).code == "OWN_ENTRY"

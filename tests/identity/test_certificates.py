@@ -125,10 +125,13 @@ def signed_by(key, name="No RSA"):
     return built.sign(key, SHA256()).public_bytes(Encoding.PEM)
 
 
+DER = x509.load_pem_x509_certificate(made.pem()).public_bytes(Encoding.DER)
+
+
 def test_a_certificate_is_read_as_it_is_and_nothing_around_it():
     pem = made.pem()
     found = papers.read_certificate(b"Bag Attributes\n" + pem + b"and more\n")
-    assert found == papers.read_certificate(pem)
+    assert found == papers.read_certificate(pem) == papers.read_certificate(DER)
     assert found.fingerprint == x509.load_pem_x509_certificate(pem).fingerprint(SHA256()).hex()
     assert (found.pem.encode(), found.subject, found.valid_from, found.valid_until) == (pem, "CN=UIDAI\\, in jest", made.BEGINS, made.ENDS)
 
@@ -139,10 +142,12 @@ def test_a_certificate_is_read_as_it_is_and_nothing_around_it():
         b"x",
         b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
         made.pem() + made.pem("Another"),
+        DER[:-1],
+        DER + made.pem(),
         signed_by(ec.generate_private_key(ec.SECP256R1())),
         signed_by(rsa.generate_private_key(65537, 1024)),
     ],
-    ids=["nothing", "no certificate", "two", "no RSA", "a short key"],
+    ids=["nothing", "no certificate", "two", "DER cut short", "DER and more", "no RSA", "a short key"],
 )
 def test_what_is_no_certificate_that_papers_may_be_signed_by_is_refused(content):
     assert code_of(papers.read_certificate, content) == "CERTIFICATE_UNREADABLE"
@@ -150,12 +155,12 @@ def test_what_is_no_certificate_that_papers_may_be_signed_by_is_refused(content)
 
 def test_two_state_admins_over_the_wire(up):
     serving, name = Servicer(), f"UIDAI {uuid4()}"
-    ask = {"kind": "CERTIFICATE_KIND_SECURE_QR", "pem": made.pem(name)}
+    ask = {"kind": "CERTIFICATE_KIND_SECURE_QR", "certificate": made.pem(name)}
     interceptors._caller.set(ADMIN)
     for wrong, code in (
         ({"kind": 0}, "CERTIFICATE_KIND"),
-        ({"pem": b""}, "CERTIFICATE_MISSING"),
-        ({"pem": made.pem() + b" " * 2**14}, "CERTIFICATE_TOO_LARGE"),
+        ({"certificate": b""}, "CERTIFICATE_MISSING"),
+        ({"certificate": made.pem() + b" " * 2**14}, "CERTIFICATE_TOO_LARGE"),
     ):
         assert code_of(serving.ProposeCertificate, identity_pb2.ProposeCertificateRequest(**ask | wrong), None) == code
     request = identity_pb2.ProposeCertificateRequest(**ask)

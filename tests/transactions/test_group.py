@@ -261,7 +261,8 @@ class Sitting:
             hers = [loan_id for loan_id in self.lent if self.lent[loan_id].member_id == member_id and self.at["A01", loan_id]]
             new = {one.member_id for one in self.screens["loans"]}
             paid = any(one.item == "SETTLEMENT_PAID" and one.member_id == member_id for one in self.screens["entries"])
-            if not paid and member_id not in new and not touched & set(hers) and self.chance.random() < 0.03:
+            # More often one who owes: that her savings do not cover it is what is rarest of all.
+            if not paid and member_id not in new and not touched & set(hers) and self.chance.random() < (0.06 if hers else 0.02):
                 self.settle(member_id, hers)
             elif member_id not in new and not touched & set(hers) and self.chance.random() < (0.08 if hers else 0.02):
                 self.go(member_id, hers)

@@ -10,7 +10,7 @@ from services.kernel.caller import Caller
 from services.kernel.errors import Conflict, Forbidden, Invalid
 
 KINDS = (Mode.SECURE_QR, Mode.OFFLINE_EKYC)  # Papers of which a certificate may be trusted; each by a yes of its own.
-PEM_BYTES_MAX = 16 * 1024
+CERTIFICATE_BYTES_MAX = 16 * 1024
 
 
 class Status(StrEnum):
@@ -67,12 +67,14 @@ class Certificate:
         return TrustedCertificate(self.pem, self.trusted_from, self.trusted_until)
 
 
-def check_pem(pem: bytes) -> bytes:
-    if not pem:
-        raise Invalid("CERTIFICATE_MISSING", "No certificate was sent.", field="pem")
-    if len(pem) > PEM_BYTES_MAX:
-        raise Invalid("CERTIFICATE_TOO_LARGE", "A certificate has at most {most} KiB; send one alone.", field="pem", most=PEM_BYTES_MAX >> 10)
-    return pem
+def check_size(content: bytes) -> bytes:
+    if not content:
+        raise Invalid("CERTIFICATE_MISSING", "No certificate was sent.", field="certificate")
+    if len(content) > CERTIFICATE_BYTES_MAX:
+        raise Invalid(
+            "CERTIFICATE_TOO_LARGE", "A certificate has at most {most} KiB; send one alone.", field="certificate", most=CERTIFICATE_BYTES_MAX >> 10
+        )
+    return content
 
 
 def window(read: Read, trusted_from: datetime | None, trusted_until: datetime | None) -> tuple[datetime, datetime]:
@@ -93,4 +95,4 @@ def check_confirm(proposed: Certificate, caller: Caller) -> None:
 
 
 def revoked() -> Conflict:
-    return Conflict("CERTIFICATE_REVOKED", "This certificate was revoked, and is never trusted again.", field="pem")
+    return Conflict("CERTIFICATE_REVOKED", "This certificate was revoked, and is never trusted again.", field="certificate")

@@ -97,9 +97,9 @@ class Papers:
             evidence.give_back_try(connection, self._fingerprint_key, caller().user_id)
 
     def ProposeCertificate(self, request: identity_pb2.ProposeCertificateRequest, _context: Context) -> identity_pb2.Certificate:
-        kind, pem = _kind(request.kind), rules.check_pem(request.pem)
+        kind, content = _kind(request.kind), rules.check_size(request.certificate)
         begins, ends = (moment(request, name) for name in ("trusted_from", "trusted_until"))
-        read = papers.read_certificate(pem)
+        read = papers.read_certificate(content)
         with transaction() as connection:
             return _show(certificate.propose(connection, caller(), kind, read, begins, ends, datetime.now(UTC)))
 

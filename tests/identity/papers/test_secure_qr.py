@@ -13,6 +13,8 @@ from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -403,10 +405,10 @@ def check(*arguments, given=b""):
     return done.returncode, json.loads(done.stdout)
 
 
-@pytest.fixture
-def certificate(tmp_path):
-    file = tmp_path / "uidai.pem"
-    file.write_bytes(made.pem())
+@pytest.fixture(params=[Encoding.PEM, Encoding.DER], ids=["PEM", "DER"])
+def certificate(tmp_path, request):
+    file = tmp_path / "uidai.cer"
+    file.write_bytes(x509.load_pem_x509_certificate(made.pem()).public_bytes(request.param))
     return file
 
 

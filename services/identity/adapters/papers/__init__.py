@@ -95,16 +95,16 @@ def read_online(content: bytes, kind: str, trusted: Sequence[TrustedCertificate]
     return _ask(f"online_{kind}", content, trusted, **more)
 
 
-def read_certificate(pem: bytes) -> Read:
+def read_certificate(content: bytes) -> Read:
     """What a certificate says of itself that somebody proposes. Raises Invalid: CERTIFICATE_*, EVIDENCE_UNREADABLE."""
-    said = _ask("certificate", pem, ())
+    said = _ask("certificate", content, ())
     valid = {name: datetime.fromisoformat(said[name]) for name in ("valid_from", "valid_until")}
     return Read(said["fingerprint"], said["pem"], said["subject"], **valid)
 
 
-def trusted_certificate(pem: bytes, trusted_from: date | None = None, trusted_until: date | None = None) -> TrustedCertificate:
+def trusted_certificate(content: bytes, trusted_from: date | None = None, trusted_until: date | None = None) -> TrustedCertificate:
     """A certificate that the caller vouches for, for papers of those days; without them of any day up to its own end."""
-    certificate = load(pem, "trust")
+    certificate = load(content, "trust")
     begins = datetime.combine(trusted_from, time.min, IST) if trusted_from else ANY_TIME
     ends = datetime.combine(trusted_until, time.max, IST) if trusted_until else certificate.not_valid_after_utc
     return TrustedCertificate(certificate.public_bytes(Encoding.PEM).decode(), begins, ends)
